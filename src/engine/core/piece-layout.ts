@@ -1,0 +1,49 @@
+// How a content is cut into pieces: the one place that maps piece indices to byte offsets.
+
+/** Smallest and largest piece: below 16 KiB the request outweighs the bytes, above 16 MiB a lost piece costs too much. */
+export const PIECE_LENGTH_MIN = 16 << 10;
+export const PIECE_LENGTH_MAX = 16 << 20;
+
+/** Unknown lengths grow piece by piece. */
+export const PIECE_LENGTH_UNKNOWN = 1 << 20;
+
+/**
+ * Pieces a content is cut into at least, where 16 KiB allows it. The last host finishes about
+ * log2(hosts) piece times after the fluid limit, so more pieces are faster until control cost binds.
+ */
+export const PIECE_COUNT_TARGET = 300;
+
+/** Contents of one piece: too small for a swarm to help inside the file. */
+export const SINGLE_PIECE_BYTES = 64 << 10;
+
+export interface PieceLayout {
+  /** Bytes of the whole content; null while a source that gives no length is still being read. */
+  readonly length: number | null;
+  /** Bytes of every piece but the last, a power of two. */
+  readonly pieceLength: number;
+}
+
+/** The power of two that gives a content of `length` bytes (null: unknown) its pieces. */
+export function pieceLengthFor(length: number | null): number {
+  if (length === null) return PIECE_LENGTH_UNKNOWN;
+  if (length <= SINGLE_PIECE_BYTES) return SINGLE_PIECE_BYTES;
+  let pieceLength = PIECE_LENGTH_MAX;
+  while (pieceLength > PIECE_LENGTH_MIN && length / pieceLength < PIECE_COUNT_TARGET) pieceLength /= 2;
+  return pieceLength;
+}
+
+/** Number of pieces of a content of known length; 0 for an empty content. */
+export function pieceCountOf(length: number, pieceLength: number): number {
+  return Math.ceil(length / pieceLength);
+}
+
+/** Byte offset of a piece. A multiplication, not a shift: contents pass 2^32 bytes. */
+export function pieceOffset(layout: PieceLayout, index: number): number {
+  return index * layout.pieceLength;
+}
+
+/** Bytes of piece `index`; the last one may be short. An unknown length counts as endless. */
+export function pieceLengthAt(layout: PieceLayout, index: number): number {
+  if (layout.length === null) return layout.pieceLength;
+  return Math.min(layout.pieceLength, layout.length - index * layout.pieceLength);
+}

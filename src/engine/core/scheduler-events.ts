@@ -1,0 +1,76 @@
+// What goes into and comes out of the supernode's scheduler. Hosts and contents are dense indices
+// that the caller hands out and may reuse after hostGone / contentDropped.
+
+export type HostIndex = number;
+export type ContentIndex = number;
+
+/** Outcome of one piece a child asked of a parent. */
+export const PieceOutcome = {
+  finished: 0,
+  /** The parent answered 503: its slots were full. */
+  busy: 1,
+  /** The parent was unreachable, stalled or broke off. */
+  broken: 2,
+  /** The bytes did not match the manifest row. */
+  corrupt: 3,
+  /** The parent said that it does not have the piece. */
+  gone: 4,
+  /** The child gave it up itself (hedge lost, download stopped): nobody is to blame. */
+  cancelled: 5,
+} as const;
+export type PieceOutcome = (typeof PieceOutcome)[keyof typeof PieceOutcome];
+
+/** What became of one assigned piece, as the child tells it. */
+export interface PieceReport {
+  piece: number;
+  parent: HostIndex;
+  outcome: PieceOutcome;
+  /** From request to verified, milliseconds. */
+  elapsedMs: number;
+}
+
+/** One child's call for work on one content. */
+export interface Pull {
+  /** How many more pieces the child would take now. */
+  freeSlots: number;
+  reports: PieceReport[];
+  /** Pieces in flight for too long, which the child would take from a second parent. */
+  overdue: number[];
+}
+
+/** Order to a child: pieces `piece` … `piece + count − 1`, one after another, from `parent`. */
+export interface Assignment {
+  piece: number;
+  count: number;
+  parent: HostIndex;
+}
+
+export type SchedulerEvent =
+  | {
+      kind: "hostArrived";
+      host: HostIndex;
+      /** A seed is a supernode: it has every piece that was announced with `pieceSeeded`. */
+      isSeed: boolean;
+      /** Uploads the host allows at once; 0 for a host that only downloads. */
+      uploadSlots: number;
+    }
+  | { kind: "hostGone"; host: HostIndex }
+  /** `pieceCount` null: the length is not known yet. */
+  | { kind: "contentOpened"; content: ContentIndex; pieceCount: number | null; pieceLength: number }
+  | { kind: "contentClosed"; content: ContentIndex; pieceCount: number }
+  | { kind: "contentDropped"; content: ContentIndex }
+  /** A piece rests verified on a seed and may be given out. */
+  | { kind: "pieceSeeded"; content: ContentIndex; host: HostIndex; piece: number }
+  /** A peer takes part; `have` is a bitmap as in PieceSet. A holder with `wantsPieces` false only uploads. */
+  | { kind: "joined"; content: ContentIndex; host: HostIndex; have: Uint32Array; wantsPieces: boolean }
+  | { kind: "pulled"; content: ContentIndex; host: HostIndex; pull: Pull }
+  /** A peer no longer takes part, e.g. it evicted the content. */
+  | { kind: "left"; content: ContentIndex; host: HostIndex }
+  | { kind: "woke" };
+
+export type SchedulerEffect =
+  | { kind: "assign"; content: ContentIndex; child: HostIndex; assignments: Assignment[] }
+  /** The host gave wrong bytes to several children: it is no parent any more until it arrives anew. */
+  | { kind: "quarantined"; host: HostIndex }
+  /** Send `woke` at this time; a later wakeAt replaces an earlier one. */
+  | { kind: "wakeAt"; atUs: number };

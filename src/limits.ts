@@ -1,0 +1,44 @@
+// Every bound and default of the shell (roles, net, store), with its unit and its reason.
+// The engine core keeps its own constants beside the decision they steer.
+
+/** One rate-limiter admission and one `sendfile` each: larger pieces move in ranges of this size. */
+export const RANGE_BYTES_MAX = 1 << 20;
+
+/** Contents up to this length travel inside the join answer: one round trip instead of a swarm. */
+export const INLINE_BYTES_MAX = 8 << 10;
+
+/** Header-less control messages beyond this are refused before they are parsed. A bitmap of 2^20 pieces is 128 KiB, 171 KiB in base64. */
+export const CONTROL_MESSAGE_BYTES_MAX = 256 << 10;
+
+/** A URL longer than this is refused; servers commonly stop at 8 KiB too. */
+export const URL_BYTES_MAX = 8 << 10;
+
+export const SUPERNODE_PORT = 8002;
+export const PIECE_PORT = 65002;
+
+/** How many pieces a peer uploads at once; see docs/architecture.md, "slots". */
+export const UPLOAD_SLOTS = 3;
+
+/** Range connections of one source read. 4 fill a path that one TCP connection does not; more looks like abuse to a source. */
+export const SOURCE_CONNECTIONS = 4;
+
+/** Time to open a connection to a source. A reachable host answers a SYN within a retransmission or two (1 s, 3 s). */
+export const CONNECT_TIMEOUT_MS = 3_000;
+
+/** Time from request to the source's first header byte. */
+export const FIRST_BYTE_TIMEOUT_MS = 10_000;
+
+/** A parent that delivers nothing for this long is given up. */
+export const PIECE_STALL_TIMEOUT_MS = 5_000;
+
+/** How long an idle download outlives its last reader before it is stopped. */
+export const READERLESS_GRACE_MS = 5_000;
+
+/** A version checked at the source this recently is used without another probe; in-flight contents always are. */
+export const VALIDATED_FRESH_MS = 2_000;
+
+/** Contents without a validator are shared while in flight and this long after. */
+export const UNVALIDATED_SHARE_MS = 60_000;
+
+/** Verified pieces are journalled in one transaction per this interval: a crash loses at most these, and the hash check finds them again. */
+export const JOURNAL_INTERVAL_MS = 200;

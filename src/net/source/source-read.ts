@@ -1,0 +1,53 @@
+// The contract of a source read: one version of a source's bytes, read once, over several range
+// connections that take the next missing pieces in order.
+
+import type { PieceLayout } from "../../engine/core/piece-layout.ts";
+import type { PieceSet } from "../../engine/core/piece-set.ts";
+
+/** What a source's first answer says of the version that is being read. */
+export interface SourceFacts {
+  /** Null: the source gave no usable length. */
+  length: number | null;
+  /** Strong ETag (with quotes), else a Last-Modified at least 60 s older than Date; null: no resume. */
+  validator: string | null;
+  lastModified: string | null;
+  acceptsRanges: boolean;
+  contentType: string | null;
+  /** Kept as sent: bytes are never decoded. */
+  contentEncoding: string | null;
+  /** After redirects. Never logged with its query. */
+  finalUrl: string;
+}
+
+export interface SourceRequest {
+  url: string;
+  headers: Record<string, string>;
+  /** The version a resumed read must still find; null: whatever is there. */
+  expected: { validator: string; length: number | null } | null;
+  connections: number;
+  /** Waits until so many bytes may be read; the rate limit of the source. */
+  admit: (bytes: number) => Promise<void>;
+  timeoutMs: { connect: number; firstByte: number };
+}
+
+/** Receives a source's bytes. Calls never overlap for one piece. */
+export interface SourceSink {
+  /** The first answer arrived: says how to cut the content and what is already there. */
+  opened(facts: SourceFacts): Promise<{ layout: PieceLayout; have: PieceSet }>;
+  /** Bytes of a piece under way, by offset in the content. */
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** All bytes of a piece were written; `sha256` is of exactly those bytes. */
+  pieceRead(index: number, length: number, sha256: Uint8Array): void;
+}
+
+export interface SourceResult {
+  length: number;
+  /** Body bytes taken from the source by this read. */
+  bodyBytes: number;
+}
+
+/**
+ * Reads what `sink.opened` says is missing.
+ * @throws {DfError} network, tls, timeout, protocol, source-*: see the fault table in docs/protocol.md
+ */
+export type ReadSource = (request: SourceRequest, sink: SourceSink, signal: AbortSignal) => Promise<SourceResult>;

@@ -1,0 +1,85 @@
+// The HTTP API between `df get` and the peer on the same host, over a unix socket. No request
+// carries a path: the client opens, fills and renames its output with its own rights.
+//
+//   POST /v1/downloads            DownloadRequest → 200, application/x-ndjson of DownloadEvents;
+//                                 the connection is the reader: closing it leaves the download
+//   GET  /v1/contents/<id>        bytes, also while they arrive; one Range
+//   GET  /v1/status               PeerStatus
+//
+// Errors before the stream starts: { "error": WireError } with the code's status.
+
+import type { WireError } from "../../errors.ts";
+
+/** Where bytes may come from. */
+export type SourcePolicy = "p2p" | "supernode" | "origin";
+
+export interface DownloadRequest {
+  url: string;
+  /** Neutral headers and those the user declared public; never a credential. */
+  headers?: Record<string, string>;
+  tag?: string;
+  /** Query parameters that do not make the bytes differ. */
+  filterQuery?: string[];
+  /** "algorithm:hex" the whole content must have. */
+  checksum?: string;
+  source?: SourcePolicy;
+  noOrigin?: boolean;
+  /** Bytes per second for this download. */
+  limitRate?: number;
+}
+
+/** Bytes of one download by where they came from. */
+export interface BytesBySource {
+  source: number;
+  supernode: number;
+  peers: number;
+  /** Already on this host. */
+  cache: number;
+}
+
+export type DownloadStreamEvent =
+  | { event: "notice"; message: string }
+  | {
+      event: "content";
+      contentId: string;
+      taskId: string;
+      length: number | null;
+      pieceLength: number;
+      /** ETag or Last-Modified; null when the source gave none. */
+      validator: string | null;
+      lastModified: string | null;
+      /** Path of the store's data file for plain pieces at natural offsets; only for reading, and only a hint. */
+      dataPath: string | null;
+    }
+  | {
+      event: "progress";
+      /** Bytes from offset 0 that are verified and readable without a gap. */
+      prefixBytes: number;
+      doneBytes: number;
+      bytes: BytesBySource;
+      /** Parents with a transfer under way. */
+      parents: number;
+    }
+  | {
+      event: "done";
+      length: number;
+      /** Hex MD5 of the whole content as the supernode (or the own source read) computed it. */
+      md5: string;
+      sha256: string | null;
+      bytes: BytesBySource;
+      /** Base64 of the whole content when it is at most 8 KiB. */
+      inline?: string;
+    }
+  | { event: "failed"; error: WireError };
+
+export interface PeerStatus {
+  version: string;
+  peerId: string;
+  pid: number;
+  listen: string | null;
+  supernodes: { address: string; connected: boolean }[];
+  downloads: { contentId: string; url: string; doneBytes: number; length: number | null; readers: number }[];
+  store: { contents: number; usedBytes: number; quotaBytes: number | null };
+  uploadedBytes: number;
+  downloadedBytes: number;
+}

@@ -1,0 +1,17 @@
+// The HTTP API by which pieces travel, between peers and from supernodes alike.
+//
+//   GET /v1/pieces/<contentId>/<index>   Range: bytes=a-b (within the piece), at most RANGE_BYTES_MAX
+//     200/206  the wire form's bytes          404  this server does not have the piece
+//     416      the range lies outside it      503  slots are full, with Retry-After (seconds)
+//   GET /v1/have/<contentId>             the bitmap of verified pieces (PieceSet.toBytes), 404 if none
+
+/** 64 lower-case hex digits: the only form of a content or task ID in a path or message. */
+export const ID_PATTERN = /^[0-9a-f]{64}$/;
+
+export function piecePath(contentId: string, index: number): string {
+  return `/v1/pieces/${contentId}/${index}`;
+}
+
+export function havePath(contentId: string): string {
+  return `/v1/have/${contentId}`;
+}

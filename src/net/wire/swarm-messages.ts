@@ -1,0 +1,115 @@
+// The control messages between a peer and a supernode: JSON text frames on one WebSocket,
+// `GET /v1/swarm`. The hot ones (pull, assign, rows) are binary: see swarm-frames.ts.
+//
+//   peer                                   supernode
+//    │ hello ────────────────────────────────▶ │   first message on every channel, both ways
+//    │ ◀──────────────────────────────── hello │
+//    │ hold (contents it can share) ─────────▶ │
+//    │ join {request} ───────────────────────▶ │   may wait for the source's headers
+//    │ ◀────────────── joined | moved | refused │
+//    │ pull (binary) ────────────────────────▶ │
+//    │ ◀──────────────── rows, assign (binary) │
+//    │ ◀──────────────── closed | failed       │
+//    │ leave | drop ─────────────────────────▶ │
+//
+// Unknown fields are ignored, so that N and N−1 interoperate.
+
+import { z } from "zod";
+
+export const PROTOCOL_VERSION = 1;
+
+const id = z.string().regex(/^[0-9a-f]{64}$/);
+const handle = z.int().min(0).max(0xffffffff);
+const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+const helloSchema = z.object({
+  type: z.literal("hello"),
+  protocol: z.object({ min: z.int().min(1), max: z.int().min(1) }),
+  version: z.string().max(64),
+  capabilities: z.array(z.string().max(64)).max(64),
+  /** Ed25519 public key, base64; proves identity once channels are authenticated. */
+  publicKey: z.string().max(128),
+  /** Stable across restarts. */
+  hostId: id,
+  hostname: z.string().max(255),
+  /** "host:port" of the piece server; null for a host that only downloads. */
+  pieceAddress: z.string().max(262).nullable(),
+  uploadSlots: z.int().min(0).max(1024),
+  labels: z.record(z.string().max(64), z.string().max(256)).default({}),
+});
+export type Hello = z.infer<typeof helloSchema>;
+
+/** What makes a task's bytes differ; the receiver computes the task ID from it. */
+const taskSchema = z.object({
+  url: z.string().max(8192),
+  headers: z.record(z.string().max(256), z.string().max(8192)).default({}),
+  tag: z.string().max(256).default(""),
+  filterQuery: z.array(z.string().max(256)).max(64).default([]),
+  checksum: z.string().max(160).default(""),
+});
+export type TaskRequest = z.infer<typeof taskSchema>;
+
+const wireErrorSchema = z.object({
+  code: z.string().max(64),
+  message: z.string().max(4096),
+  hint: z.string().max(4096).optional(),
+  taskId: id.optional(),
+});
+
+export const peerMessageSchema = z.discriminatedUnion("type", [
+  helloSchema,
+  z.object({
+    type: z.literal("hold"),
+    contents: z.array(z.object({ contentId: id, have: z.string().max(200_000) })).max(1024),
+  }),
+  z.object({
+    type: z.literal("join"),
+    /** Repeated in the answer. */
+    request: handle,
+    task: taskSchema,
+    /** What the peer already has of a version it knows: base64 of PieceSet.toBytes. */
+    known: z.object({ contentId: id, have: z.string().max(200_000) }).optional(),
+  }),
+  z.object({ type: z.literal("leave"), handle }),
+  /** The content was evicted here. */
+  z.object({ type: z.literal("drop"), contentId: id }),
+]);
+export type PeerMessage = z.infer<typeof peerMessageSchema>;
+
+const joinedSchema = z.object({
+  type: z.literal("joined"),
+  request: handle,
+  /** Names the content on this channel, in binary frames. */
+  handle,
+  contentId: id,
+  taskId: id,
+  length: count.nullable(),
+  pieceLength: z.int().min(1),
+  validator: z.string().max(1024).nullable(),
+  lastModified: z.string().max(64).nullable(),
+  md5: z.string().regex(/^[0-9a-f]{32}$/).nullable(),
+  sha256: id.nullable(),
+  swarmSize: count,
+  /** The whole content, base64, when it is at most INLINE_BYTES_MAX. */
+  inline: z.string().max(12_000).optional(),
+});
+export type Joined = z.infer<typeof joinedSchema>;
+
+export const supernodeMessageSchema = z.discriminatedUnion("type", [
+  helloSchema,
+  joinedSchema,
+  /** Another member owns this task. */
+  z.object({ type: z.literal("moved"), request: handle, address: z.string().max(262) }),
+  z.object({ type: z.literal("refused"), request: handle, error: wireErrorSchema }),
+  /** The source was read to its end: length and digests are final. */
+  z.object({
+    type: z.literal("closed"),
+    handle,
+    length: count,
+    md5: z.string().regex(/^[0-9a-f]{32}$/),
+    sha256: id.nullable(),
+  }),
+  /** The content cannot be finished, e.g. the source changed; code `source-changed` asks for a new join. */
+  z.object({ type: z.literal("failed"), handle, error: wireErrorSchema }),
+]);
+export type SupernodeMessage = z.infer<typeof supernodeMessageSchema>;

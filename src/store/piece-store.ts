@@ -1,0 +1,68 @@
+// The contract of pieces at rest: contents, their manifests and which pieces are verified.
+// Paths are the store's own affair, except the data file, which workers read and write by offset.
+
+import type { Manifest, PieceRow } from "../engine/core/manifest.ts";
+import type { PieceLayout } from "../engine/core/piece-layout.ts";
+import type { PieceSet } from "../engine/core/piece-set.ts";
+
+/** What is known of a content besides its pieces. */
+export interface ContentFacts {
+  readonly contentId: string;
+  readonly taskId: string;
+  /** Without user info or credentials. */
+  readonly url: string;
+  readonly layout: PieceLayout;
+  /** Strong ETag or Last-Modified; null when the source gave none. */
+  readonly validator: string | null;
+  readonly lastModified: string | null;
+}
+
+/** Digests of the whole content, hex; known once it is complete. */
+export interface ContentDigests {
+  readonly md5: string;
+  readonly sha256: string | null;
+}
+
+/** One content at rest. Pieces are written by offset into `dataPath` and then committed. */
+export interface StoredContent {
+  readonly facts: ContentFacts;
+  readonly manifest: Manifest;
+  /** Verified pieces; its words lie on a SharedArrayBuffer, so a piece server in a worker sees them. Replaced when a content of unknown length grows. */
+  readonly have: PieceSet;
+  readonly dataPath: string;
+  /** Null until complete. */
+  readonly digests: ContentDigests | null;
+  /** Writes bytes of a piece that is not committed yet; the buffer may be reused afterwards. @throws {DfError} no-space, file-unwritable */
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Reads `length` bytes at `offset`. @throws {DfError} file-unreadable when they are not there */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Adds a row learned from the owner, journalled with the next transaction. */
+  addRow(index: number, row: PieceRow): void;
+  /** Marks a piece as written and verified; its row must be known. */
+  commitPiece(index: number): void;
+  /** Takes a piece back that turned out wrong on disk. */
+  dropPiece(index: number): void;
+  /** Fixes the length of a content that was read without knowing it. */
+  setLength(length: number): void;
+  /** Every piece is committed: data is synced, digests recorded. @throws {DfError} no-space, file-unwritable */
+  complete(digests: ContentDigests): Promise<void>;
+  /** Keeps the content from eviction until the returned function is called; idempotent. */
+  lease(): () => void;
+  /** Marks a use, for eviction by least recent use. */
+  touch(): void;
+}
+
+export interface PieceStore {
+  /** Makes a content or returns the one that exists. Checks that the disk can hold it. @throws {DfError} no-space */
+  create(facts: ContentFacts): Promise<StoredContent>;
+  get(contentId: string): StoredContent | undefined;
+  /** The newest content of a task, if any. */
+  findByTask(taskId: string): StoredContent | undefined;
+  list(): StoredContent[];
+  delete(contentId: string): Promise<void>;
+  readonly usedBytes: number;
+  /** Frees contents by least recent use down to the quota; leased ones stay. Returns what was evicted. */
+  evict(): Promise<string[]>;
+  /** Journals what is pending and marks the stop as clean. */
+  close(): Promise<void>;
+}

@@ -27,12 +27,21 @@ export interface ContentDigests {
 export interface StoredContent {
   readonly facts: ContentFacts;
   readonly manifest: Manifest;
-  /** Verified pieces; its words lie on a SharedArrayBuffer, so a piece server in a worker sees them. Replaced when a content of unknown length grows. */
+  /** Pieces that may be served; its words lie on a SharedArrayBuffer, so a piece server in a worker sees them. Replaced when a content of unknown length grows. */
   readonly have: PieceSet;
   readonly dataPath: string;
-  /** Null until complete. */
+  /** Null until complete, and while pieces are in doubt. */
   readonly digests: ContentDigests | null;
-  /** Writes bytes of a piece that is not committed yet; the buffer may be reused afterwards. @throws {DfError} no-space, file-unwritable */
+  /**
+   * Hashes again what an unclean stop or a changed file left in doubt; until then those pieces are
+   * missing from `have`. Await it before `have` is announced or missing pieces are fetched. The
+   * store also does it by itself after it was opened.
+   */
+  verify(): Promise<void>;
+  /**
+   * Writes bytes of a piece; the buffer may be reused afterwards. Bytes for a committed piece are
+   * ignored. Two writers in one piece at a time are the caller's to prevent. @throws {DfError} no-space, file-unwritable
+   */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** Reads `length` bytes at `offset`. @throws {DfError} file-unreadable when they are not there */
   read(offset: number, length: number): Promise<Uint8Array>;
@@ -53,7 +62,7 @@ export interface StoredContent {
 }
 
 export interface PieceStore {
-  /** Makes a content or returns the one that exists. Checks that the disk can hold it. @throws {DfError} no-space */
+  /** Makes a content or returns the one that exists, verified. Checks that the disk can hold it. @throws {DfError} no-space */
   create(facts: ContentFacts): Promise<StoredContent>;
   get(contentId: string): StoredContent | undefined;
   /** The newest content of a task, if any. */

@@ -1,0 +1,90 @@
+// Who is who: the task ID names a URL plus what makes its bytes differ, the content ID one version
+// of a task's bytes. Both are computed by us from public facts; no credential ever enters.
+
+/** What makes the bytes of two requests differ. */
+export interface TaskFields {
+  readonly url: string;
+  /** Query parameters that do not make the bytes differ, by decoded name. */
+  readonly filterQuery?: readonly string[];
+  /** "a-b" when only a part of the URL's bytes is the task; "" or absent: all. */
+  readonly range?: string;
+  /** "algorithm:hex" the whole must have; "" or absent: none was given. */
+  readonly checksum?: string;
+  readonly tag?: string;
+  /** Headers whose value makes the bytes differ and is no secret. */
+  readonly publicHeaders?: Readonly<Record<string, string>>;
+  readonly visibility: "public" | "private";
+}
+
+/**
+ * The task ID, 64 hex digits.
+ * @throws {TypeError} when `url` is no URL
+ */
+export function taskIdOf(fields: TaskFields): string {
+  const url = new URL(fields.url);
+  const headers = Object.entries(fields.publicHeaders ?? {})
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .toSorted(([a], [b]) => compareText(a, b));
+  return digestOfFields([
+    "df task 1",
+    url.protocol,
+    url.host,
+    url.pathname,
+    sortedQuery(url.search, fields.filterQuery ?? []),
+    fields.range ?? "",
+    fields.checksum ?? "",
+    fields.tag ?? "",
+    fields.visibility,
+    ...headers.flat(),
+  ]);
+}
+
+/**
+ * The content ID, 64 hex digits.
+ * @param validator strong ETag or Last-Modified; a source that gives none needs a fresh random
+ *   nonce, so that two of its versions never share an ID
+ * @param length null: not known when the read began
+ */
+export function contentIdOf(taskId: string, validator: string, length: number | null): string {
+  return digestOfFields(["df content 1", taskId, validator, length === null ? "" : String(length)]);
+}
+
+/**
+ * The query without filtered parameters, ordered by name. Parameters of one name keep their order
+ * and all keep their spelling: a server may tell them apart.
+ */
+function sortedQuery(search: string, filtered: readonly string[]): string {
+  return search
+    .slice(1)
+    .split("&")
+    .filter((parameter) => parameter !== "" && !filtered.includes(nameOf(parameter)))
+    .toSorted((a, b) => compareText(rawNameOf(a), rawNameOf(b)))
+    .join("&");
+}
+
+function rawNameOf(parameter: string): string {
+  const equals = parameter.indexOf("=");
+  return equals < 0 ? parameter : parameter.slice(0, equals);
+}
+
+function nameOf(parameter: string): string {
+  return new URLSearchParams(rawNameOf(parameter).concat("=")).keys().next().value ?? "";
+}
+
+/** Order by UTF-16 code units: the same on every host, whatever its locale. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** SHA-256 over fields, each with its length (u32, big-endian) in front: no two lists meet. */
+function digestOfFields(fields: readonly string[]): string {
+  const hasher = new Bun.CryptoHasher("sha256");
+  const encoder = new TextEncoder();
+  for (const field of fields) {
+    const bytes = encoder.encode(field);
+    const length = new Uint8Array(4);
+    new DataView(length.buffer).setUint32(0, bytes.length);
+    hasher.update(length).update(bytes);
+  }
+  return hasher.digest("hex");
+}

@@ -1,0 +1,101 @@
+// The rate limit of everything that moves bytes: a token bucket in integers, so that it is exact
+// over any length of time. Who waits, and in which order, is the pacer's affair (engine/bytes).
+
+import { assert } from "./machine.ts";
+
+/** Bounds of one admission: below 16 KiB requests outweigh bytes, above 1 MiB a second is no longer smooth. */
+export const ADMISSION_BYTES_MIN = 16 << 10;
+export const ADMISSION_BYTES_MAX = 1 << 20;
+
+const US_PER_SEC = 1_000_000;
+
+/**
+ * Bytes that one admission should cover at a rate (null: unlimited): an eighth of a second's worth.
+ * It is the bucket's burst as well, so any window of t seconds admits at most rate·t + 1 MiB.
+ */
+export function admissionBytes(rateBytesPerSec: number | null): number {
+  if (rateBytesPerSec === null) return ADMISSION_BYTES_MAX;
+  return Math.min(
+    ADMISSION_BYTES_MAX,
+    Math.max(ADMISSION_BYTES_MIN, Math.floor(rateBytesPerSec / 8)),
+  );
+}
+
+/**
+ * Admits bytes at a rate.
+ * Invariant: over any window, bytes taken ≤ rate · window + burst.
+ */
+export class TokenBucket {
+  #rateBytesPerSec: number | null;
+  /** What is saved up, in bytes × microseconds per second: no rounding, whatever the step. */
+  #credit: number;
+  #updatedAtUs: number;
+
+  /** @param rateBytesPerSec at least 1; null: unlimited */
+  constructor(nowUs: number, rateBytesPerSec: number | null) {
+    assertRate(rateBytesPerSec);
+    this.#rateBytesPerSec = rateBytesPerSec;
+    this.#updatedAtUs = nowUs;
+    this.#credit = this.#capacity();
+  }
+
+  get rateBytesPerSec(): number | null {
+    return this.#rateBytesPerSec;
+  }
+
+  /** Most bytes that can be saved up. */
+  get burstBytes(): number {
+    return admissionBytes(this.#rateBytesPerSec);
+  }
+
+  /** Changes the rate from now on. What was saved at the old rate stays, up to the new burst. */
+  setRate(nowUs: number, rateBytesPerSec: number | null): void {
+    assertRate(rateBytesPerSec);
+    this.#refill(nowUs);
+    // After a time without a limit nothing is saved up: those bytes were used without being counted.
+    const credit = this.#rateBytesPerSec === null ? 0 : this.#credit;
+    this.#rateBytesPerSec = rateBytesPerSec;
+    this.#credit = Math.min(credit, this.#capacity());
+  }
+
+  /** Takes up to `bytes` and returns how many were granted; the rest has to wait. */
+  take(nowUs: number, bytes: number): number {
+    if (this.#rateBytesPerSec === null) return bytes;
+    this.#refill(nowUs);
+    const granted = Math.min(bytes, Math.floor(this.#credit / US_PER_SEC));
+    this.#credit -= granted * US_PER_SEC;
+    return granted;
+  }
+
+  /**
+   * When `bytes` can be taken at once, or a whole burst if they are more than one: a request larger
+   * than the burst is granted in several portions.
+   */
+  readyAtUs(nowUs: number, bytes: number): number {
+    if (this.#rateBytesPerSec === null) return nowUs;
+    this.#refill(nowUs);
+    const wanted = Math.min(bytes, this.burstBytes) * US_PER_SEC;
+    return nowUs + Math.max(0, Math.ceil((wanted - this.#credit) / this.#rateBytesPerSec));
+  }
+
+  #capacity(): number {
+    return this.burstBytes * US_PER_SEC;
+  }
+
+  #refill(nowUs: number): void {
+    assert(nowUs >= this.#updatedAtUs, "a token bucket's time never goes back");
+    const rate = this.#rateBytesPerSec ?? 0;
+    const elapsedUs = nowUs - this.#updatedAtUs;
+    this.#updatedAtUs = nowUs;
+    // A full bucket is recognised by division: rate × elapsed may pass 2^53 after a long pause.
+    const room = this.#capacity() - this.#credit;
+    this.#credit += rate > 0 && elapsedUs >= room / rate ? room : rate * elapsedUs;
+  }
+}
+
+function assertRate(rate: number | null): void {
+  assert(
+    rate === null || (Number.isSafeInteger(rate) && rate >= 1),
+    "a rate is a whole number of bytes per second, at least 1",
+  );
+}

@@ -2,6 +2,8 @@
 // that the caller hands out and may reuse after hostGone / contentDropped.
 
 export type HostIndex = number;
+/** Stands for the parent in a report of a piece that came from no parent, e.g. from the source. */
+export const NO_PARENT: HostIndex = 0xffff_ffff;
 export type ContentIndex = number;
 
 /** Outcome of one piece a child asked of a parent. */
@@ -25,14 +27,18 @@ export interface PieceReport {
   piece: number;
   parent: HostIndex;
   outcome: PieceOutcome;
-  /** From request to verified, milliseconds. */
+  /** From request to verified, milliseconds; 0: the child had the piece already. */
   elapsedMs: number;
 }
 
 /** One child's call for work on one content. */
 export interface Pull {
-  /** How many more pieces the child would take now. */
-  freeSlots: number;
+  /**
+   * Pieces the child would have assigned at once, those under way included. Not "free slots": both
+   * sides count what is assigned and unreported, so an assignment that crosses a pull on the wire
+   * is not given twice.
+   */
+  slots: number;
   reports: PieceReport[];
   /** Pieces in flight for too long, which the child would take from a second parent. */
   overdue: number[];
@@ -51,7 +57,7 @@ export type SchedulerEvent =
       host: HostIndex;
       /** A seed is a supernode: it has every piece that was announced with `pieceSeeded`. */
       isSeed: boolean;
-      /** Uploads the host allows at once; 0 for a host that only downloads. */
+      /** Uploads the host allows at once; 0 for a host that only downloads. Seeds: the most they allow, the scheduler adapts below it. */
       uploadSlots: number;
     }
   | { kind: "hostGone"; host: HostIndex }

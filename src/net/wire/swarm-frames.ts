@@ -1,7 +1,7 @@
 // The hot frames of the swarm channel, binary and little-endian. A frame that does not parse to
 // its last byte is refused whole.
 //
-//   pull    01 | handle u32 | freeSlots u16 | reports u16 | overdue u16
+//   pull    01 | handle u32 | slots u16 | reports u16 | overdue u16
 //              | reports × { piece u32, parent u32, outcome u8, elapsedMs u32 }
 //              | overdue × { piece u32 }
 //   assign  02 | handle u32 | assignments u16

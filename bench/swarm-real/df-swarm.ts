@@ -1,0 +1,124 @@
+// `df` itself: a supernode behind the seed's link, a peer daemon on every host, all running before
+// the start signal. Measured through each peer's local API, or through `df get`.
+
+import { join } from "node:path";
+import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
+import { downloadThrough, readContent } from "../harness/local-api-client.ts";
+import { usageOfAll } from "../harness/process-usage.ts";
+import type { Session } from "../harness/session.ts";
+import { rounded } from "../harness/statistics.ts";
+import { verifyOutputs, type Contender, type ContenderRun, type Payload } from "./contender.ts";
+import { on, type Fleet, type Host } from "./network.ts";
+import { startNginx } from "./nginx.ts";
+
+const SUPERNODE_PORT = 8002;
+const PIECE_PORT = 65002;
+/** Daemons that start at once on few cores only slow each other. */
+const STARTS_AT_ONCE = 4;
+
+export function dfSwarm(via: "api" | "get"): Contender {
+  return {
+    name: `df (via ${via})`,
+    async run(session, fleet, payload) {
+      const root = join(payload.path, "..");
+      const source = await startNginx(session, { host: fleet.source, root, name: "source" });
+      const supernode = await startSupernode(session, {
+        name: "supernode",
+        host: fleet.seed.address,
+        port: SUPERNODE_PORT,
+        wrap: (command) => on(fleet.seed, command),
+        flags: ["--open"],
+      });
+      const peers = await startPeers(session, fleet, supernode.address);
+      const pids = peers.map(({ child }) => child.pid);
+      const before = { supernode: usageOfAll([supernode.child.pid]), peers: usageOfAll(pids) };
+
+      const url = source.url(payload.name);
+      const run =
+        via === "api"
+          ? await throughApi(peers, url, payload)
+          : await throughGet(session, fleet.hosts, peers, url, payload);
+
+      const after = { supernode: usageOfAll([supernode.child.pid]), peers: usageOfAll(pids) };
+      return {
+        ...run,
+        source: await source.counts(),
+        cpuSeconds: {
+          supernode: rounded(after.supernode.cpuSeconds - before.supernode.cpuSeconds),
+          peers: rounded(after.peers.cpuSeconds - before.peers.cpuSeconds),
+        },
+      };
+    },
+  };
+}
+
+async function startPeers(
+  session: Session,
+  fleet: Fleet,
+  supernode: string,
+): Promise<RunningPeer[]> {
+  const peers: RunningPeer[] = [];
+  for (let first = 0; first < fleet.hosts.length; first += STARTS_AT_ONCE) {
+    const batch = fleet.hosts.slice(first, first + STARTS_AT_ONCE).map((host, i) =>
+      startPeer(session, {
+        name: `peer-${first + i}`,
+        listen: `${host.address}:${PIECE_PORT}`,
+        supernode,
+        wrap: (command) => on(host, command),
+        flags: ["--open"],
+      }),
+    );
+    peers.push(...(await Promise.all(batch)));
+  }
+  return peers;
+}
+
+async function throughApi(
+  peers: RunningPeer[],
+  url: string,
+  payload: Payload,
+): Promise<ContenderRun> {
+  const downloads = await Promise.all(peers.map(({ socket }) => downloadThrough(socket, { url })));
+
+  for (const [i, { contentId }] of downloads.entries()) {
+    const hasher = new Bun.CryptoHasher("sha256");
+    const response = await readContent(peers[i]!.socket, contentId);
+    hasher.update(await response.arrayBuffer());
+    if (hasher.digest("hex") !== payload.sha256) throw new Error(`peer ${i}: wrong bytes`);
+  }
+  const bytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
+  for (const { bytes } of downloads) {
+    bytesBySource.source += bytes.source;
+    bytesBySource.supernode += bytes.supernode;
+    bytesBySource.peers += bytes.peers;
+    bytesBySource.cache += bytes.cache;
+  }
+  return {
+    finishSeconds: downloads.map(({ seconds }) => seconds),
+    bytesBySource,
+    tailMsMax: rounded(Math.max(...downloads.map(({ tailMs }) => tailMs)), 0),
+  };
+}
+
+async function throughGet(
+  session: Session,
+  hosts: Host[],
+  peers: RunningPeer[],
+  url: string,
+  payload: Payload,
+): Promise<ContenderRun> {
+  const outputs = hosts.map((_, i) => join(session.folder, `output-${i}`));
+  const startedAt = performance.now();
+  const finishSeconds = await Promise.all(
+    hosts.map(async (host, i) => {
+      const command = [DF, "get", url, "-o", outputs[i]!, "--socket", peers[i]!.socket, "-q"];
+      const logPath = join(session.folder, `get-${i}.log`);
+      const child = session.start(on(host, command), { logPath });
+      const code = await child.exited;
+      if (code !== 0) throw new Error(`df get: exit ${code}: ${await Bun.file(logPath).text()}`);
+      return (performance.now() - startedAt) / 1000;
+    }),
+  );
+  await verifyOutputs(outputs, payload);
+  return { finishSeconds };
+}

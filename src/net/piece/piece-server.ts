@@ -1,0 +1,218 @@
+// Serves verified pieces over HTTP: from a supernode's seed store and from a peer to its children
+// alike. Runs in the piece worker, because `sendfile` of a cold page stalls the thread. Knows data
+// files and bitmaps only; which contents there are, the main thread says.
+
+import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
+import { RANGE_BYTES_MAX } from "../../limits.ts";
+
+/** A content as the server needs it: where the bytes lie and which of them are verified. */
+export interface ServedContent {
+  /** Data file with plain pieces at their natural offsets. */
+  path: string;
+  layout: PieceLayout;
+  /** Bitmap of verified pieces as in PieceSet, on shared memory: the main thread adds to it. */
+  words: Uint32Array;
+  /** How many bits of `words` count. */
+  pieceCount: number;
+}
+
+export interface PieceServerLimits {
+  /** Uploads at once; 0 refuses all. */
+  uploadSlots: number;
+  /** Bytes per second of all uploads; null: no limit. */
+  uploadRateBytesPerSec: number | null;
+}
+
+export interface PieceServerOptions extends PieceServerLimits {
+  hostname: string;
+  port: number;
+  /** Waits until so many bytes may leave; rejects when `signal` aborts. */
+  admit: (bytes: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** A slow upload keeps its connection this long without progress; also the keep-alive between pieces. */
+const IDLE_TIMEOUT_SECONDS = 120;
+
+/** Nobody has a reason to send a piece server a body. */
+const REQUEST_BODY_BYTES_MAX = 1024;
+
+/** Parts per second a paced upload is cut into, so that a slot is never held for long by one wait. */
+const PACED_PARTS_PER_SECOND = 4;
+
+/** Smallest part: below it the request costs more than the bytes. */
+const PACED_PART_BYTES_MIN = 16 << 10;
+
+const PIECE_PATH = /^\/v1\/pieces\/([0-9a-f]{64})\/(0|[1-9]\d{0,8})$/;
+const HAVE_PATH = /^\/v1\/have\/([0-9a-f]{64})$/;
+const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
+
+/** An HTTP server of verified pieces; listens from construction on. */
+export class PieceServer {
+  readonly #contents = new Map<string, ServedContent>();
+  readonly #server: Bun.Server<undefined>;
+  readonly #admit: PieceServerOptions["admit"];
+  #uploadSlots: number;
+  #partBytesMax: number;
+  #used = new Set<string>();
+  #uploadedBytes = 0;
+  #uploadCount = 0;
+
+  /** @throws what Bun.serve throws when the address cannot be bound (`code` EADDRINUSE, EACCES…) */
+  constructor(options: PieceServerOptions) {
+    this.#admit = options.admit;
+    this.#uploadSlots = options.uploadSlots;
+    this.#partBytesMax = partBytesMax(options.uploadRateBytesPerSec);
+    this.#server = Bun.serve({
+      hostname: options.hostname,
+      port: options.port,
+      development: false,
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
+      fetch: (request) => this.#answer(request),
+      // The data file went away between the check and the open: its content was just evicted.
+      error: () => refusal(404, "the piece is gone"),
+    });
+  }
+
+  get port(): number {
+    return this.#server.port!;
+  }
+
+  /** Bytes handed to the kernel since the start. */
+  get uploadedBytes(): number {
+    return this.#uploadedBytes;
+  }
+
+  /** Pieces and parts of pieces that were answered since the start. */
+  get uploadCount(): number {
+    return this.#uploadCount;
+  }
+
+  /** Requests that are being answered now. */
+  get activeUploads(): number {
+    return this.#server.pendingRequests;
+  }
+
+  /** Contents that were uploaded from since the last call. */
+  takeUsed(): string[] {
+    const used = [...this.#used];
+    this.#used.clear();
+    return used;
+  }
+
+  /** Offers a content, or replaces what was offered under its ID. */
+  serve(contentId: string, content: ServedContent): void {
+    this.#contents.set(contentId, content);
+  }
+
+  remove(contentId: string): void {
+    this.#contents.delete(contentId);
+  }
+
+  setLimits(limits: PieceServerLimits): void {
+    this.#uploadSlots = limits.uploadSlots;
+    this.#partBytesMax = partBytesMax(limits.uploadRateBytesPerSec);
+  }
+
+  /** Refuses new connections and closes the open ones at once. */
+  async stop(): Promise<void> {
+    await this.#server.stop(true);
+  }
+
+  async #answer(request: Request): Promise<Response> {
+    if (request.method !== "GET") return refusal(405, "only GET is served here", { allow: "GET" });
+    const path = pathOf(request.url);
+    const piece = PIECE_PATH.exec(path);
+    if (piece !== null) return this.#piece(request, piece[1]!, Number(piece[2]));
+    const have = HAVE_PATH.exec(path);
+    if (have !== null) return this.#have(have[1]!);
+    return refusal(404, "no such path");
+  }
+
+  async #piece(request: Request, contentId: string, index: number): Promise<Response> {
+    if (!this.#has(contentId, index)) return refusal(404, "this piece is not here");
+    const pieceLength = pieceLengthAt(this.#contents.get(contentId)!.layout, index);
+    const range = rangeOf(request.headers.get("range"), pieceLength);
+    if (range === null)
+      return refusal(416, "the range does not lie within the piece", {
+        "content-range": `bytes */${pieceLength}`,
+      });
+    // Counts this request too. It stays pending until the kernel took its last byte.
+    if (this.#server.pendingRequests > this.#uploadSlots)
+      return refusal(503, "all upload slots are taken", { "retry-after": "1" });
+
+    const length = range.isAsked ? Math.min(range.length, this.#partBytesMax) : range.length;
+    await this.#admit(length, request.signal);
+    // The wait may have outlived the content.
+    const content = this.#contents.get(contentId);
+    if (content === undefined || !this.#has(contentId, index))
+      return refusal(404, "this piece is not here");
+
+    this.#used.add(contentId);
+    this.#uploadedBytes += length;
+    this.#uploadCount++;
+    const start = pieceOffset(content.layout, index) + range.start;
+    const isWhole = length === pieceLength && !range.isAsked;
+    // Bun answers a slice with 206 and a Content-Range of its own unless both are set here.
+    return new Response(Bun.file(content.path).slice(start, start + length), {
+      status: isWhole ? 200 : 206,
+      headers: {
+        "content-type": "application/octet-stream",
+        ...(isWhole
+          ? {}
+          : { "content-range": `bytes ${range.start}-${range.start + length - 1}/${pieceLength}` }),
+      },
+    });
+  }
+
+  /** Invariant: only pieces whose bit is set are ever read from the data file. */
+  #has(contentId: string, index: number): boolean {
+    const content = this.#contents.get(contentId);
+    if (content === undefined || index >= content.pieceCount) return false;
+    return (Atomics.load(content.words, index >>> 5) & (1 << (index & 31))) !== 0;
+  }
+
+  #have(contentId: string): Response {
+    const content = this.#contents.get(contentId);
+    if (content === undefined) return refusal(404, "this content is not here");
+    const bytes = new Uint8Array((content.pieceCount + 7) >>> 3);
+    for (let i = 0; i < bytes.length; i++)
+      bytes[i] = Atomics.load(content.words, i >>> 2) >>> ((i & 3) << 3);
+    return new Response(bytes, { headers: { "content-type": "application/octet-stream" } });
+  }
+}
+
+/** The part of an absolute request URL between the authority and the query. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const query = url.indexOf("?", start);
+  return start < 0 ? "/" : url.slice(start, query < 0 ? undefined : query);
+}
+
+/**
+ * The bytes of a piece that a request asks for; null when it asks for something else than one
+ * range within it (RFC 9110 §14.1). A long range is answered with its first part, which §15.3.7
+ * allows; a whole piece that is longer than one part must be asked for with a range.
+ */
+function rangeOf(
+  header: string | null,
+  pieceLength: number,
+): { start: number; length: number; isAsked: boolean } | null {
+  if (header === null)
+    return pieceLength > RANGE_BYTES_MAX ? null : { start: 0, length: pieceLength, isAsked: false };
+  const match = RANGE.exec(header);
+  if (match === null) return null;
+  const start = Number(match[1]);
+  const end = Math.min(match[2] === "" ? pieceLength : Number(match[2]) + 1, pieceLength);
+  return start < end ? { start, length: end - start, isAsked: true } : null;
+}
+
+function partBytesMax(rateBytesPerSec: number | null): number {
+  if (rateBytesPerSec === null) return RANGE_BYTES_MAX;
+  const part = Math.ceil(rateBytesPerSec / PACED_PARTS_PER_SECOND);
+  return Math.min(RANGE_BYTES_MAX, Math.max(PACED_PART_BYTES_MIN, part));
+}
+
+function refusal(status: number, reason: string, headers: Record<string, string> = {}): Response {
+  return new Response(`${reason}\n`, { status, headers });
+}

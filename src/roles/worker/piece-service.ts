@@ -1,0 +1,108 @@
+// The main thread's handle on the piece worker: starts it, tells it what may be served, and hears
+// what was uploaded. Used by the supernode for seed pieces and by the peer for its children.
+
+import { DfError } from "../../errors.ts";
+import type { PieceServerLimits } from "../../net/piece/piece-server.ts";
+import type { StoredContent } from "../../store/piece-store.ts";
+import type { PieceWorkerOrder, PieceWorkerReport, UploadCounts } from "./piece-worker-messages.ts";
+import { startWorker } from "./start-worker.ts";
+
+export interface PieceServiceOptions {
+  hostname: string;
+  /** 0: any free port. */
+  port: number;
+  limits: PieceServerLimits;
+  /** Hears about uploads about once a second while there are any. */
+  onUploads?: (counts: UploadCounts) => void;
+}
+
+export interface PieceService {
+  readonly port: number;
+  /** Offers the verified pieces of a content; call again when its length or bitmap was replaced. */
+  serve(content: StoredContent): void;
+  remove(contentId: string): void;
+  setLimits(limits: PieceServerLimits): void;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the worker and waits until it listens.
+ * @throws {DfError} usage when the address cannot be bound
+ */
+export async function startPieceService(options: PieceServiceOptions): Promise<PieceService> {
+  const worker = startWorker("piece-worker");
+  const order = (message: PieceWorkerOrder): void => worker.postMessage(message);
+  let stopped = (): void => {};
+
+  const port = await new Promise<number>((resolve, reject) => {
+    worker.onerror = (event) =>
+      reject(new DfError("internal", `start the piece worker: ${event.message}`));
+    worker.onmessage = (message: MessageEvent<PieceWorkerReport>) => {
+      const report = message.data;
+      switch (report.kind) {
+        case "listening":
+          resolve(report.port);
+          break;
+        case "refused":
+          reject(addressRefused(options, report));
+          break;
+        case "uploads":
+          options.onUploads?.(report);
+          break;
+        case "stopped":
+          stopped();
+          break;
+      }
+    };
+    order({
+      kind: "listen",
+      hostname: options.hostname,
+      port: options.port,
+      limits: options.limits,
+    });
+  }).catch((error: unknown) => {
+    worker.terminate();
+    throw error;
+  });
+
+  return {
+    port,
+    serve(content) {
+      const { facts, have, manifest, dataPath } = content;
+      order({
+        kind: "serve",
+        contentId: facts.contentId,
+        content: {
+          path: dataPath,
+          layout: manifest.layout,
+          words: have.words,
+          pieceCount: have.size,
+        },
+      });
+    },
+    remove: (contentId) => order({ kind: "remove", contentId }),
+    setLimits: (limits) => order({ kind: "limit", limits }),
+    async stop() {
+      await new Promise<void>((resolve) => {
+        stopped = resolve;
+        order({ kind: "stop" });
+      });
+      worker.terminate();
+    },
+  };
+}
+
+function addressRefused(
+  options: PieceServiceOptions,
+  report: Extract<PieceWorkerReport, { kind: "refused" }>,
+): DfError {
+  const hint =
+    report.code === "EADDRINUSE"
+      ? "another process listens there; choose another port or stop it"
+      : "choose an address of this host and a port above 1023";
+  return new DfError(
+    "usage",
+    `serve pieces on ${options.hostname}:${options.port}: ${report.message}`,
+    { hint },
+  );
+}

@@ -1,0 +1,29 @@
+// What the main thread and the piece worker tell each other.
+
+import type { PieceServerLimits, ServedContent } from "../../net/piece/piece-server.ts";
+
+export type PieceWorkerOrder =
+  /** The first message, once. */
+  | { kind: "listen"; hostname: string; port: number; limits: PieceServerLimits }
+  /** Offers a content or replaces it; `content.words` lies on a SharedArrayBuffer. */
+  | { kind: "serve"; contentId: string; content: ServedContent }
+  | { kind: "remove"; contentId: string }
+  | { kind: "limit"; limits: PieceServerLimits }
+  | { kind: "stop" };
+
+export type PieceWorkerReport =
+  | { kind: "listening"; port: number }
+  /** The address could not be bound; `code` as the system names it, e.g. EADDRINUSE. */
+  | { kind: "refused"; code: string; message: string }
+  | ({ kind: "uploads" } & UploadCounts)
+  | { kind: "stopped" };
+
+export interface UploadCounts {
+  /** Bytes and pieces (or parts of pieces) since the start. */
+  uploadedBytes: number;
+  uploadCount: number;
+  /** Uploads under way when the report was made. */
+  activeUploads: number;
+  /** Contents uploaded from since the last report. */
+  usedContentIds: string[];
+}

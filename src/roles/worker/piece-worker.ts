@@ -1,0 +1,81 @@
+// Entry point of the piece worker: a PieceServer on a thread of its own, ordered about by the main
+// thread. See piece-service.ts for the other side.
+
+import { Pacer } from "../../engine/bytes/pacing.ts";
+import { messageOf } from "../../errors.ts";
+import { PieceServer } from "../../net/piece/piece-server.ts";
+import type { PieceWorkerOrder, PieceWorkerReport } from "./piece-worker-messages.ts";
+
+declare const self: Worker;
+
+/** How often uploads are reported while there are any. */
+const REPORT_INTERVAL_MS = 1_000;
+
+let server: PieceServer | undefined;
+let reportedCount = 0;
+let reportedActive = 0;
+const uploadPacer = new Pacer(null);
+
+self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
+  const order = message.data;
+  switch (order.kind) {
+    case "listen":
+      listen(order);
+      break;
+    case "serve":
+      server?.serve(order.contentId, order.content);
+      break;
+    case "remove":
+      server?.remove(order.contentId);
+      break;
+    case "limit":
+      uploadPacer.setRate(order.limits.uploadRateBytesPerSec);
+      server?.setLimits(order.limits);
+      break;
+    case "stop":
+      void stop();
+      break;
+  }
+};
+
+function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
+  uploadPacer.setRate(order.limits.uploadRateBytesPerSec);
+  try {
+    server = new PieceServer({
+      ...order.limits,
+      hostname: order.hostname,
+      port: order.port,
+      admit: (bytes, signal) => uploadPacer.admit(bytes, signal),
+    });
+    report({ kind: "listening", port: server.port });
+    setInterval(reportUploads, REPORT_INTERVAL_MS);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    report({ kind: "refused", code, message: messageOf(error) });
+  }
+}
+
+async function stop(): Promise<void> {
+  await server?.stop();
+  report({ kind: "stopped" });
+}
+
+/** Says nothing while nothing changes, so that an idle host stays idle. */
+function reportUploads(): void {
+  if (server === undefined) return;
+  const { uploadedBytes, uploadCount, activeUploads } = server;
+  if (uploadCount === reportedCount && activeUploads === reportedActive) return;
+  reportedCount = uploadCount;
+  reportedActive = activeUploads;
+  report({
+    kind: "uploads",
+    uploadedBytes,
+    uploadCount,
+    activeUploads,
+    usedContentIds: server.takeUsed(),
+  });
+}
+
+function report(message: PieceWorkerReport): void {
+  self.postMessage(message);
+}

@@ -1,0 +1,205 @@
+import { afterEach, expect, test } from "bun:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { PieceSet } from "../../src/engine/core/piece-set.ts";
+import { RANGE_BYTES_MAX } from "../../src/limits.ts";
+import { PieceServer, type PieceServerOptions } from "../../src/net/piece/piece-server.ts";
+
+const CONTENT = "ab".repeat(32);
+const cleanups: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+interface FixtureOptions extends Partial<PieceServerOptions> {
+  length?: number;
+  pieceLength?: number;
+  /** Verified pieces; all of them when left out. */
+  have?: number[];
+}
+
+async function serverFixture(options: FixtureOptions = {}) {
+  const { length = 100_000, pieceLength = 32_768, have } = options;
+  const folder = await mkdtemp(`${tmpdir()}/df-piece-server-`);
+  const bytes = crypto.getRandomValues(new Uint8Array(Math.min(length, 65_536)));
+  const data = Buffer.alloc(length, bytes);
+  const path = `${folder}/data`;
+  await writeFile(path, data);
+  const server = new PieceServer({
+    hostname: "127.0.0.1",
+    port: 0,
+    uploadSlots: 3,
+    uploadRateBytesPerSec: null,
+    admit: async () => {},
+    ...options,
+  });
+  const pieceCount = Math.ceil(length / pieceLength);
+  const set = have === undefined ? PieceSet.full(pieceCount) : new PieceSet(pieceCount);
+  for (const piece of have ?? []) set.add(piece);
+  server.serve(CONTENT, { path, layout: { length, pieceLength }, words: set.words, pieceCount });
+  cleanups.push(async () => {
+    await server.stop();
+    await rm(folder, { recursive: true });
+  });
+  const get = (path: string, range?: string) =>
+    fetch(
+      `http://127.0.0.1:${server.port}${path}`,
+      range === undefined ? {} : { headers: { range } },
+    );
+  return { server, data, set, path, get };
+}
+
+test("piece server gives a whole piece, also the short last one", async () => {
+  const { get, data } = await serverFixture();
+
+  const first = await get(`/v1/pieces/${CONTENT}/0`);
+  const last = await get(`/v1/pieces/${CONTENT}/3`);
+
+  expect(first.status).toBe(200);
+  expect(Buffer.from(await first.arrayBuffer())).toEqual(data.subarray(0, 32_768));
+  expect(last.headers.get("content-length")).toBe(String(100_000 - 3 * 32_768));
+  expect(Buffer.from(await last.arrayBuffer())).toEqual(data.subarray(3 * 32_768));
+});
+
+test("piece server gives the bytes of a range within the piece", async () => {
+  const { get, data } = await serverFixture();
+
+  const answer = await get(`/v1/pieces/${CONTENT}/1`, "bytes=100-199");
+
+  expect(answer.status).toBe(206);
+  expect(answer.headers.get("content-range")).toBe("bytes 100-199/32768");
+  expect(Buffer.from(await answer.arrayBuffer())).toEqual(data.subarray(32_868, 32_968));
+});
+
+test("piece server answers a range longer than its largest part with the first part", async () => {
+  const { get } = await serverFixture({ length: 4 << 20, pieceLength: 4 << 20 });
+
+  const answer = await get(`/v1/pieces/${CONTENT}/0`, "bytes=5-");
+
+  expect(answer.headers.get("content-range")).toBe(`bytes 5-${RANGE_BYTES_MAX + 4}/${4 << 20}`);
+  expect((await answer.arrayBuffer()).byteLength).toBe(RANGE_BYTES_MAX);
+});
+
+test.each([
+  ["bytes=32768-32769"],
+  ["bytes=9-8"],
+  ["bytes=-5"],
+  ["bytes=0-1,3-4"],
+  ["lines=0-1"],
+  ["bytes=99999999999999999999-"],
+])("piece server refuses the range %s with 416", async (range) => {
+  const { get } = await serverFixture();
+
+  const answer = await get(`/v1/pieces/${CONTENT}/0`, range);
+
+  expect(answer.status).toBe(416);
+  expect(answer.headers.get("content-range")).toBe("bytes */32768");
+});
+
+test("piece server never gives a piece that is not verified, and gives it once it is", async () => {
+  const { get, set } = await serverFixture({ have: [0] });
+
+  const before = await get(`/v1/pieces/${CONTENT}/1`);
+  set.add(1);
+  const after = await get(`/v1/pieces/${CONTENT}/1`);
+
+  expect(before.status).toBe(404);
+  expect(after.status).toBe(200);
+});
+
+test.each([
+  [`/v1/pieces/${CONTENT}/4`],
+  [`/v1/pieces/${CONTENT}/00`],
+  [`/v1/pieces/${CONTENT}/-1`],
+  [`/v1/pieces/${CONTENT}/99999999999999999999`],
+  [`/v1/pieces/${"0".repeat(64)}/0`],
+  [`/v1/pieces/../../etc/passwd`],
+  [`/v1/have/${"0".repeat(64)}`],
+  ["/"],
+])("piece server answers %s with 404", async (path) => {
+  const { get } = await serverFixture();
+
+  expect((await get(path)).status).toBe(404);
+});
+
+test("piece server tells its bitmap", async () => {
+  const { get, set } = await serverFixture({ have: [1, 3] });
+
+  const bytes = new Uint8Array(await (await get(`/v1/have/${CONTENT}`)).arrayBuffer());
+
+  expect(bytes).toEqual(set.toBytes());
+});
+
+test("piece server refuses with 503 and Retry-After while its slots are taken, then serves again", async () => {
+  const admitted = Promise.withResolvers<void>();
+  const waiting = Promise.withResolvers<void>();
+  const { get } = await serverFixture({
+    uploadSlots: 1,
+    admit: () => {
+      waiting.resolve();
+      return admitted.promise;
+    },
+  });
+
+  const first = get(`/v1/pieces/${CONTENT}/0`);
+  await waiting.promise;
+  const refused = await get(`/v1/pieces/${CONTENT}/1`);
+  admitted.resolve();
+
+  expect(refused.status).toBe(503);
+  expect(refused.headers.get("retry-after")).toBe("1");
+  expect((await first).status).toBe(200);
+  await (await first).arrayBuffer();
+  expect((await get(`/v1/pieces/${CONTENT}/1`)).status).toBe(200);
+});
+
+test("piece server counts what it uploads and admits each part first", async () => {
+  const admitted: number[] = [];
+  const { get, server } = await serverFixture({
+    uploadRateBytesPerSec: 80_000,
+    admit: async (bytes) => {
+      admitted.push(bytes);
+    },
+  });
+
+  await (await get(`/v1/pieces/${CONTENT}/0`, "bytes=0-")).arrayBuffer();
+
+  expect(admitted).toEqual([20_000]);
+  expect(server.uploadedBytes).toBe(20_000);
+  expect(server.takeUsed()).toEqual([CONTENT]);
+  expect(server.takeUsed()).toEqual([]);
+});
+
+test("piece server forgets a removed content, and answers 404 when its file is gone", async () => {
+  const { get, server, path } = await serverFixture();
+
+  await rm(path);
+  const withoutFile = await get(`/v1/pieces/${CONTENT}/0`);
+  server.remove(CONTENT);
+  const removed = await get(`/v1/pieces/${CONTENT}/0`);
+
+  expect(withoutFile.status).toBe(404);
+  expect(removed.status).toBe(404);
+});
+
+test("piece server answers garbage with a 400-class status and lives", async () => {
+  const { get, server } = await serverFixture();
+  const answer = Promise.withResolvers<string>();
+
+  await Bun.connect({
+    hostname: "127.0.0.1",
+    port: server.port,
+    socket: {
+      open: (socket) => void socket.write("\x16\x03\x01 garbage\r\n\r\n"),
+      data: (_, bytes) => answer.resolve(bytes.toString()),
+      close: () => answer.resolve(""),
+    },
+  });
+
+  expect(await answer.promise).toMatch(/^(HTTP\/1\.1 4\d\d|$)/);
+  const posted = await fetch(`http://127.0.0.1:${server.port}/v1/have/${CONTENT}`, {
+    method: "POST",
+  });
+  expect(posted.status).toBe(405);
+  expect((await get(`/v1/have/${CONTENT}`)).status).toBe(200);
+});

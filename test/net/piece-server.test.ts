@@ -1,7 +1,9 @@
 import { afterEach, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { Pacer } from "../../src/engine/bytes/pacing.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
+import { admissionBytes } from "../../src/engine/core/token-bucket.ts";
 import { RANGE_BYTES_MAX } from "../../src/limits.ts";
 import { PieceServer, type PieceServerOptions } from "../../src/net/piece/piece-server.ts";
 
@@ -29,8 +31,7 @@ async function serverFixture(options: FixtureOptions = {}) {
     hostname: "127.0.0.1",
     port: 0,
     uploadSlots: 3,
-    uploadRateBytesPerSec: null,
-    admit: async () => {},
+    pacers: [],
     ...options,
   });
   const pieceCount = Math.ceil(length / pieceLength);
@@ -127,24 +128,17 @@ test("piece server tells its bitmap", async () => {
 
   const bytes = new Uint8Array(await (await get(`/v1/have/${CONTENT}`)).arrayBuffer());
 
-  expect(bytes).toEqual(set.toBytes());
+  expect(Buffer.from(bytes)).toEqual(Buffer.from(set.toBytes()));
 });
 
 test("piece server refuses with 503 and Retry-After while its slots are taken, then serves again", async () => {
-  const admitted = Promise.withResolvers<void>();
-  const waiting = Promise.withResolvers<void>();
-  const { get } = await serverFixture({
-    uploadSlots: 1,
-    admit: () => {
-      waiting.resolve();
-      return admitted.promise;
-    },
-  });
+  const pacer = new Pacer(1);
+  const { get, server } = await serverFixture({ uploadSlots: 1, pacers: [pacer] });
 
   const first = get(`/v1/pieces/${CONTENT}/0`);
-  await waiting.promise;
+  while (server.activeUploads === 0) await Bun.sleep(1);
   const refused = await get(`/v1/pieces/${CONTENT}/1`);
-  admitted.resolve();
+  pacer.setRate(null);
 
   expect(refused.status).toBe(503);
   expect(refused.headers.get("retry-after")).toBe("1");
@@ -153,19 +147,13 @@ test("piece server refuses with 503 and Retry-After while its slots are taken, t
   expect((await get(`/v1/pieces/${CONTENT}/1`)).status).toBe(200);
 });
 
-test("piece server counts what it uploads and admits each part first", async () => {
-  const admitted: number[] = [];
-  const { get, server } = await serverFixture({
-    uploadRateBytesPerSec: 80_000,
-    admit: async (bytes) => {
-      admitted.push(bytes);
-    },
-  });
+test("piece server counts what it uploads, in parts as large as its rate admits at once", async () => {
+  const { get, server } = await serverFixture({ pacers: [new Pacer(200_000)] });
 
-  await (await get(`/v1/pieces/${CONTENT}/0`, "bytes=0-")).arrayBuffer();
+  const part = await get(`/v1/pieces/${CONTENT}/0`, "bytes=0-");
 
-  expect(admitted).toEqual([20_000]);
-  expect(server.uploadedBytes).toBe(20_000);
+  expect((await part.arrayBuffer()).byteLength).toBe(admissionBytes(200_000));
+  expect(server.uploadedBytes).toBe(admissionBytes(200_000));
   expect(server.takeUsed()).toEqual([CONTENT]);
   expect(server.takeUsed()).toEqual([]);
 });

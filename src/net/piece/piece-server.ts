@@ -2,6 +2,11 @@
 // alike. Runs in the piece worker, because `sendfile` of a cold page stalls the thread. Knows data
 // files and bitmaps only; which contents there are, the main thread says.
 
+import {
+  admissionBytesThroughAll,
+  admitThroughAll,
+  type Pacer,
+} from "../../engine/bytes/pacing.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import { RANGE_BYTES_MAX } from "../../limits.ts";
 
@@ -16,18 +21,14 @@ export interface ServedContent {
   pieceCount: number;
 }
 
-export interface PieceServerLimits {
+export interface PieceServerOptions {
+  hostname: string;
+  /** 0: any free port. */
+  port: number;
   /** Uploads at once; 0 refuses all. */
   uploadSlots: number;
-  /** Bytes per second of all uploads; null: no limit. */
-  uploadRateBytesPerSec: number | null;
-}
-
-export interface PieceServerOptions extends PieceServerLimits {
-  hostname: string;
-  port: number;
-  /** Waits until so many bytes may leave; rejects when `signal` aborts. */
-  admit: (bytes: number, signal: AbortSignal) => Promise<void>;
+  /** The limits that every byte passes before it leaves. */
+  pacers: readonly Pacer[];
 }
 
 /** A slow upload keeps its connection this long without progress; also the keep-alive between pieces. */
@@ -35,12 +36,6 @@ const IDLE_TIMEOUT_SECONDS = 120;
 
 /** Nobody has a reason to send a piece server a body. */
 const REQUEST_BODY_BYTES_MAX = 1024;
-
-/** Parts per second a paced upload is cut into, so that a slot is never held for long by one wait. */
-const PACED_PARTS_PER_SECOND = 4;
-
-/** Smallest part: below it the request costs more than the bytes. */
-const PACED_PART_BYTES_MIN = 16 << 10;
 
 const PIECE_PATH = /^\/v1\/pieces\/([0-9a-f]{64})\/(0|[1-9]\d{0,8})$/;
 const HAVE_PATH = /^\/v1\/have\/([0-9a-f]{64})$/;
@@ -50,18 +45,16 @@ const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
 export class PieceServer {
   readonly #contents = new Map<string, ServedContent>();
   readonly #server: Bun.Server<undefined>;
-  readonly #admit: PieceServerOptions["admit"];
+  readonly #pacers: readonly Pacer[];
   #uploadSlots: number;
-  #partBytesMax: number;
   #used = new Set<string>();
   #uploadedBytes = 0;
   #uploadCount = 0;
 
   /** @throws what Bun.serve throws when the address cannot be bound (`code` EADDRINUSE, EACCES…) */
   constructor(options: PieceServerOptions) {
-    this.#admit = options.admit;
+    this.#pacers = options.pacers;
     this.#uploadSlots = options.uploadSlots;
-    this.#partBytesMax = partBytesMax(options.uploadRateBytesPerSec);
     this.#server = Bun.serve({
       hostname: options.hostname,
       port: options.port,
@@ -109,9 +102,8 @@ export class PieceServer {
     this.#contents.delete(contentId);
   }
 
-  setLimits(limits: PieceServerLimits): void {
-    this.#uploadSlots = limits.uploadSlots;
-    this.#partBytesMax = partBytesMax(limits.uploadRateBytesPerSec);
+  setUploadSlots(uploadSlots: number): void {
+    this.#uploadSlots = uploadSlots;
   }
 
   /** Refuses new connections and closes the open ones at once. */
@@ -141,8 +133,9 @@ export class PieceServer {
     if (this.#server.pendingRequests > this.#uploadSlots)
       return refusal(503, "all upload slots are taken", { "retry-after": "1" });
 
-    const length = range.isAsked ? Math.min(range.length, this.#partBytesMax) : range.length;
-    await this.#admit(length, request.signal);
+    const partBytesMax = admissionBytesThroughAll(this.#pacers);
+    const length = range.isAsked ? Math.min(range.length, partBytesMax) : range.length;
+    await admitThroughAll(this.#pacers, length, request.signal);
     // The wait may have outlived the content.
     const content = this.#contents.get(contentId);
     if (content === undefined || !this.#has(contentId, index))
@@ -191,7 +184,7 @@ function pathOf(url: string): string {
 
 /**
  * The bytes of a piece that a request asks for; null when it asks for something else than one
- * range within it (RFC 9110 §14.1). A long range is answered with its first part, which §15.3.7
+ * range within it (RFC 9110 §14.1). A long range is answered with its first part (one admission), which §15.3.7
  * allows; a whole piece that is longer than one part must be asked for with a range.
  */
 function rangeOf(
@@ -205,12 +198,6 @@ function rangeOf(
   const start = Number(match[1]);
   const end = Math.min(match[2] === "" ? pieceLength : Number(match[2]) + 1, pieceLength);
   return start < end ? { start, length: end - start, isAsked: true } : null;
-}
-
-function partBytesMax(rateBytesPerSec: number | null): number {
-  if (rateBytesPerSec === null) return RANGE_BYTES_MAX;
-  const part = Math.ceil(rateBytesPerSec / PACED_PARTS_PER_SECOND);
-  return Math.min(RANGE_BYTES_MAX, Math.max(PACED_PART_BYTES_MIN, part));
 }
 
 function refusal(status: number, reason: string, headers: Record<string, string> = {}): Response {

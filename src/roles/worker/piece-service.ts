@@ -2,16 +2,20 @@
 // what was uploaded. Used by the supernode for seed pieces and by the peer for its children.
 
 import { DfError } from "../../errors.ts";
-import type { PieceServerLimits } from "../../net/piece/piece-server.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
-import type { PieceWorkerOrder, PieceWorkerReport, UploadCounts } from "./piece-worker-messages.ts";
+import type {
+  PieceWorkerOrder,
+  PieceWorkerReport,
+  UploadCounts,
+  UploadLimits,
+} from "./piece-worker-messages.ts";
 import { startWorker } from "./start-worker.ts";
 
 export interface PieceServiceOptions {
   hostname: string;
   /** 0: any free port. */
   port: number;
-  limits: PieceServerLimits;
+  limits: UploadLimits;
   /** Hears about uploads about once a second while there are any. */
   onUploads?: (counts: UploadCounts) => void;
 }
@@ -21,7 +25,7 @@ export interface PieceService {
   /** Offers the verified pieces of a content; call again when its length or bitmap was replaced. */
   serve(content: StoredContent): void;
   remove(contentId: string): void;
-  setLimits(limits: PieceServerLimits): void;
+  setLimits(limits: UploadLimits): void;
   stop(): Promise<void>;
 }
 

@@ -1,14 +1,14 @@
 // What the main thread and the piece worker tell each other.
 
-import type { PieceServerLimits, ServedContent } from "../../net/piece/piece-server.ts";
+import type { ServedContent } from "../../net/piece/piece-server.ts";
 
 export type PieceWorkerOrder =
   /** The first message, once. */
-  | { kind: "listen"; hostname: string; port: number; limits: PieceServerLimits }
+  | { kind: "listen"; hostname: string; port: number; limits: UploadLimits }
   /** Offers a content or replaces it; `content.words` lies on a SharedArrayBuffer. */
   | { kind: "serve"; contentId: string; content: ServedContent }
   | { kind: "remove"; contentId: string }
-  | { kind: "limit"; limits: PieceServerLimits }
+  | { kind: "limit"; limits: UploadLimits }
   | { kind: "stop" };
 
 export type PieceWorkerReport =
@@ -17,6 +17,15 @@ export type PieceWorkerReport =
   | { kind: "refused"; code: string; message: string }
   | ({ kind: "uploads" } & UploadCounts)
   | { kind: "stopped" };
+
+export interface UploadLimits {
+  /** Uploads at once; 0 refuses all. */
+  uploadSlots: number;
+  /** Bytes per second of all uploads; null: no limit. */
+  uploadRateBytesPerSec: number | null;
+  /** Bytes per second read from disk for uploads; null: no limit. */
+  diskRateBytesPerSec: number | null;
+}
 
 export interface UploadCounts {
   /** Bytes and pieces (or parts of pieces) since the start. */

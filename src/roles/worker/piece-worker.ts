@@ -4,7 +4,7 @@
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
 import { PieceServer } from "../../net/piece/piece-server.ts";
-import type { PieceWorkerOrder, PieceWorkerReport } from "./piece-worker-messages.ts";
+import type { PieceWorkerOrder, PieceWorkerReport, UploadLimits } from "./piece-worker-messages.ts";
 
 declare const self: Worker;
 
@@ -15,6 +15,7 @@ let server: PieceServer | undefined;
 let reportedCount = 0;
 let reportedActive = 0;
 const uploadPacer = new Pacer(null);
+const diskPacer = new Pacer(null);
 
 self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
   const order = message.data;
@@ -29,8 +30,8 @@ self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
       server?.remove(order.contentId);
       break;
     case "limit":
-      uploadPacer.setRate(order.limits.uploadRateBytesPerSec);
-      server?.setLimits(order.limits);
+      setRates(order.limits);
+      server?.setUploadSlots(order.limits.uploadSlots);
       break;
     case "stop":
       void stop();
@@ -39,13 +40,13 @@ self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
 };
 
 function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
-  uploadPacer.setRate(order.limits.uploadRateBytesPerSec);
+  setRates(order.limits);
   try {
     server = new PieceServer({
-      ...order.limits,
       hostname: order.hostname,
       port: order.port,
-      admit: (bytes, signal) => uploadPacer.admit(bytes, signal),
+      uploadSlots: order.limits.uploadSlots,
+      pacers: [uploadPacer, diskPacer],
     });
     report({ kind: "listening", port: server.port });
     setInterval(reportUploads, REPORT_INTERVAL_MS);
@@ -53,6 +54,11 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
     report({ kind: "refused", code, message: messageOf(error) });
   }
+}
+
+function setRates(limits: UploadLimits): void {
+  uploadPacer.setRate(limits.uploadRateBytesPerSec);
+  diskPacer.setRate(limits.diskRateBytesPerSec);
 }
 
 async function stop(): Promise<void> {

@@ -1,0 +1,272 @@
+// Fetches pieces from parents: ranges over keep-alive HTTP into a reused buffer, digested as they
+// arrive and written to their place only once they match the manifest row. So two parents may send
+// the same piece at once (a hedge), and nothing that a parent sends reaches the disk unverified.
+
+import { RunningDigest } from "../../engine/bytes/digest.ts";
+import {
+  admissionBytesThroughAll,
+  admitThroughAll,
+  type Pacer,
+} from "../../engine/bytes/pacing.ts";
+import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
+import { PieceOutcome } from "../../engine/core/scheduler-events.ts";
+import { PIECE_STALL_TIMEOUT_MS } from "../../limits.ts";
+import { piecePath } from "../wire/piece-api.ts";
+
+export interface PieceRequest {
+  /** "host:port" of the parent's piece server. */
+  address: string;
+  contentId: string;
+  index: number;
+  row: PieceRow;
+  /** The limits that every byte passes: those of the host and of the download. */
+  pacers: readonly Pacer[];
+  /** Stores the verified piece; the buffer is used again afterwards. What it throws, `fetch` throws. */
+  store: (piece: Uint8Array) => Promise<void>;
+}
+
+export interface PieceResult {
+  outcome: PieceOutcome;
+  /** Body bytes that arrived by this fetch, whatever became of them. */
+  bytes: number;
+  /** Time from the first request to the verified piece, without the waits for rates and disk. */
+  elapsedMs: number;
+  /** How long a busy parent asked to be left alone; 0 without. */
+  retryAfterMs: number;
+}
+
+/** A piece under way: outlives a broken transfer, so that the next parent only sends the rest. */
+interface PartialPiece {
+  buffer: Uint8Array;
+  receivedBytes: number;
+  digest: RunningDigest;
+  /** Whom the bytes came from. Blame needs a single sender. */
+  senders: Set<string>;
+}
+
+type RangeEnd =
+  | { kind: "complete" }
+  | { kind: "refused"; outcome: PieceOutcome; retryAfterMs: number };
+
+/** Broken pieces kept for the next parent. Few break at once, and each may be 16 MiB. */
+const PARTIALS_MAX = 4;
+
+/** Free buffers kept, in bytes: as much as a few of the largest pieces in flight. */
+const FREE_BYTES_MAX = 32 << 20;
+
+/** A parent that asks for more than this is as good as gone. */
+const RETRY_AFTER_MS_MAX = 60_000;
+
+/** What stands between "http://" and the path must be a host and a port, and nothing else. */
+const ADDRESS = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/;
+
+const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
+
+/** The receiving side of the piece API; one per process, for all contents and parents. */
+export class PieceClient {
+  readonly #partials = new Map<string, PartialPiece>();
+  #freeBuffers: Uint8Array[] = [];
+  readonly #stallTimeoutMs: number;
+
+  /** @param options.stallTimeoutMs a parent that delivers nothing for this long is given up */
+  constructor(options: { stallTimeoutMs?: number } = {}) {
+    this.#stallTimeoutMs = options.stallTimeoutMs ?? PIECE_STALL_TIMEOUT_MS;
+  }
+
+  /**
+   * Fetches one piece; resolves with how that went, whatever the parent did.
+   * @throws what `request.store` throws: a failure of this host, not of the parent
+   */
+  async fetch(request: PieceRequest, signal: AbortSignal): Promise<PieceResult> {
+    const key = partialKey(request.contentId, request.index);
+    const partial = this.#partials.get(key) ?? this.#startPiece(request.row.wireLength);
+    this.#partials.delete(key);
+    const transfer = new Transfer(request, partial, this.#stallTimeoutMs, signal);
+    const outcome = await transfer.run();
+
+    if (outcome === PieceOutcome.broken && partial.receivedBytes > 0) this.#keep(key, partial);
+    try {
+      if (outcome === PieceOutcome.finished) {
+        await request.store(partial.buffer.subarray(0, request.row.wireLength));
+        this.#drop(key);
+      }
+    } finally {
+      if (this.#partials.get(key) !== partial) this.#free(partial.buffer);
+    }
+    return {
+      outcome,
+      bytes: transfer.bytes,
+      elapsedMs: Math.round(transfer.elapsedMs),
+      retryAfterMs: transfer.retryAfterMs,
+    };
+  }
+
+  /** Drops what broken transfers left of a content. */
+  forget(contentId: string): void {
+    for (const key of this.#partials.keys()) if (key.startsWith(contentId)) this.#drop(key);
+  }
+
+  #startPiece(length: number): PartialPiece {
+    const fitting = this.#freeBuffers.findIndex((buffer) => buffer.length >= length);
+    const buffer = fitting < 0 ? new Uint8Array(length) : this.#freeBuffers.splice(fitting, 1)[0]!;
+    return { buffer, receivedBytes: 0, digest: new RunningDigest("sha256"), senders: new Set() };
+  }
+
+  #keep(key: string, partial: PartialPiece): void {
+    this.#drop(key);
+    this.#partials.set(key, partial);
+    if (this.#partials.size > PARTIALS_MAX) this.#drop(this.#partials.keys().next().value!);
+  }
+
+  #drop(key: string): void {
+    const partial = this.#partials.get(key);
+    if (partial === undefined) return;
+    this.#partials.delete(key);
+    this.#free(partial.buffer);
+  }
+
+  /** Keeps the most recent buffers; older ones of another piece length make room. */
+  #free(buffer: Uint8Array): void {
+    this.#freeBuffers.unshift(buffer);
+    let bytes = 0;
+    this.#freeBuffers = this.#freeBuffers.filter(
+      (free) => (bytes += free.length) <= FREE_BYTES_MAX,
+    );
+  }
+}
+
+/** One parent sending one piece, range by range. */
+class Transfer {
+  bytes = 0;
+  elapsedMs = 0;
+  retryAfterMs = 0;
+  readonly #request: PieceRequest;
+  readonly #partial: PartialPiece;
+  readonly #stallTimeoutMs: number;
+  readonly #signal: AbortSignal;
+
+  constructor(
+    request: PieceRequest,
+    partial: PartialPiece,
+    stallTimeoutMs: number,
+    signal: AbortSignal,
+  ) {
+    this.#request = request;
+    this.#partial = partial;
+    this.#stallTimeoutMs = stallTimeoutMs;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<PieceOutcome> {
+    const { row, address, pacers } = this.#request;
+    const partial = this.#partial;
+    if (!ADDRESS.test(address)) return PieceOutcome.broken;
+    partial.senders.add(address);
+    try {
+      while (partial.receivedBytes < row.wireLength) {
+        const rangeLength = Math.min(
+          admissionBytesThroughAll(pacers),
+          row.wireLength - partial.receivedBytes,
+        );
+        await admitThroughAll(pacers, rangeLength, this.#signal);
+        const end = await this.#timedRange(rangeLength);
+        if (end.kind === "refused") {
+          this.retryAfterMs = end.retryAfterMs;
+          return end.outcome;
+        }
+      }
+    } catch {
+      // Whatever fetch throws means that this parent did not deliver; why is its own affair.
+      return this.#signal.aborted ? PieceOutcome.cancelled : PieceOutcome.broken;
+    }
+    if (sameBytes(partial.digest.finish(), row.wireSha256)) return PieceOutcome.finished;
+    // With several senders nobody can say who lied: start over without blame.
+    return partial.senders.size === 1 ? PieceOutcome.corrupt : PieceOutcome.cancelled;
+  }
+
+  async #timedRange(rangeLength: number): Promise<RangeEnd> {
+    const startedAt = performance.now();
+    const gaveUp = new AbortController();
+    const giveUp = (): void => gaveUp.abort();
+    const stall = setTimeout(giveUp, this.#stallTimeoutMs);
+    this.#signal.addEventListener("abort", giveUp);
+    if (this.#signal.aborted) giveUp();
+    try {
+      return await this.#range(rangeLength, gaveUp.signal, () => stall.refresh());
+    } finally {
+      clearTimeout(stall);
+      this.#signal.removeEventListener("abort", giveUp);
+      // Closes a connection whose body was not read to its end; a finished one is kept alive.
+      gaveUp.abort();
+      this.elapsedMs += performance.now() - startedAt;
+    }
+  }
+
+  async #range(rangeLength: number, signal: AbortSignal, progress: () => void): Promise<RangeEnd> {
+    const { address, contentId, index, row } = this.#request;
+    const start = this.#partial.receivedBytes;
+    const response = await fetch(`http://${address}${piecePath(contentId, index)}`, {
+      headers: { range: `bytes=${start}-${start + rangeLength - 1}` },
+      redirect: "error",
+      decompress: false,
+      proxy: false,
+      signal,
+    });
+    progress();
+    const announced = announcedLength(response, start, row.wireLength);
+    if (announced === null || announced > rangeLength) return refusalOf(response);
+    await this.#receive(response, announced, progress);
+    return { kind: "complete" };
+  }
+
+  async #receive(response: Response, length: number, progress: () => void): Promise<void> {
+    const partial = this.#partial;
+    const end = partial.receivedBytes + length;
+    for await (const chunk of response.body ?? []) {
+      progress();
+      this.bytes += chunk.length;
+      if (partial.receivedBytes + chunk.length > end) throw new Error("more bytes than announced");
+      partial.buffer.set(chunk, partial.receivedBytes);
+      partial.digest.update(chunk);
+      partial.receivedBytes += chunk.length;
+    }
+    if (partial.receivedBytes < end) throw new Error("fewer bytes than announced");
+  }
+}
+
+/** Bytes that a good answer announces for the range from `start`; null for any other answer. */
+function announcedLength(response: Response, start: number, wireLength: number): number | null {
+  if (response.status === 200) return start === 0 ? wireLength : null;
+  if (response.status !== 206) return null;
+  const range = CONTENT_RANGE.exec(response.headers.get("content-range") ?? "");
+  if (range === null || Number(range[1]) !== start || Number(range[3]) !== wireLength) return null;
+  const length = Number(range[2]) + 1 - start;
+  return length > 0 ? length : null;
+}
+
+function refusalOf(response: Response): RangeEnd {
+  switch (response.status) {
+    case 404:
+    case 410:
+    case 416:
+      return { kind: "refused", outcome: PieceOutcome.gone, retryAfterMs: 0 };
+    case 429:
+    case 503:
+      return {
+        kind: "refused",
+        outcome: PieceOutcome.busy,
+        retryAfterMs: retryAfterMsOf(response),
+      };
+    default:
+      return { kind: "refused", outcome: PieceOutcome.broken, retryAfterMs: 0 };
+  }
+}
+
+function retryAfterMsOf(response: Response): number {
+  const seconds = Number(response.headers.get("retry-after") ?? "");
+  return Number.isFinite(seconds) ? Math.min(RETRY_AFTER_MS_MAX, Math.max(0, seconds * 1_000)) : 0;
+}
+
+function partialKey(contentId: string, index: number): string {
+  return `${contentId}/${index}`;
+}

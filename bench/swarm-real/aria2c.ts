@@ -3,8 +3,9 @@
 
 import { chmod, mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Payload } from "../harness/payload.ts";
 import { waitUntil, type Session } from "../harness/session.ts";
-import { verifyOutputs, type Contender, type Payload } from "./contender.ts";
+import { verifyOutputs, type Contender } from "./contender.ts";
 import { on, type Fleet } from "./network.ts";
 import { makeTorrent } from "./torrent.ts";
 
@@ -15,7 +16,7 @@ export const aria2c: Contender = {
   name: "aria2c",
   async run(session, fleet, payload) {
     const torrentPath = await startTracker(session, fleet, payload);
-    const seedFolder = join(payload.path, "..");
+    const seedFolder = payload.root;
     session.start(
       on(fleet.seed, [...aria2cCommand(seedFolder), "-V", "--seed-ratio=0.0", torrentPath]),
     );

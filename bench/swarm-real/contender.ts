@@ -1,15 +1,9 @@
 // What every way to bring one file to all hosts is measured by.
 
+import type { Payload } from "../harness/payload.ts";
 import type { Session } from "../harness/session.ts";
 import type { Fleet } from "./network.ts";
 import type { SourceCounts } from "./nginx.ts";
-
-export interface Payload {
-  path: string;
-  name: string;
-  length: number;
-  sha256: string;
-}
 
 /** One run of one contender. Seconds count from the common start signal. */
 export interface ContenderRun {

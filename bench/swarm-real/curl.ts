@@ -8,8 +8,11 @@ import { startNginx } from "./nginx.ts";
 export const curl: Contender = {
   name: "curl",
   async run(session, fleet, payload) {
-    const root = join(payload.path, "..");
-    const server = await startNginx(session, { host: fleet.seed, root, name: "curl-server" });
+    const server = await startNginx(session, {
+      host: fleet.seed,
+      root: payload.root,
+      name: "curl-server",
+    });
 
     const startedAt = performance.now();
     const outputs = fleet.hosts.map((_, i) => join(session.folder, `curl-${i}`));

@@ -4,10 +4,11 @@
 import { join } from "node:path";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
 import { downloadThrough, readContent } from "../harness/local-api-client.ts";
+import type { Payload } from "../harness/payload.ts";
 import { usageOfAll } from "../harness/process-usage.ts";
 import type { Session } from "../harness/session.ts";
 import { rounded } from "../harness/statistics.ts";
-import { verifyOutputs, type Contender, type ContenderRun, type Payload } from "./contender.ts";
+import { verifyOutputs, type Contender, type ContenderRun } from "./contender.ts";
 import { on, type Fleet, type Host } from "./network.ts";
 import { startNginx } from "./nginx.ts";
 
@@ -20,7 +21,7 @@ export function dfSwarm(via: "api" | "get"): Contender {
   return {
     name: `df (via ${via})`,
     async run(session, fleet, payload) {
-      const root = join(payload.path, "..");
+      const { root } = payload;
       const source = await startNginx(session, { host: fleet.source, root, name: "source" });
       const supernode = await startSupernode(session, {
         name: "supernode",

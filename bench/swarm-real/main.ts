@@ -1,16 +1,14 @@
 // npm run bench:swarm: brings one file to many hosts with shaped links, by `df` and by what people
 // use today, and compares the last host's finish time with the fluid limit. Needs root.
 
-import { randomBytes } from "node:crypto";
-import { mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { provenance } from "../harness/machine.ts";
+import { makePayload } from "../harness/payload.ts";
 import { Session } from "../harness/session.ts";
 import { median, quantile, rounded, summarize } from "../harness/statistics.ts";
 import { parseBitRate, parseSize } from "../harness/units.ts";
 import { aria2c } from "./aria2c.ts";
-import type { Contender, ContenderRun, Payload } from "./contender.ts";
+import type { Contender, ContenderRun } from "./contender.ts";
 import { curl } from "./curl.ts";
 import { dfSwarm } from "./df-swarm.ts";
 import { createFleet, type FleetOptions } from "./network.ts";
@@ -69,25 +67,10 @@ function fluidLimitSeconds(options: Options): number {
   return Math.max(bits / seed, bits / host, (hostCount * bits) / (seed + hostCount * host));
 }
 
-async function makePayload(session: Session, length: number): Promise<Payload> {
-  const root = join(session.folder, "root");
-  await mkdir(root);
-  const path = join(root, "payload");
-  const hasher = new Bun.CryptoHasher("sha256");
-  const file = await open(path, "w");
-  for (let left = length; left > 0; left -= 1 << 20) {
-    const bytes = randomBytes(Math.min(left, 1 << 20));
-    hasher.update(bytes);
-    await file.write(bytes);
-  }
-  await file.close();
-  return { path, name: "payload", length, sha256: hasher.digest("hex") };
-}
-
 /** One run in a fleet of its own: no contender inherits another's connections or caches. */
 function runOnce(contender: Contender, options: Options): Promise<ContenderRun> {
   return Session.run("swarm", async (session) => {
-    const payload = await makePayload(session, options.length);
+    const payload = await makePayload(session.folder, options.length);
     const fleet = await createFleet(session, options);
     return contender.run(session, fleet, payload);
   });

@@ -1,0 +1,337 @@
+// The peer's end of the swarm channel: one WebSocket to one supernode for all downloads. It says
+// hello, keeps the channel alive, comes back with jittered back-off, and hands each message to the
+// member (one download) that it is for. What to say is the members' affair.
+//
+//   waiting ──▶ connecting ──▶ greeting (both hellos) ──▶ open ──▶ waiting …
+//      ▲____________│__________________│ failed or lost
+
+import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
+import type { Pull } from "../../engine/core/scheduler-events.ts";
+import { DfError } from "../../errors.ts";
+import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
+import {
+  decodeFrame,
+  FrameEncoder,
+  PULL_ENTRIES_MAX,
+  type NumberedRow,
+} from "../wire/swarm-frames.ts";
+import {
+  PROTOCOL_VERSION,
+  supernodeMessageSchema,
+  type Hello,
+  type Joined,
+  type PeerMessage,
+  type SupernodeMessage,
+  type TaskRequest,
+} from "../wire/swarm-messages.ts";
+import { SendQueue } from "./send-queue.ts";
+
+/** What a peer says of itself; type and protocol are the channel's. */
+export type HelloFields = Omit<Hello, "type" | "protocol">;
+
+/** A content that is here, in part or whole, as messages name it. */
+export interface KnownContent {
+  contentId: string;
+  /** Base64 of PieceSet.toBytes. */
+  have: string;
+}
+
+/** One download's ear on the channel. Calls come in the order of the messages. */
+export interface SwarmMember {
+  joined(joined: Joined): void;
+  /** Another supernode owns the task. */
+  moved(address: string): void;
+  refused(error: DfError): void;
+  rows(rows: readonly NumberedRow[]): void;
+  assigned(assignments: ReceivedAssignment[]): void;
+  closed(facts: { length: number; md5: string; sha256: string | null }): void;
+  failed(error: DfError): void;
+  /** Nothing comes until `channelOpened`; handles are void. */
+  channelLost(): void;
+  /** The channel is back: join again. */
+  channelOpened(): void;
+}
+
+export interface SwarmClientOptions {
+  /** "host:port" of the supernode's control port. */
+  address: string;
+  hello: () => HelloFields;
+  /** The channel opened, again perhaps: says what can be shared from here. */
+  onOpened: () => void;
+}
+
+/** First delay before a lost channel is opened again; doubled by every failure, always jittered. */
+const RECONNECT_DELAY_MS = 500;
+const RECONNECT_DELAY_MS_MAX = 30_000;
+
+/** The supernode takes about so many peers back per second: reconnecting spreads over swarm / this. */
+const RECONNECTS_PER_SECOND = 2_000;
+
+/** A silent channel is asked for a sign of life, and given up without one. */
+const PING_INTERVAL_MS = 10_000;
+
+/** A hold message names so many contents, and so many characters of bitmaps, at most. */
+const HOLD_CONTENTS_MAX = 1024;
+const HOLD_CHARACTERS_MAX = CONTROL_MESSAGE_BYTES_MAX / 2;
+
+export class SwarmClient {
+  readonly address: string;
+  readonly #options: SwarmClientOptions;
+  readonly #encoder = new FrameEncoder();
+  readonly #members = new Set<SwarmMember>();
+  readonly #byRequest = new Map<number, SwarmMember>();
+  readonly #byHandle = new Map<number, SwarmMember>();
+  readonly #handles = new Map<SwarmMember, number>();
+  #queue: SendQueue | undefined;
+  #isOpen = false;
+  #isStopped = false;
+  #nextRequest = 1;
+  #failures = 0;
+  #swarmSize = 0;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Settles when the attempt under way ends; undefined while open or waiting. */
+  #attempt: Promise<void> | undefined;
+
+  constructor(options: SwarmClientOptions) {
+    this.address = options.address;
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Whether the supernode answers; tries at once when the channel waits for its next attempt. */
+  async reach(): Promise<boolean> {
+    if (this.#isOpen || this.#isStopped) return this.#isOpen;
+    clearTimeout(this.#retryTimer);
+    this.#attempt ??= this.#connect().finally(() => {
+      this.#attempt = undefined;
+    });
+    await this.#attempt;
+    return this.#isOpen;
+  }
+
+  /** Asks to take part in a task; the answer comes to `member`. A member joins one task at a time. */
+  join(member: SwarmMember, task: TaskRequest, known?: KnownContent): void {
+    this.#members.add(member);
+    if (!this.#isOpen) return;
+    const request = this.#nextRequest++;
+    this.#byRequest.set(request, member);
+    this.#say({ type: "join", request, task, ...(known === undefined ? {} : { known }) });
+  }
+
+  /** Ends a member's part; nothing reaches it afterwards. */
+  leave(member: SwarmMember): void {
+    this.#members.delete(member);
+    for (const [request, waiting] of this.#byRequest) {
+      if (waiting === member) this.#byRequest.delete(request);
+    }
+    const handle = this.#handles.get(member);
+    if (handle === undefined) return;
+    this.#handles.delete(member);
+    this.#byHandle.delete(handle);
+    this.#say({ type: "leave", handle });
+  }
+
+  /** Sends a member's pull; without effect before it joined. */
+  pull(member: SwarmMember, pull: Pull): void {
+    const handle = this.#handles.get(member);
+    if (handle === undefined) return;
+    let { reports, overdue } = pull;
+    do {
+      const part = {
+        slots: pull.slots,
+        reports: reports.slice(0, PULL_ENTRIES_MAX),
+        overdue: overdue.slice(0, PULL_ENTRIES_MAX),
+      };
+      this.#queue?.send(this.#encoder.pull(handle, part));
+      reports = reports.slice(PULL_ENTRIES_MAX);
+      overdue = overdue.slice(PULL_ENTRIES_MAX);
+    } while (reports.length > 0 || overdue.length > 0);
+  }
+
+  /** Offers contents that this host can share. */
+  hold(contents: readonly KnownContent[]): void {
+    let batch: KnownContent[] = [];
+    let characters = 0;
+    const flush = (): void => {
+      if (batch.length > 0) this.#say({ type: "hold", contents: batch });
+      batch = [];
+      characters = 0;
+    };
+    for (const content of contents) {
+      const isFull = batch.length === HOLD_CONTENTS_MAX;
+      if (isFull || characters + content.have.length > HOLD_CHARACTERS_MAX) flush();
+      batch.push(content);
+      characters += content.have.length + content.contentId.length;
+    }
+    flush();
+  }
+
+  /** Withdraws a content that was evicted. */
+  drop(contentId: string): void {
+    this.#say({ type: "drop", contentId });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#retryTimer);
+    this.#queue?.close();
+  }
+
+  /** Resolves when the channel is open or the attempt failed. */
+  #connect(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const socket = new WebSocket(`ws://${this.address}/v1/swarm`);
+    socket.binaryType = "arraybuffer";
+    const queue = new SendQueue(socket);
+    this.#queue = queue;
+    let heardAt = performance.now();
+    const greetingDeadline = setTimeout(() => socket.terminate(), CONNECT_TIMEOUT_MS);
+    const heartbeat = setInterval(() => {
+      const silentMs = performance.now() - heardAt;
+      if (silentMs > 2 * PING_INTERVAL_MS + CONNECT_TIMEOUT_MS) socket.terminate();
+      else if (silentMs > PING_INTERVAL_MS / 2 && socket.readyState === WebSocket.OPEN)
+        socket.ping();
+    }, PING_INTERVAL_MS);
+    const heard = (): void => {
+      heardAt = performance.now();
+    };
+    socket.addEventListener("ping", heard);
+    socket.addEventListener("pong", heard);
+    socket.addEventListener("open", () => {
+      const protocol = { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
+      this.#say({ type: "hello", protocol, ...this.#options.hello() });
+    });
+    socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => {
+      heard();
+      // What this end cannot read is a broken channel: a fresh one starts from known state.
+      if (!this.#receive(event.data)) socket.close(1002);
+      if (!this.#isOpen) return;
+      clearTimeout(greetingDeadline);
+      resolve();
+    });
+    socket.addEventListener("error", () => {});
+    socket.addEventListener("close", () => {
+      clearTimeout(greetingDeadline);
+      clearInterval(heartbeat);
+      queue.close();
+      this.#lost();
+      resolve();
+    });
+    return promise;
+  }
+
+  #lost(): void {
+    const wasOpen = this.#isOpen;
+    this.#isOpen = false;
+    this.#queue = undefined;
+    this.#byRequest.clear();
+    this.#byHandle.clear();
+    this.#handles.clear();
+    if (wasOpen) for (const member of [...this.#members]) member.channelLost();
+    if (this.#isStopped) return;
+    const spreadMs = (1_000 * this.#swarmSize) / RECONNECTS_PER_SECOND;
+    const ceilingMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS * 2 ** this.#failures++);
+    const delayMs = Math.random() * Math.max(ceilingMs, spreadMs);
+    this.#retryTimer = setTimeout(() => void this.reach(), delayMs);
+  }
+
+  /** Returns false for what the protocol does not allow. */
+  #receive(data: string | ArrayBuffer): boolean {
+    if (typeof data !== "string") return this.#receiveFrame(new Uint8Array(data));
+    if (data.length > CONTROL_MESSAGE_BYTES_MAX) return false;
+    const json = jsonOrUndefined(data);
+    const parsed = supernodeMessageSchema.safeParse(json);
+    // A type of a later version is ignored; a known one must be well formed.
+    if (!parsed.success) return isUnknownType(json);
+    return this.#receiveMessage(parsed.data);
+  }
+
+  #receiveFrame(bytes: Uint8Array): boolean {
+    const frame = decodeFrame(bytes);
+    if (frame === null || frame.kind === "pull") return false;
+    const member = this.#byHandle.get(frame.handle);
+    // A frame may cross our leave.
+    if (frame.kind === "rows") member?.rows(frame.rows);
+    else member?.assigned(frame.assignments);
+    return true;
+  }
+
+  #receiveMessage(message: SupernodeMessage): boolean {
+    if (!this.#isOpen && message.type !== "hello") return false;
+    switch (message.type) {
+      case "hello":
+        return this.#greeted(message);
+      case "joined":
+        this.#joined(message);
+        break;
+      case "moved":
+        this.#takeRequest(message.request)?.moved(message.address);
+        break;
+      case "refused":
+        this.#takeRequest(message.request)?.refused(DfError.fromWire(message.error));
+        break;
+      case "closed":
+        this.#byHandle.get(message.handle)?.closed(message);
+        break;
+      case "failed":
+        this.#byHandle.get(message.handle)?.failed(DfError.fromWire(message.error));
+        break;
+    }
+    return true;
+  }
+
+  #greeted(hello: Hello): boolean {
+    const { min, max } = hello.protocol;
+    if (this.#isOpen || PROTOCOL_VERSION < min || PROTOCOL_VERSION > max) return false;
+    this.#isOpen = true;
+    this.#failures = 0;
+    this.#options.onOpened();
+    for (const member of [...this.#members]) member.channelOpened();
+    return true;
+  }
+
+  #joined(joined: Joined): void {
+    this.#swarmSize = Math.max(this.#swarmSize, joined.swarmSize);
+    const member = this.#takeRequest(joined.request);
+    if (member === undefined) {
+      // It left before the answer came.
+      this.#say({ type: "leave", handle: joined.handle });
+      return;
+    }
+    const formerHandle = this.#handles.get(member);
+    if (formerHandle !== undefined) this.#byHandle.delete(formerHandle);
+    this.#handles.set(member, joined.handle);
+    this.#byHandle.set(joined.handle, member);
+    member.joined(joined);
+  }
+
+  #takeRequest(request: number): SwarmMember | undefined {
+    const member = this.#byRequest.get(request);
+    this.#byRequest.delete(request);
+    return member;
+  }
+
+  #say(message: PeerMessage): void {
+    this.#queue?.send(JSON.stringify(message));
+  }
+}
+
+function jsonOrUndefined(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const KNOWN_TYPES = new Set<unknown>(
+  supernodeMessageSchema.options.map((option) => option.shape.type.value),
+);
+
+function isUnknownType(json: unknown): boolean {
+  if (typeof json !== "object" || json === null || !("type" in json)) return false;
+  return typeof json.type === "string" && !KNOWN_TYPES.has(json.type);
+}

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
-import { downloadThrough, readContent } from "../harness/local-api-client.ts";
+import { downloadThrough, sha256ThroughApi } from "../harness/local-api-client.ts";
 import type { Payload } from "../harness/payload.ts";
 import { usageOfAll } from "../harness/process-usage.ts";
 import type { Session } from "../harness/session.ts";
@@ -81,11 +81,9 @@ async function throughApi(
 ): Promise<ContenderRun> {
   const downloads = await Promise.all(peers.map(({ socket }) => downloadThrough(socket, { url })));
 
-  for (const [i, { contentId }] of downloads.entries()) {
-    const hasher = new Bun.CryptoHasher("sha256");
-    const response = await readContent(peers[i]!.socket, contentId);
-    hasher.update(await response.arrayBuffer());
-    if (hasher.digest("hex") !== payload.sha256) throw new Error(`peer ${i}: wrong bytes`);
+  for (const [i, download] of downloads.entries()) {
+    const digest = await sha256ThroughApi(peers[i]!.socket, download);
+    if (digest !== payload.sha256) throw new Error(`peer ${i}: wrong bytes`);
   }
   const bytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
   for (const { bytes } of downloads) {

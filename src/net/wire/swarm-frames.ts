@@ -95,7 +95,11 @@ export class FrameEncoder {
   /** @throws {RangeError} more than ASSIGNMENTS_MAX assignments, or an address beyond 255 bytes */
   assign(handle: number, assignments: readonly ReceivedAssignment[]): Uint8Array {
     bound(assignments.length, ASSIGNMENTS_MAX);
-    const view = this.#reserve(ASSIGN_HEAD + assignments.length * (ASSIGNMENT_HEAD + ADDRESS_BYTES_MAX), FRAME_ASSIGN, handle);
+    const view = this.#reserve(
+      ASSIGN_HEAD + assignments.length * (ASSIGNMENT_HEAD + ADDRESS_BYTES_MAX),
+      FRAME_ASSIGN,
+      handle,
+    );
     const bytes = this.#bytes;
     view.setUint16(5, assignments.length, true);
     let at = ASSIGN_HEAD;
@@ -179,7 +183,12 @@ export function decodeAssign(bytes: Uint8Array): (SwarmFrame & { kind: "assign" 
     if (end > bytes.length || end === addressAt || count === 0) return null;
     const address = asciiText(bytes, addressAt, end);
     if (address === null) return null;
-    assignments.push({ piece: view.getUint32(at, true), count, parent: view.getUint32(at + 6, true), address });
+    assignments.push({
+      piece: view.getUint32(at, true),
+      count,
+      parent: view.getUint32(at + 6, true),
+      address,
+    });
     at = end;
   }
   if (at !== bytes.length) return null;
@@ -196,7 +205,12 @@ export function decodeRows(bytes: Uint8Array): (SwarmFrame & { kind: "rows" }) |
   for (let at = ROWS_HEAD; at < bytes.length; at += ROW_BYTES) {
     if (bytes[at + 4] !== 0) return null;
     const digest = bytes.slice(at + 9, at + ROW_BYTES);
-    const row: PieceRow = { form: "plain", wireLength: view.getUint32(at + 5, true), wireSha256: digest, plainSha256: digest };
+    const row: PieceRow = {
+      form: "plain",
+      wireLength: view.getUint32(at + 5, true),
+      wireSha256: digest,
+      plainSha256: digest,
+    };
     rows.push({ piece: view.getUint32(at, true), row });
   }
   return { kind: "rows", handle: view.getUint32(1, true), rows };

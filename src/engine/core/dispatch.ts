@@ -1,0 +1,306 @@
+// Matches children with parents: who gives which piece to whom, now. Every match takes one of the
+// parent's upload slots until it is reported, so no parent is ever above its slots.
+
+import { Blocklist } from "./blocklist.ts";
+import { DenseList } from "./columns.ts";
+import { windowEnd } from "./download-window.ts";
+import { choosePiece, firstCommonPiece } from "./piece-choice.ts";
+import type { Prng } from "./prng.ts";
+import { Reservations } from "./reservations.ts";
+import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
+import { HOST_SEED, type Swarm, type SwarmState } from "./swarm-state.ts";
+
+/** Free parents looked at for one child, and useful ones compared. */
+const PARENTS_LOOKED_AT = 32;
+const PARENTS_COMPARED = 3;
+
+/** Waiting children compared for one free upload slot. */
+const CHILDREN_COMPARED = 6;
+
+/** Pieces compared for rarity: light among peers, stronger when a seed repeats a piece. */
+const PEER_PIECE_SAMPLES = 2;
+const SEED_PIECE_SAMPLES = 8;
+
+/** A reservation is given up after this long plus the piece's time at the slowest useful rate. */
+const RESERVATION_TIMEOUT_US = 30_000_000;
+const SLOWEST_BYTES_PER_SEC = 100_000;
+
+export class Dispatcher {
+  readonly reservations = new Reservations();
+  readonly blocks = new Blocklist();
+  /** Contents in which someone waits. */
+  readonly #activeContents = new DenseList();
+  readonly #state: SwarmState;
+  readonly #prng: Prng;
+  #effects: SchedulerEffect[] = [];
+  #nowUs = 0;
+  /** Members that were given something in this step. */
+  readonly #given: number[] = [];
+
+  constructor(state: SwarmState, prng: Prng) {
+    this.#state = state;
+    this.#prng = prng;
+  }
+
+  get waitsAnywhere(): boolean {
+    return this.#activeContents.length > 0;
+  }
+
+  begin(nowUs: number, effects: SchedulerEffect[]): void {
+    this.#nowUs = nowUs;
+    this.#effects = effects;
+  }
+
+  end(): void {
+    for (const member of this.#given) this.#state.members.effect[member] = 0;
+    this.#given.length = 0;
+  }
+
+  /** Gives a child what its free slots can take, else lets it wait. */
+  serveChild(swarm: Swarm, child: number): void {
+    while (this.#hasAppetite(child) && this.#giveFromPeers(swarm, child)) {
+      // Each round fills one slot.
+    }
+    this.updateWaiting(swarm, child);
+    if (!swarm.waiting.has(child)) return;
+    for (const seed of swarm.seeds) this.serveParent(swarm, seed, child);
+  }
+
+  /** Uses a host's free upload slots for whoever waits. `preferred` is looked at first (−1: nobody). */
+  serveHost(host: HostIndex, preferred: number): void {
+    const { hosts, members, swarms } = this.#state;
+    if (hosts.kind[host] === HOST_SEED) {
+      this.#serveSeed(host, preferred);
+      return;
+    }
+    for (
+      let next = hosts.firstMember[host]!;
+      next !== 0 && hosts.hasFreeSlot(host);
+      next = members.nextOfHost[next - 1]!
+    ) {
+      const swarm = swarms[members.content[next - 1]!]!;
+      this.noteParent(swarm, next - 1);
+      this.serveParent(swarm, next - 1, preferred);
+    }
+  }
+
+  /** Uses a parent's free slots for children of one content. */
+  serveParent(swarm: Swarm, parent: number, preferred: number): void {
+    const { hosts, members } = this.#state;
+    const host = members.host[parent]!;
+    if (members.haveCount[parent] === 0) return;
+    while (
+      hosts.hasFreeSlot(host) &&
+      swarm.waiting.length > 0 &&
+      this.#giveToWaiting(swarm, parent, preferred)
+    ) {
+      // Each round fills one upload slot.
+    }
+  }
+
+  /** Takes a second parent for a piece that is overdue at a child. */
+  hedge(swarm: Swarm, child: number, piece: number): void {
+    const { members, hosts } = this.#state;
+    const first = this.reservations.find(child, piece);
+    const slowHost = first === 0 ? -1 : this.reservations.parent[first]!;
+    if (first !== 0 && this.#reservationCount(child, piece) > 1) return;
+    const list = swarm.freeParents;
+    const start = list.length === 0 ? 0 : this.#prng.below(list.length);
+    for (let i = 0; i < Math.min(list.length, PARENTS_LOOKED_AT); i++) {
+      const parent = list.at((start + i) % list.length);
+      const host = members.host[parent]!;
+      if (host === slowHost || !hosts.hasFreeSlot(host) || !this.#state.has(parent, piece))
+        continue;
+      if (!this.#mayUse(child, parent)) continue;
+      this.#assign(swarm, child, parent, piece);
+      return;
+    }
+    for (const seed of swarm.seeds) {
+      const host = members.host[seed]!;
+      if (host === slowHost || !hosts.hasFreeSlot(host) || !this.#state.has(seed, piece)) continue;
+      this.#assign(swarm, child, seed, piece);
+      return;
+    }
+  }
+
+  /** Enters or leaves the list of those who wait, and the list of contents where someone does. */
+  updateWaiting(swarm: Swarm, child: number): void {
+    if (this.#hasAppetite(child)) swarm.waiting.add(child);
+    else swarm.waiting.delete(child);
+    this.updateActive(swarm);
+  }
+
+  updateActive(swarm: Swarm): void {
+    if (swarm.waiting.length > 0) this.#activeContents.add(swarm.content);
+    else this.#activeContents.delete(swarm.content);
+  }
+
+  /** Lists a peer as a free parent. It leaves the list when it is found full. */
+  noteParent(swarm: Swarm, member: number): void {
+    const { members, hosts } = this.#state;
+    const host = members.host[member]!;
+    if (hosts.kind[host] === HOST_SEED || members.haveCount[member] === 0) return;
+    if (hosts.hasFreeSlot(host)) swarm.freeParents.add(member);
+  }
+
+  /** Contents in which someone waits, from a position that moves with chance. */
+  *activeContents(): Generator<ContentIndex> {
+    const count = this.#activeContents.length;
+    const start = count === 0 ? 0 : this.#prng.below(count);
+    for (let i = 0; i < count && i < this.#activeContents.length; i++) {
+      yield this.#activeContents.at((start + i) % this.#activeContents.length);
+    }
+  }
+
+  #serveSeed(host: HostIndex, preferred: number): void {
+    const { hosts, swarms } = this.#state;
+    for (const content of this.activeContents()) {
+      if (!hosts.hasFreeSlot(host)) return;
+      const swarm = swarms[content]!;
+      const seed = swarm.member(host);
+      if (seed !== -1) this.serveParent(swarm, seed, preferred);
+    }
+  }
+
+  #hasAppetite(child: number): boolean {
+    const { members } = this.#state;
+    return members.wantsPieces[child] === 1 && members.inFlight[child]! < members.slots[child]!;
+  }
+
+  #giveFromPeers(swarm: Swarm, child: number): boolean {
+    const { members, hosts } = this.#state;
+    const list = swarm.freeParents;
+    let position = list.length === 0 ? 0 : this.#prng.below(list.length);
+    let bestParent = -1;
+    let bestPiece = -1;
+    let compared = 0;
+    for (let tries = PARENTS_LOOKED_AT; tries > 0 && list.length > 0; tries--) {
+      if (position >= list.length) position = 0;
+      const parent = list.at(position);
+      if (!hosts.hasFreeSlot(members.host[parent]!)) {
+        list.delete(parent);
+        continue;
+      }
+      position++;
+      if (!this.#mayUse(child, parent)) continue;
+      const piece = this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
+      if (piece === -1) continue;
+      if (bestParent === -1 || this.#isBetterParent(parent, bestParent)) {
+        bestParent = parent;
+        bestPiece = piece;
+      }
+      if (++compared === PARENTS_COMPARED) break;
+    }
+    if (bestParent === -1) return false;
+    this.#assign(swarm, child, bestParent, bestPiece);
+    return true;
+  }
+
+  #isBetterParent(a: number, b: number): boolean {
+    const { members, hosts } = this.#state;
+    return hosts.uploading[members.host[a]!]! < hosts.uploading[members.host[b]!]!;
+  }
+
+  #giveToWaiting(swarm: Swarm, parent: number, preferred: number): boolean {
+    const { members } = this.#state;
+    const list = swarm.waiting;
+    let position = this.#prng.below(list.length);
+    let bestChild = -1;
+    let bestPiece = -1;
+    let bestScore = Infinity;
+    for (let i = preferred === -1 ? 0 : -1; i < CHILDREN_COMPARED && i < list.length; i++) {
+      if (position >= list.length) position = 0;
+      const child = i === -1 ? preferred : list.at(position++);
+      if (i === -1 && !list.has(child)) continue;
+      if (members.content[child] !== swarm.content) continue;
+      const score = members.inFlight[child]! * 0x100_0000 + members.haveCount[child]!;
+      if (score >= bestScore || !this.#mayUse(child, parent)) continue;
+      const piece = this.#pieceOf(swarm, child, parent);
+      if (piece === -1) continue;
+      bestChild = child;
+      bestPiece = piece;
+      bestScore = score;
+    }
+    if (bestChild === -1) return false;
+    this.#assign(swarm, bestChild, parent, bestPiece);
+    this.updateWaiting(swarm, bestChild);
+    return true;
+  }
+
+  #pieceOf(swarm: Swarm, child: number, parent: number): number {
+    const { members, hosts, arena } = this.#state;
+    if (hosts.kind[members.host[parent]!] !== HOST_SEED)
+      return this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
+    if (swarm.freshCount > 0) {
+      const fresh = firstCommonPiece(
+        arena.words,
+        swarm.freshRow,
+        members.haveRow[parent]!,
+        swarm.wordCount,
+      );
+      if (fresh !== -1 && !this.#state.isTaken(child, fresh)) return fresh;
+    }
+    return this.#usefulPiece(swarm, child, parent, SEED_PIECE_SAMPLES);
+  }
+
+  #usefulPiece(swarm: Swarm, child: number, parent: number, samples: number): number {
+    const { members, hosts, arena } = this.#state;
+    const from = members.firstGap[child]!;
+    const end = windowEnd({
+      firstGap: from,
+      pieceCount: swarm.pieceCount,
+      pieceLength: swarm.pieceLength,
+      rateBytesPerSec: hosts.downRate[members.host[child]!]!,
+    });
+    const rows = { haveRow: members.haveRow[parent]!, takenRow: members.takenRow[child]! };
+    return choosePiece(
+      { words: arena.words, ...rows, from, end, availability: swarm.availability, samples },
+      this.#prng,
+    );
+  }
+
+  #mayUse(child: number, parent: number): boolean {
+    const { members } = this.#state;
+    return child !== parent && !this.blocks.isBlocked(child, members.host[parent]!, this.#nowUs);
+  }
+
+  #reservationCount(child: number, piece: number): number {
+    let count = 0;
+    for (
+      let entry = this.reservations.firstOfChild(child);
+      entry !== 0;
+      entry = this.reservations.nextOfChild[entry]!
+    ) {
+      if (this.reservations.piece[entry] === piece) count++;
+    }
+    return count;
+  }
+
+  #assign(swarm: Swarm, child: number, parent: number, piece: number): void {
+    const { members, hosts } = this.#state;
+    const host = members.host[parent]!;
+    const deadlineUs =
+      this.#nowUs +
+      RESERVATION_TIMEOUT_US +
+      (swarm.pieceLength / SLOWEST_BYTES_PER_SEC) * 1_000_000;
+    this.reservations.add({ child, parent: host, piece, deadlineUs });
+    hosts.uploading[host]!++;
+    members.inFlight[child]!++;
+    this.#state.setTaken(child, piece, true);
+    this.#state.setFresh(swarm, piece, false);
+    const order = { piece, count: 1, parent: host };
+    const at = members.effect[child]!;
+    if (at !== 0) {
+      (this.#effects[at - 1] as SchedulerEffect & { kind: "assign" }).assignments.push(order);
+      return;
+    }
+    this.#effects.push({
+      kind: "assign",
+      content: swarm.content,
+      child: members.host[child]!,
+      assignments: [order],
+    });
+    members.effect[child] = this.#effects.length;
+    this.#given.push(child);
+  }
+}

@@ -1,0 +1,307 @@
+// Brings one content to one peer: keeps its fetches going with what the owner assigns, tells the
+// owner what became of them, and helps itself when the owner is silent. Bytes, digests and sockets
+// are the role's.
+//
+//   joined ─▶ pull ─▶ assigned ─▶ queue ─▶ fetch ─▶ fetched ─▶ pull … ─▶ complete
+//   channelLost: no pulls; what was assigned goes on; after silence, rationed reads of the source
+
+import type { DownloadEffect, DownloadEvent, ReceivedAssignment } from "./download-events.ts";
+import type { Machine } from "./machine.ts";
+import { PieceSet } from "./piece-set.ts";
+import { PieceTimes } from "./piece-times.ts";
+import type { Prng } from "./prng.ts";
+import { NO_PARENT, PieceOutcome, type HostIndex, type PieceReport } from "./scheduler-events.ts";
+
+/** Silence of the owner after which a peer may help itself. */
+const OWNER_SILENCE_US = 3_000_000;
+
+/** Peers of one swarm that start reading the source, per second, all together. */
+const SOURCE_READERS_PER_SEC = 10;
+
+/** A peer without work asks again this often: a lost message must not stop it for ever. */
+const REPEAT_PULL_US = 5_000_000;
+
+/** An overdue piece is named again after this long when no second parent was found. */
+const REPEAT_OVERDUE_US = 500_000;
+
+interface Fetch {
+  number: number;
+  piece: number;
+  parent: HostIndex;
+  address: string;
+  startedUs: number;
+  /** When the piece may be named overdue (again). */
+  overdueAtUs: number;
+}
+
+interface QueuedPiece {
+  piece: number;
+  parent: HostIndex;
+  address: string;
+  notBeforeUs: number;
+}
+
+export class Download implements Machine<DownloadEvent, DownloadEffect> {
+  readonly #prng: Prng;
+  readonly #mayReadSource: boolean;
+  readonly #times = new PieceTimes();
+  #have: PieceSet;
+  #pieceCount: number | null = null;
+  #swarmSize = 1;
+  #slots: number;
+  #queue: QueuedPiece[] = [];
+  readonly #fetches: Fetch[] = [];
+  #reports: PieceReport[] = [];
+  #nextFetch = 1;
+  #isConnected = false;
+  #pulledAtUs = 0;
+  #drawAtUs = 0;
+  #isReadingSource = false;
+  #isComplete = false;
+  #wakeAtUs = Infinity;
+  #owesPull = false;
+
+  /**
+   * @param options.slots fetches at once
+   * @param options.have pieces stored and verified already; copied
+   * @param options.mayReadSource false under `--no-origin` or by the fleet's word
+   */
+  constructor(options: {
+    prng: Prng;
+    slots: number;
+    have: PieceSet | null;
+    mayReadSource: boolean;
+  }) {
+    this.#prng = options.prng;
+    this.#slots = options.slots;
+    this.#have =
+      options.have === null
+        ? new PieceSet(0)
+        : new PieceSet(options.have.size, options.have.words.slice());
+    this.#mayReadSource = options.mayReadSource;
+  }
+
+  /** Pieces stored and verified. */
+  get have(): PieceSet {
+    return this.#have;
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  step(nowUs: number, event: DownloadEvent, effects: DownloadEffect[]): void {
+    this.#apply(nowUs, event, effects);
+    this.#startQueued(nowUs, effects);
+    if (this.#owesPull && this.#isConnected) this.#pull(nowUs, [], effects);
+    this.#finish(effects);
+    this.#planWake(nowUs, effects);
+  }
+
+  #apply(nowUs: number, event: DownloadEvent, effects: DownloadEffect[]): void {
+    switch (event.kind) {
+      case "joined":
+        this.#isConnected = true;
+        this.#owesPull = true;
+        this.#swarmSize = event.swarmSize;
+        // The join told the owner what is here: older reports mean nothing to it.
+        this.#reports = [];
+        if (event.pieceCount !== null) this.#fixPieceCount(event.pieceCount);
+        return;
+      case "closed":
+        return this.#fixPieceCount(event.pieceCount);
+      case "assigned":
+        for (const assignment of event.assignments) this.#take(nowUs, assignment, effects);
+        return;
+      case "fetched":
+        return this.#fetched(nowUs, event, effects);
+      case "sourcePieceRead":
+        this.#gain(event.piece);
+        this.#cancelFetches(event.piece, effects);
+        this.#report({
+          piece: event.piece,
+          parent: NO_PARENT,
+          outcome: PieceOutcome.finished,
+          elapsedMs: 0,
+        });
+        return;
+      case "sourceReadEnded":
+        this.#isReadingSource = false;
+        return;
+      case "slotsChanged":
+        this.#slots = event.slots;
+        this.#owesPull = true;
+        return;
+      case "channelLost":
+        this.#isConnected = false;
+        this.#drawAtUs = nowUs + OWNER_SILENCE_US;
+        return;
+      case "woke":
+        return this.#woke(nowUs, effects);
+    }
+  }
+
+  #fixPieceCount(pieceCount: number): void {
+    this.#pieceCount = pieceCount;
+    if (this.#have.size !== pieceCount) this.#have = this.#have.grownTo(pieceCount);
+  }
+
+  #take(nowUs: number, assignment: ReceivedAssignment, effects: DownloadEffect[]): void {
+    const { parent, address } = assignment;
+    for (let piece = assignment.piece; piece < assignment.piece + assignment.count; piece++) {
+      const running = this.#fetches.filter((fetch) => fetch.piece === piece);
+      if (piece < this.#have.size && this.#have.has(piece)) {
+        this.#report({ piece, parent, outcome: PieceOutcome.finished, elapsedMs: 0 });
+      } else if (running.length > 1 || running.some((fetch) => fetch.parent === parent)) {
+        this.#report({ piece, parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
+      } else if (running.length === 1) {
+        this.#fetch(nowUs, { piece, parent, address, notBeforeUs: 0 }, effects);
+      } else {
+        this.#dropQueued(piece);
+        this.#queue.push({ piece, parent, address, notBeforeUs: nowUs });
+      }
+    }
+  }
+
+  #fetched(
+    nowUs: number,
+    event: DownloadEvent & { kind: "fetched" },
+    effects: DownloadEffect[],
+  ): void {
+    const at = this.#fetches.findIndex((fetch) => fetch.number === event.fetch);
+    // A cancelled fetch was reported when it was cancelled.
+    if (at === -1) return;
+    const fetch = this.#fetches[at]!;
+    this.#fetches.splice(at, 1);
+    const { piece, parent, address } = fetch;
+    if (event.outcome === PieceOutcome.finished) {
+      this.#times.add(nowUs - fetch.startedUs);
+      this.#gain(piece);
+      this.#cancelFetches(piece, effects);
+    } else if (event.outcome === PieceOutcome.busy && !this.#isConnected) {
+      this.#queue.push({ piece, parent, address, notBeforeUs: nowUs + event.retryAfterMs * 1000 });
+    }
+    this.#report({
+      piece,
+      parent,
+      outcome: event.outcome,
+      elapsedMs: Math.max(1, event.elapsedMs),
+    });
+  }
+
+  #woke(nowUs: number, effects: DownloadEffect[]): void {
+    this.#wakeAtUs = Infinity;
+    const overdue: number[] = [];
+    for (const fetch of this.#fetches) {
+      if (fetch.overdueAtUs > nowUs) continue;
+      fetch.overdueAtUs = nowUs + REPEAT_OVERDUE_US;
+      if (this.#fetches.every((other) => other === fetch || other.piece !== fetch.piece))
+        overdue.push(fetch.piece);
+    }
+    if (this.#isConnected && (overdue.length > 0 || this.#isIdleTooLong(nowUs)))
+      this.#pull(nowUs, overdue, effects);
+    this.#drawForSource(nowUs, effects);
+  }
+
+  #isIdleTooLong(nowUs: number): boolean {
+    return this.#fetches.length === 0 && nowUs - this.#pulledAtUs >= REPEAT_PULL_US;
+  }
+
+  /** Each second, B of the swarm's n peers begin to read the source, whichever they are. */
+  #drawForSource(nowUs: number, effects: DownloadEffect[]): void {
+    if (!this.#isStranded() || nowUs < this.#drawAtUs) return;
+    this.#drawAtUs = nowUs + 1_000_000;
+    if (this.#prng.below(Math.max(1, this.#swarmSize)) >= SOURCE_READERS_PER_SEC) return;
+    this.#isReadingSource = true;
+    effects.push({ kind: "readSource" });
+  }
+
+  #isStranded(): boolean {
+    if (this.#isConnected || this.#isComplete || this.#isReadingSource || !this.#mayReadSource)
+      return false;
+    return this.#fetches.length === 0 && this.#queue.length === 0;
+  }
+
+  #startQueued(nowUs: number, effects: DownloadEffect[]): void {
+    while (this.#fetches.length < this.#slots) {
+      const at = this.#queue.findIndex((queued) => queued.notBeforeUs <= nowUs);
+      if (at === -1) return;
+      const [next] = this.#queue.splice(at, 1);
+      this.#fetch(nowUs, next!, effects);
+    }
+  }
+
+  #fetch(nowUs: number, { piece, parent, address }: QueuedPiece, effects: DownloadEffect[]): void {
+    const number = this.#nextFetch++;
+    const overdueAtUs = nowUs + this.#times.overdueAfterUs;
+    this.#fetches.push({ number, piece, parent, address, startedUs: nowUs, overdueAtUs });
+    effects.push({ kind: "fetch", fetch: number, piece, parent, address });
+  }
+
+  #gain(piece: number): void {
+    if (piece >= this.#have.size)
+      this.#have = this.#have.grownTo(Math.max(piece + 1, this.#have.size * 2));
+    this.#have.add(piece);
+    this.#dropQueued(piece);
+  }
+
+  #dropQueued(piece: number): void {
+    if (this.#queue.length === 0) return;
+    this.#queue = this.#queue.filter((queued) => {
+      if (queued.piece !== piece) return true;
+      this.#report({ piece, parent: queued.parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
+      return false;
+    });
+  }
+
+  /** Stops the slower transfers of a piece that is here. */
+  #cancelFetches(piece: number, effects: DownloadEffect[]): void {
+    for (let at = this.#fetches.length - 1; at >= 0; at--) {
+      const fetch = this.#fetches[at]!;
+      if (fetch.piece !== piece) continue;
+      this.#fetches.splice(at, 1);
+      effects.push({ kind: "cancel", fetch: fetch.number });
+      this.#report({ piece, parent: fetch.parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
+    }
+  }
+
+  #report(report: PieceReport): void {
+    this.#reports.push(report);
+    this.#owesPull = true;
+  }
+
+  #pull(nowUs: number, overdue: number[], effects: DownloadEffect[]): void {
+    effects.push({ kind: "pull", pull: { slots: this.#slots, reports: this.#reports, overdue } });
+    this.#reports = [];
+    this.#owesPull = false;
+    this.#pulledAtUs = nowUs;
+  }
+
+  #finish(effects: DownloadEffect[]): void {
+    if (this.#isComplete || this.#pieceCount === null || this.#have.count < this.#pieceCount)
+      return;
+    this.#isComplete = true;
+    effects.push({ kind: "complete" });
+  }
+
+  #planWake(nowUs: number, effects: DownloadEffect[]): void {
+    const atUs = this.#nextWakeUs(nowUs);
+    // An earlier wake than needed does no harm, and saves an effect per piece.
+    if (atUs >= this.#wakeAtUs && this.#wakeAtUs > nowUs) return;
+    if (atUs === Infinity) return;
+    this.#wakeAtUs = atUs;
+    effects.push({ kind: "wakeAt", atUs });
+  }
+
+  #nextWakeUs(nowUs: number): number {
+    if (this.#isComplete) return Infinity;
+    let atUs = Infinity;
+    for (const fetch of this.#fetches) atUs = Math.min(atUs, fetch.overdueAtUs);
+    if (this.#fetches.length < this.#slots)
+      for (const queued of this.#queue) atUs = Math.min(atUs, queued.notBeforeUs);
+    if (this.#isConnected && this.#fetches.length === 0)
+      atUs = Math.min(atUs, this.#pulledAtUs + REPEAT_PULL_US);
+    if (this.#isStranded()) atUs = Math.min(atUs, this.#drawAtUs);
+    return Math.max(atUs, nowUs + 1);
+  }
+}

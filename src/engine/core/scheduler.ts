@@ -1,0 +1,328 @@
+// The supernode's scheduler: tells each peer which pieces to take from whom. It sees only what the
+// wire carries: who has what, who asks, what became of each assignment. Who is matched with whom is
+// decided in dispatch.ts; the books are in swarm-state.ts.
+
+import { Dispatcher } from "./dispatch.ts";
+import { assert, type Machine } from "./machine.ts";
+import type { Prng } from "./prng.ts";
+import {
+  NO_PARENT,
+  PieceOutcome,
+  type ContentIndex,
+  type HostIndex,
+  type PieceReport,
+  type SchedulerEffect,
+  type SchedulerEvent,
+} from "./scheduler-events.ts";
+import { HOST_ABSENT, HOST_PEER, HOST_SEED, type Swarm, SwarmState } from "./swarm-state.ts";
+
+/** A parent that was busy is left alone by that child this long: some piece times. */
+const BUSY_BLOCK_US = 200_000;
+/** A parent that broke is left alone by that child this long: a restart's time. */
+const BROKEN_BLOCK_US = 10_000_000;
+
+/** Who still waits is looked at again this often: the sampled matching may have missed a match. */
+const TICK_US = 100_000;
+/** Children served again in one tick. */
+const TICK_CHILDREN_MAX = 256;
+
+/** All contents of one supernode. A failed invariant means that its books are suspect: the role restarts it. */
+export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
+  readonly #state = new SwarmState();
+  readonly #dispatcher: Dispatcher;
+  /** Hosts whose slots were freed in this step. */
+  readonly #freedHosts: HostIndex[] = [];
+  #wakeAtUs = Infinity;
+  #nowUs = 0;
+
+  constructor(options: { prng: Prng }) {
+    this.#dispatcher = new Dispatcher(this.#state, options.prng);
+  }
+
+  step(nowUs: number, event: SchedulerEvent, effects: SchedulerEffect[]): void {
+    this.#nowUs = nowUs;
+    this.#dispatcher.begin(nowUs, effects);
+    this.#apply(event, effects);
+    for (const host of this.#freedHosts) {
+      if (this.#state.hosts.isPresent(host)) this.#dispatcher.serveHost(host, -1);
+    }
+    this.#freedHosts.length = 0;
+    this.#dispatcher.end();
+    this.#planWake(effects);
+  }
+
+  #apply(event: SchedulerEvent, effects: SchedulerEffect[]): void {
+    switch (event.kind) {
+      case "hostArrived":
+        return this.#hostArrived(event);
+      case "hostGone":
+        return this.#hostGone(event.host);
+      case "contentOpened":
+        if (this.#state.swarms[event.content] === undefined) {
+          this.#state.openSwarm(event.content, event.pieceLength, event.pieceCount);
+        }
+        return;
+      case "contentClosed":
+        return this.#contentClosed(event.content, event.pieceCount);
+      case "contentDropped":
+        return this.#contentDropped(event.content);
+      case "pieceSeeded":
+        return this.#pieceSeeded(event.content, event.host, event.piece);
+      case "joined":
+        return this.#joined(event);
+      case "pulled":
+        return this.#pulled(event, effects);
+      case "left": {
+        const swarm = this.#state.swarms[event.content];
+        const member = swarm?.member(event.host) ?? -1;
+        if (member !== -1) this.#removeMember(swarm!, member);
+        return;
+      }
+      case "woke":
+        return this.#woke();
+    }
+  }
+
+  #hostArrived(event: SchedulerEvent & { kind: "hostArrived" }): void {
+    const { hosts } = this.#state;
+    hosts.grow(event.host + 1);
+    if (hosts.kind[event.host] !== HOST_ABSENT) this.#hostGone(event.host);
+    hosts.kind[event.host] = event.isSeed ? HOST_SEED : HOST_PEER;
+    hosts.slots[event.host] = event.uploadSlots;
+    hosts.uploading[event.host] = 0;
+    hosts.isQuarantined[event.host] = 0;
+    hosts.accuser[event.host] = 0;
+    hosts.upRate[event.host] = 0;
+    hosts.downRate[event.host] = 0;
+  }
+
+  #hostGone(host: HostIndex): void {
+    const { hosts, members, swarms } = this.#state;
+    if (!hosts.isPresent(host)) return;
+    for (let next = hosts.firstMember[host]!; next !== 0; next = hosts.firstMember[host]!) {
+      this.#removeMember(swarms[members.content[next - 1]!]!, next - 1);
+    }
+    assert(hosts.uploading[host] === 0, "a host without members uploads nothing");
+    hosts.kind[host] = HOST_ABSENT;
+  }
+
+  #contentClosed(content: ContentIndex, pieceCount: number): void {
+    const swarm = this.#state.swarms[content];
+    if (swarm === undefined) return;
+    this.#state.growSwarm(swarm, pieceCount);
+    swarm.pieceCount = pieceCount;
+    swarm.isClosed = true;
+    for (const memberPlus1 of swarm.memberOf)
+      if (memberPlus1 !== 0) this.#checkComplete(swarm, memberPlus1 - 1);
+  }
+
+  #contentDropped(content: ContentIndex): void {
+    const swarm = this.#state.swarms[content];
+    if (swarm === undefined) return;
+    for (const memberPlus1 of swarm.memberOf)
+      if (memberPlus1 !== 0) this.#removeMember(swarm, memberPlus1 - 1);
+    this.#state.arena.free(swarm.freshRow, swarm.wordCount);
+    this.#state.swarms[content] = undefined;
+  }
+
+  #pieceSeeded(content: ContentIndex, host: HostIndex, piece: number): void {
+    const swarm = this.#state.swarms[content];
+    if (swarm === undefined || !this.#state.hosts.isPresent(host)) return;
+    if (swarm.isClosed && piece >= swarm.pieceCount) return;
+    this.#state.growSwarm(swarm, piece + 1);
+    const known = swarm.member(host);
+    const seed = known === -1 ? this.#state.addMember(swarm, host, false) : known;
+    if (!this.#state.addPiece(swarm, seed, piece)) return;
+    if (swarm.availability[piece] === 0) this.#state.setFresh(swarm, piece, true);
+    this.#dispatcher.serveParent(swarm, seed, -1);
+  }
+
+  #joined(event: SchedulerEvent & { kind: "joined" }): void {
+    const swarm = this.#state.swarms[event.content];
+    if (swarm === undefined || !this.#state.hosts.isPresent(event.host)) return;
+    const known = swarm.member(event.host);
+    if (known !== -1) this.#removeMember(swarm, known);
+    if (!swarm.isClosed) this.#state.growSwarm(swarm, highestPiece(event.have) + 1);
+    const member = this.#state.addMember(swarm, event.host, event.wantsPieces);
+    for (let word = 0; word < Math.min(event.have.length, swarm.wordCount); word++) {
+      for (let bits = event.have[word]!, bit = 0; bits !== 0; bits >>>= 1, bit++) {
+        const piece = (word << 5) + bit;
+        if ((bits & 1) !== 0 && piece < swarm.pieceCount) this.#gained(swarm, member, piece);
+      }
+    }
+    this.#checkComplete(swarm, member);
+    this.#dispatcher.noteParent(swarm, member);
+    this.#dispatcher.serveParent(swarm, member, -1);
+  }
+
+  #pulled(event: SchedulerEvent & { kind: "pulled" }, effects: SchedulerEffect[]): void {
+    const swarm = this.#state.swarms[event.content];
+    const child = swarm?.member(event.host) ?? -1;
+    if (swarm === undefined || child === -1) return;
+    const { members } = this.#state;
+    for (const report of event.pull.reports) {
+      if (report.piece < swarm.pieceCount) this.#reported(swarm, child, report, effects);
+    }
+    members.slots[child] = event.pull.slots;
+    this.#checkComplete(swarm, child);
+    this.#dispatcher.serveChild(swarm, child);
+    for (const host of this.#freedHosts) {
+      if (this.#state.hosts.isPresent(host)) this.#dispatcher.serveHost(host, child);
+    }
+    this.#freedHosts.length = 0;
+    this.#dispatcher.noteParent(swarm, child);
+    this.#dispatcher.serveParent(swarm, child, -1);
+    for (const piece of event.pull.overdue) {
+      if (piece < swarm.pieceCount && !this.#state.has(child, piece))
+        this.#dispatcher.hedge(swarm, child, piece);
+    }
+  }
+
+  #reported(swarm: Swarm, child: number, report: PieceReport, effects: SchedulerEffect[]): void {
+    const { hosts, members } = this.#state;
+    const { reservations, blocks } = this.#dispatcher;
+    const { piece, parent, outcome } = report;
+    const entry = parent === NO_PARENT ? 0 : reservations.find(child, piece, parent);
+    if (entry !== 0) this.#release(entry);
+    if (outcome === PieceOutcome.finished) {
+      this.#gained(swarm, child, piece);
+      return;
+    }
+    this.#reopen(swarm, child, piece);
+    if (!hosts.isPresent(parent)) return;
+    switch (outcome) {
+      case PieceOutcome.busy:
+        return blocks.block(child, parent, this.#nowUs + BUSY_BLOCK_US);
+      case PieceOutcome.broken:
+        return blocks.block(child, parent, this.#nowUs + BROKEN_BLOCK_US);
+      case PieceOutcome.corrupt:
+        return this.#accused(child, members.host[child]!, parent, effects);
+      case PieceOutcome.gone: {
+        const holder = swarm.member(parent);
+        if (holder !== -1) this.#state.dropPiece(swarm, holder, piece);
+        return;
+      }
+      case PieceOutcome.cancelled:
+        return;
+    }
+  }
+
+  /** Peers' word never silences a seed: two liars could switch a supernode off. The accuser alone leaves it for a while. */
+  #accused(child: number, accuser: HostIndex, parent: HostIndex, effects: SchedulerEffect[]): void {
+    const { hosts } = this.#state;
+    if (hosts.kind[parent] === HOST_SEED) {
+      this.#dispatcher.blocks.block(child, parent, this.#nowUs + BROKEN_BLOCK_US);
+      return;
+    }
+    this.#dispatcher.blocks.block(child, parent, Infinity);
+    const first = hosts.accuser[parent]!;
+    if (first === 0) hosts.accuser[parent] = accuser + 1;
+    if (first === 0 || first === accuser + 1 || hosts.isQuarantined[parent] === 1) return;
+    hosts.isQuarantined[parent] = 1;
+    effects.push({ kind: "quarantined", host: parent });
+  }
+
+  #gained(swarm: Swarm, member: number, piece: number): void {
+    if (!this.#state.addPiece(swarm, member, piece)) return;
+    if (this.#state.hosts.kind[this.#state.members.host[member]!] !== HOST_SEED)
+      this.#state.setFresh(swarm, piece, false);
+  }
+
+  /** A piece that was assigned may be given to the child again, and counts as fresh if no peer got it. */
+  #reopen(swarm: Swarm, child: number, piece: number): void {
+    if (this.#state.has(child, piece) || this.#dispatcher.reservations.find(child, piece) !== 0)
+      return;
+    this.#state.setTaken(child, piece, false);
+    if (swarm.availability[piece] !== 0) return;
+    if (swarm.seeds.some((seed) => this.#state.has(seed, piece)))
+      this.#state.setFresh(swarm, piece, true);
+  }
+
+  #release(entry: number): void {
+    const { hosts, members } = this.#state;
+    const { reservations } = this.#dispatcher;
+    const parent = reservations.parent[entry]!;
+    assert(hosts.uploading[parent]! > 0, "a reservation holds a slot of its parent");
+    hosts.uploading[parent]!--;
+    members.inFlight[reservations.child[entry]!]!--;
+    this.#freedHosts.push(parent);
+    reservations.remove(entry);
+  }
+
+  #removeMember(swarm: Swarm, member: number): void {
+    const { members } = this.#state;
+    const { reservations, blocks } = this.#dispatcher;
+    const host = members.host[member]!;
+    for (
+      let entry = reservations.firstOfChild(member);
+      entry !== 0;
+      entry = reservations.firstOfChild(member)
+    ) {
+      const piece = reservations.piece[entry]!;
+      this.#release(entry);
+      this.#reopen(swarm, member, piece);
+    }
+    for (let entry = reservations.firstOfParent(host); entry !== 0;) {
+      const next = reservations.nextOfParent[entry]!;
+      const child = reservations.child[entry]!;
+      const piece = reservations.piece[entry]!;
+      if (members.content[child] === swarm.content) {
+        this.#release(entry);
+        this.#reopen(swarm, child, piece);
+        this.#dispatcher.updateWaiting(swarm, child);
+      }
+      entry = next;
+    }
+    blocks.clear(member);
+    this.#state.removeMember(swarm, member);
+    this.#dispatcher.updateActive(swarm);
+  }
+
+  #checkComplete(swarm: Swarm, member: number): void {
+    const { members } = this.#state;
+    if (!swarm.isClosed || members.haveCount[member]! < swarm.pieceCount) return;
+    members.wantsPieces[member] = 0;
+    this.#dispatcher.updateWaiting(swarm, member);
+  }
+
+  #woke(): void {
+    this.#wakeAtUs = Infinity;
+    const { reservations } = this.#dispatcher;
+    for (let entry = 1; entry < reservations.capacity; entry++) {
+      const deadlineUs = reservations.deadlineUs[entry]!;
+      if (deadlineUs !== 0 && deadlineUs <= this.#nowUs) this.#expire(entry);
+    }
+    let budget = TICK_CHILDREN_MAX;
+    for (const content of this.#dispatcher.activeContents()) {
+      const swarm = this.#state.swarms[content]!;
+      for (let i = swarm.waiting.length - 1; i >= 0 && budget > 0; i--, budget--) {
+        if (i < swarm.waiting.length) this.#dispatcher.serveChild(swarm, swarm.waiting.at(i));
+      }
+    }
+  }
+
+  #expire(entry: number): void {
+    const { members, swarms } = this.#state;
+    const { reservations } = this.#dispatcher;
+    const child = reservations.child[entry]!;
+    const piece = reservations.piece[entry]!;
+    const swarm = swarms[members.content[child]!]!;
+    this.#release(entry);
+    this.#reopen(swarm, child, piece);
+    this.#dispatcher.updateWaiting(swarm, child);
+  }
+
+  #planWake(effects: SchedulerEffect[]): void {
+    if (this.#wakeAtUs !== Infinity) return;
+    if (!this.#dispatcher.waitsAnywhere && this.#dispatcher.reservations.count === 0) return;
+    this.#wakeAtUs = this.#nowUs + TICK_US;
+    effects.push({ kind: "wakeAt", atUs: this.#wakeAtUs });
+  }
+}
+
+function highestPiece(words: Uint32Array): number {
+  for (let word = words.length - 1; word >= 0; word--) {
+    if (words[word] !== 0) return (word << 5) + 31 - Math.clz32(words[word]!);
+  }
+  return -1;
+}

@@ -1,0 +1,315 @@
+// One content at rest: a sparse data file with every piece at its natural offset, the manifest, and
+// the set of pieces that may be served.
+//
+//   row added ─▶ bytes written ─▶ committed (in `have`) ─▶ … all ─▶ complete (synced, digests kept)
+//        ▲                             │ dropped, or hashed anew and found wrong
+//        └─────────────────────────────┘
+//
+// After an unclean stop, or when the data file changed behind our back, journalled pieces are in
+// doubt: neither in `have` nor fetched again until `verify` has hashed them.
+
+import { dirname } from "node:path";
+import type { Pacer } from "../engine/bytes/pacing.ts";
+import { sha256 } from "../engine/bytes/digest.ts";
+import { assert } from "../engine/core/machine.ts";
+import { Manifest, sameBytes, type PieceRow } from "../engine/core/manifest.ts";
+import { pieceCountOf, pieceLengthAt, pieceOffset } from "../engine/core/piece-layout.ts";
+import { PieceSet } from "../engine/core/piece-set.ts";
+import { DfError, messageOf } from "../errors.ts";
+import type { DataFiles } from "./data-files.ts";
+import type { ContentState, Journal } from "./journal.ts";
+import type { ContentDigests, ContentFacts, StoredContent } from "./piece-store.ts";
+import { syncFolder } from "./sync-folder.ts";
+
+/** Room for 1 GiB of 1 MiB pieces in 128 bytes; doubled when an unknown length passes it. */
+const UNKNOWN_PIECE_COUNT = 1024;
+
+/** What a content needs of its store. */
+export interface ContentSurroundings {
+  readonly files: DataFiles;
+  readonly journal: Journal;
+  /** Limits writes and verification reads. */
+  readonly diskPacer: Pacer;
+  readonly onWarning: (message: string) => void;
+  /** Aborted when the store closes: verification stops and leaves the rest in doubt. */
+  readonly closing: AbortSignal;
+  /** Unix milliseconds, never the same twice. */
+  readonly nextUse: () => number;
+}
+
+export interface ContentStart {
+  readonly facts: ContentFacts;
+  readonly dataPath: string;
+  readonly rows: readonly { index: number; row: PieceRow }[];
+  /** Pieces the journal calls verified; taken over. */
+  readonly journalled: PieceSet;
+  /** Whether they may be served without being hashed again. */
+  readonly isTrusted: boolean;
+  readonly digests: ContentDigests | null;
+  readonly dataStamp: string | null;
+  readonly createdAt: number;
+  readonly usedAt: number;
+}
+
+export class ContentOnDisk implements StoredContent {
+  readonly manifest: Manifest;
+  readonly dataPath: string;
+  readonly createdAt: number;
+  readonly #facts: ContentFacts;
+  readonly #around: ContentSurroundings;
+  #have: PieceSet;
+  #inDoubt: PieceSet | null = null;
+  #verifying: Promise<void> | null = null;
+  #digests: ContentDigests | null;
+  #dataStamp: string | null;
+  #usedAt: number;
+  #leases = 0;
+  #isDropped = false;
+
+  constructor(start: ContentStart, around: ContentSurroundings) {
+    this.#facts = start.facts;
+    this.#around = around;
+    this.dataPath = start.dataPath;
+    this.manifest = new Manifest(start.facts.layout);
+    for (const { index, row } of start.rows) this.manifest.append(index, row);
+    const size = start.journalled.size;
+    this.#have = sharedPieceSet(size);
+    if (start.isTrusted) for (const index of start.journalled) this.#have.add(index);
+    else if (start.journalled.count > 0) this.#inDoubt = start.journalled;
+    this.#digests = start.digests;
+    this.#dataStamp = start.dataStamp;
+    this.createdAt = start.createdAt;
+    this.#usedAt = start.usedAt;
+  }
+
+  get facts(): ContentFacts {
+    return { ...this.#facts, layout: this.manifest.layout };
+  }
+
+  get have(): PieceSet {
+    return this.#have;
+  }
+
+  get digests(): ContentDigests | null {
+    return this.#inDoubt === null ? this.#digests : null;
+  }
+
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  get isLeased(): boolean {
+    return this.#leases > 0;
+  }
+
+  /** Bytes of pieces that are on disk. */
+  get storedBytes(): number {
+    const count = this.#have.count + (this.#inDoubt?.count ?? 0);
+    return Math.min(
+      count * this.manifest.layout.pieceLength,
+      this.manifest.layout.length ?? Infinity,
+    );
+  }
+
+  /** Bytes it takes once it is complete; of an unknown length, those that are there. */
+  get fullBytes(): number {
+    return this.manifest.layout.length ?? this.storedBytes;
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const { pieceLength } = this.manifest.layout;
+    const index = Math.floor(offset / pieceLength);
+    assert(offset + bytes.length <= (index + 1) * pieceLength, "a write stays within one piece");
+    if (this.#have.has(index)) return;
+    await this.#around.diskPacer.admit(bytes.length);
+    this.#refuseIfDropped();
+    await this.#around.files.write(this.dataPath, offset, bytes);
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    this.#refuseIfDropped();
+    return this.#around.files.read(this.dataPath, offset, length);
+  }
+
+  addRow(index: number, row: PieceRow): void {
+    if (this.manifest.row(index) === undefined)
+      this.#around.journal.noteRow(this.#facts.contentId, index, row);
+    this.manifest.append(index, row);
+    this.#growTo(index + 1);
+  }
+
+  commitPiece(index: number): void {
+    assert(this.manifest.row(index) !== undefined, "a piece is committed after its row is known");
+    this.#inDoubt?.delete(index);
+    if (!this.#have.add(index)) return;
+    this.#dataStamp = null;
+    this.#noteChange();
+  }
+
+  dropPiece(index: number): void {
+    this.#inDoubt?.delete(index);
+    this.#have.delete(index);
+    this.#digests = null;
+    this.#noteChange();
+  }
+
+  setLength(length: number): void {
+    const { pieceLength } = this.manifest.layout;
+    this.manifest.close(length);
+    const count = pieceCountOf(length, pieceLength);
+    this.#growTo(count);
+    if (this.#have.size === count) return;
+    assert(
+      [...this.#have].every((index) => index < count),
+      "no piece lies past a content's end",
+    );
+    // The words stay: whoever shares them need not be told.
+    this.#have = new PieceSet(count, this.#have.words);
+    this.#noteChange();
+  }
+
+  async complete(digests: ContentDigests): Promise<void> {
+    const { length } = this.manifest.layout;
+    assert(length !== null && this.#have.isFull, "a complete content has a length and every piece");
+    const { files } = this.#around;
+    try {
+      if (Number((await files.stamp(this.dataPath))?.split(":")[0]) !== length)
+        await files.resize(this.dataPath, length);
+      await files.sync(this.dataPath);
+    } catch (error) {
+      // After a failed sync the kernel may call lost pages clean: nothing of the file can be believed.
+      for (const index of [...this.#have]) this.dropPiece(index);
+      throw error;
+    }
+    this.#dataStamp = await files.stamp(this.dataPath);
+    this.#digests = digests;
+    this.#noteChange();
+    this.#around.journal.flush();
+    await syncFolder(dirname(this.dataPath));
+  }
+
+  lease(): () => void {
+    this.#leases++;
+    let isHeld = true;
+    return () => {
+      if (isHeld) this.#leases--;
+      isHeld = false;
+    };
+  }
+
+  touch(): void {
+    this.#usedAt = this.#around.nextUse();
+    this.#noteChange();
+  }
+
+  verify(): Promise<void> {
+    this.#verifying ??= this.#verifyInDoubt();
+    return this.#verifying;
+  }
+
+  /** Takes every piece back and refuses further use; the caller deletes the file. */
+  becomeDropped(): void {
+    this.#isDropped = true;
+    this.#inDoubt = null;
+    for (const index of [...this.#have]) this.#have.delete(index);
+  }
+
+  /** Syncs what was written since the last stamp, so that a clean stop may vouch for it. */
+  async seal(): Promise<void> {
+    if (this.#inDoubt !== null || this.#dataStamp !== null || this.#isDropped) return;
+    await this.#around.files.sync(this.dataPath);
+    this.#dataStamp = await this.#around.files.stamp(this.dataPath);
+    this.#noteChange();
+  }
+
+  /** What the journal is to keep. Pieces in doubt stay noted: a second crash must not forget them. */
+  get state(): ContentState {
+    const all = new PieceSet(this.#have.size, this.#have.words.slice());
+    for (const index of this.#inDoubt ?? []) all.add(index);
+    return {
+      length: this.manifest.layout.length,
+      have: all.toBytes(),
+      digests: this.#digests,
+      dataStamp: this.#inDoubt === null ? this.#dataStamp : null,
+      usedAt: this.#usedAt,
+    };
+  }
+
+  async #verifyInDoubt(): Promise<void> {
+    if (this.#inDoubt === null) return;
+    const stamp = await this.#around.files.stamp(this.dataPath);
+    let wrongCount = 0;
+    for (const index of [...this.#inDoubt]) {
+      const isRight = await this.#isRightOnDisk(index);
+      if (this.#isDropped || this.#around.closing.aborted) return;
+      // Committed or dropped meanwhile: that was the later word.
+      if (!this.#inDoubt.delete(index)) continue;
+      if (isRight) this.#have.add(index);
+      else wrongCount++;
+    }
+    this.#inDoubt = null;
+    if (!this.#have.isFull) this.#digests = null;
+    if (wrongCount === 0) this.#dataStamp = stamp;
+    else
+      this.#around.onWarning(
+        `content ${this.#facts.contentId}: ${wrongCount} pieces on disk are wrong and will be fetched again`,
+      );
+    this.#noteChange();
+  }
+
+  async #isRightOnDisk(index: number): Promise<boolean> {
+    const row = this.manifest.row(index);
+    const { layout } = this.manifest;
+    if (row === undefined) return false;
+    try {
+      const length = layout.length === null ? row.wireLength : pieceLengthAt(layout, index);
+      await this.#around.diskPacer.admit(length, this.#around.closing);
+      if (this.#isDropped) return false;
+      const bytes = await this.#around.files.read(
+        this.dataPath,
+        pieceOffset(layout, index),
+        length,
+      );
+      return sameBytes(await sha256(bytes), row.plainSha256);
+    } catch (error) {
+      this.#around.onWarning(
+        `content ${this.#facts.contentId}, piece ${index}: ${messageOf(error)}`,
+      );
+      return false;
+    }
+  }
+
+  #growTo(count: number): void {
+    if (count <= this.#have.size) return;
+    assert(
+      this.manifest.layout.length === null ||
+        count <= pieceCountOf(this.manifest.layout.length, this.manifest.layout.pieceLength),
+      "a piece lies within the content",
+    );
+    const grown = sharedPieceSet(Math.max(count, this.#have.size * 2));
+    for (const index of this.#have) grown.add(index);
+    this.#have = grown;
+    this.#noteChange();
+  }
+
+  #noteChange(): void {
+    if (!this.#isDropped) this.#around.journal.noteChange(this.#facts.contentId, () => this.state);
+  }
+
+  #refuseIfDropped(): void {
+    if (!this.#isDropped) return;
+    throw new DfError("unavailable", `use content ${this.#facts.contentId}: it was evicted`, {
+      taskId: this.#facts.taskId,
+    });
+  }
+}
+
+/** How many pieces the set of a new content has room for. */
+export function initialPieceCount(facts: ContentFacts): number {
+  const { length, pieceLength } = facts.layout;
+  return length === null ? UNKNOWN_PIECE_COUNT : pieceCountOf(length, pieceLength);
+}
+
+function sharedPieceSet(size: number): PieceSet {
+  return new PieceSet(size, new Uint32Array(new SharedArrayBuffer(((size + 31) >>> 5) * 4)));
+}

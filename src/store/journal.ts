@@ -1,0 +1,241 @@
+// What the store remembers over a restart: contents, manifest rows, which pieces are verified, and
+// whether the last stop was clean. Changes gather and are written in one transaction per interval.
+//
+// It is written after the fact and without fsync: a crash loses the last interval, whose pieces
+// are then fetched again; a power loss leaves doubt, and doubtful pieces are hashed before use.
+
+import { eq, sql } from "drizzle-orm";
+import type { PieceRow } from "../engine/core/manifest.ts";
+import { JOURNAL_INTERVAL_MS } from "../limits.ts";
+import { messageOf } from "../errors.ts";
+import { openDatabase, type StoreDatabase } from "./database.ts";
+import { writeError } from "./file-errors.ts";
+import type { ContentDigests, ContentFacts } from "./piece-store.ts";
+import { contents, pieces, stops } from "./schema.ts";
+
+/** After a failed transaction: a full disk is not asked five times a second. */
+const RETRY_INTERVAL_MS = 5_000;
+
+/** What may change about a content, asked for when the transaction is written. */
+export interface ContentState {
+  readonly length: number | null;
+  readonly have: Uint8Array;
+  readonly digests: ContentDigests | null;
+  readonly dataStamp: string | null;
+  readonly usedAt: number;
+}
+
+/** A content as the last process left it. */
+export interface ContentRecord extends ContentState {
+  readonly facts: ContentFacts;
+  readonly rows: readonly { index: number; row: PieceRow }[];
+  readonly createdAt: number;
+}
+
+interface PendingRow {
+  contentId: string;
+  index: number;
+  row: PieceRow;
+}
+
+export class Journal {
+  /** Whether the process before closed the store. */
+  readonly wasClean: boolean;
+  readonly #database: StoreDatabase;
+  readonly #path: string;
+  readonly #onWarning: (message: string) => void;
+  readonly #insertRow: ReturnType<typeof prepareInsertRow>;
+  #rows: PendingRow[] = [];
+  readonly #changed = new Map<string, () => ContentState>();
+  #timer: ReturnType<typeof setTimeout> | null = null;
+
+  /** @throws {DfError} file-unwritable */
+  constructor(path: string, onWarning: (message: string) => void) {
+    this.#path = path;
+    this.#onWarning = onWarning;
+    this.#database = openDatabase(path, onWarning);
+    this.#insertRow = prepareInsertRow(this.#database);
+    this.wasClean = this.#database.db.select().from(stops).get()?.wasClean ?? false;
+    this.#markStop(false);
+  }
+
+  load(): ContentRecord[] {
+    const { db } = this.#database;
+    const rowsByContent = new Map<string, { index: number; row: PieceRow }[]>();
+    for (const record of db.select().from(pieces).all()) {
+      const rows = rowsByContent.get(record.contentId) ?? [];
+      rowsByContent.set(record.contentId, rows);
+      rows.push({
+        index: record.pieceIndex,
+        row: {
+          form: "plain",
+          wireLength: record.wireLength,
+          wireSha256: new Uint8Array(record.wireSha256),
+          plainSha256: new Uint8Array(record.plainSha256),
+        },
+      });
+    }
+    return db
+      .select()
+      .from(contents)
+      .all()
+      .map(
+        ({
+          contentId,
+          taskId,
+          url,
+          length,
+          pieceLength,
+          validator,
+          lastModified,
+          md5,
+          sha256,
+          ...rest
+        }) => ({
+          facts: {
+            contentId,
+            taskId,
+            url,
+            layout: { length, pieceLength },
+            validator,
+            lastModified,
+          },
+          length,
+          have: new Uint8Array(rest.have),
+          digests: md5 === null ? null : { md5, sha256 },
+          dataStamp: rest.dataStamp,
+          usedAt: rest.usedAt,
+          createdAt: rest.createdAt,
+          rows: rowsByContent.get(contentId) ?? [],
+        }),
+      );
+  }
+
+  /** Notes a new content, at once: its data file must never be without an entry. @throws {DfError} no-space, file-unwritable */
+  insert(facts: ContentFacts, state: ContentState, createdAt: number): void {
+    const { layout, ...names } = facts;
+    this.#attempt(() =>
+      this.#database.db
+        .insert(contents)
+        .values({ ...names, pieceLength: layout.pieceLength, createdAt, ...columnsOf(state) })
+        .run(),
+    );
+  }
+
+  /** @throws {DfError} no-space, file-unwritable */
+  remove(contentId: string): void {
+    this.#changed.delete(contentId);
+    this.#rows = this.#rows.filter((pending) => pending.contentId !== contentId);
+    this.#attempt(() =>
+      this.#database.db.delete(contents).where(eq(contents.contentId, contentId)).run(),
+    );
+  }
+
+  noteRow(contentId: string, index: number, row: PieceRow): void {
+    this.#rows.push({ contentId, index, row });
+    this.#arm(JOURNAL_INTERVAL_MS);
+  }
+
+  noteChange(contentId: string, state: () => ContentState): void {
+    this.#changed.set(contentId, state);
+    this.#arm(JOURNAL_INTERVAL_MS);
+  }
+
+  /** Writes what has gathered; on failure it is kept for the next time. @throws {DfError} no-space, file-unwritable */
+  flush(): void {
+    this.#disarm();
+    if (this.#rows.length === 0 && this.#changed.size === 0) return;
+    this.#attempt(() =>
+      this.#database.db.transaction((tx) => {
+        for (const { contentId, index, row } of this.#rows)
+          this.#insertRow.run({ contentId, index, ...row });
+        for (const [contentId, state] of this.#changed) {
+          tx.update(contents)
+            .set(columnsOf(state()))
+            .where(eq(contents.contentId, contentId))
+            .run();
+        }
+      }),
+    );
+    this.#rows = [];
+    this.#changed.clear();
+  }
+
+  /** @throws {DfError} no-space, file-unwritable: then the stop does not count as clean */
+  close(): void {
+    try {
+      this.flush();
+      this.#attempt(() => this.#markStop(true));
+    } finally {
+      this.#disarm();
+      this.#database.sqlite.close();
+    }
+  }
+
+  /** Durable at once: a power loss must not bring an older answer back. */
+  #markStop(wasClean: boolean): void {
+    const { sqlite, db } = this.#database;
+    sqlite.run("PRAGMA synchronous = FULL");
+    db.update(stops).set({ wasClean }).run();
+    sqlite.run("PRAGMA synchronous = NORMAL");
+  }
+
+  #attempt(work: () => unknown): void {
+    try {
+      work();
+    } catch (error) {
+      const cause = error as { code?: string };
+      const isFull = cause.code === "SQLITE_FULL";
+      throw writeError(
+        `write store index ${this.#path}`,
+        isFull ? Object.assign(cause, { code: "ENOSPC" }) : cause,
+      );
+    }
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer ??= setTimeout(() => this.#flushOrWarn(), delayMs);
+  }
+
+  #disarm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #flushOrWarn(): void {
+    try {
+      this.flush();
+    } catch (error) {
+      this.#onWarning(
+        `${messageOf(error)}; downloads go on, a restart would fetch the last pieces again`,
+      );
+      this.#arm(RETRY_INTERVAL_MS);
+    }
+  }
+}
+
+/** Prepared once: a fast swarm journals hundreds of rows per transaction. */
+function prepareInsertRow({ db }: StoreDatabase) {
+  return db
+    .insert(pieces)
+    .values({
+      contentId: sql.placeholder("contentId"),
+      pieceIndex: sql.placeholder("index"),
+      wireLength: sql.placeholder("wireLength"),
+      wireSha256: sql.placeholder("wireSha256"),
+      plainSha256: sql.placeholder("plainSha256"),
+    })
+    .onConflictDoNothing()
+    .prepare();
+}
+
+function columnsOf(state: ContentState) {
+  return {
+    length: state.length,
+    have: Buffer.from(state.have),
+    md5: state.digests?.md5 ?? null,
+    sha256: state.digests?.sha256 ?? null,
+    dataStamp: state.dataStamp,
+    usedAt: state.usedAt,
+  };
+}

@@ -1,0 +1,295 @@
+// The piece store on disk: finds what earlier processes left, makes and evicts contents.
+//
+//   DIR/lock                    held by the process that uses the directory
+//   DIR/store.sqlite            contents, manifest rows, bitmaps
+//   DIR/contents/ab/<id>        data files, sparse, wire form at natural offsets
+
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Pacer } from "../engine/bytes/pacing.ts";
+import { chooseEvictions } from "../engine/core/eviction.ts";
+import { pieceCountOf } from "../engine/core/piece-layout.ts";
+import { PieceSet } from "../engine/core/piece-set.ts";
+import { DfError, messageOf } from "../errors.ts";
+import { ContentOnDisk, initialPieceCount, type ContentSurroundings } from "./content-on-disk.ts";
+import { DataFiles } from "./data-files.ts";
+import { freeBytes } from "./disk-space.ts";
+import { Journal, type ContentRecord } from "./journal.ts";
+import type { ContentFacts, PieceStore, StoredContent } from "./piece-store.ts";
+import { claimStateDir } from "./state-dir.ts";
+
+export interface StoreOptions {
+  /** Made when it is not there; must belong to this user alone. */
+  dir: string;
+  /** Contents beyond it are evicted by least recent use; null: only a full disk limits. */
+  quotaBytes: number | null;
+  onWarning: (message: string) => void;
+  /** Limits writes and verification. @defaultValue no limit */
+  diskPacer?: Pacer;
+}
+
+/**
+ * Opens the store of one process.
+ * @throws {DfError} denied (directory not ours, or in use), file-unwritable, file-unreadable
+ */
+export async function openStore(options: StoreOptions): Promise<PieceStore> {
+  const release = claimStateDir(options.dir);
+  try {
+    const store = new DiskPieceStore(options, release);
+    await store.load();
+    return store;
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+class DiskPieceStore implements PieceStore {
+  readonly #options: StoreOptions;
+  readonly #release: () => void;
+  readonly #journal: Journal;
+  readonly #around: ContentSurroundings;
+  readonly #files = new DataFiles();
+  readonly #contents = new Map<string, ContentOnDisk>();
+  readonly #newestByTask = new Map<string, ContentOnDisk>();
+  readonly #creating = new Map<string, Promise<ContentOnDisk>>();
+  readonly #closing = new AbortController();
+  #lastUse = 0;
+  #verifyingAll: Promise<void> = Promise.resolve();
+
+  constructor(options: StoreOptions, release: () => void) {
+    this.#options = options;
+    this.#release = release;
+    this.#journal = new Journal(join(options.dir, "store.sqlite"), options.onWarning);
+    this.#around = {
+      files: this.#files,
+      journal: this.#journal,
+      diskPacer: options.diskPacer ?? new Pacer(null),
+      onWarning: options.onWarning,
+      closing: this.#closing.signal,
+      nextUse: () => (this.#lastUse = Math.max(this.#lastUse + 1, Date.now())),
+    };
+  }
+
+  get usedBytes(): number {
+    let sum = 0;
+    for (const content of this.#contents.values()) sum += content.fullBytes;
+    return sum;
+  }
+
+  async load(): Promise<void> {
+    for (const record of this.#journal.load()) await this.#restore(record);
+    await this.#removeOrphans();
+    this.#verifyingAll = this.#verifyAll();
+  }
+
+  get(contentId: string): StoredContent | undefined {
+    return this.#contents.get(contentId);
+  }
+
+  findByTask(taskId: string): StoredContent | undefined {
+    return this.#newestByTask.get(taskId);
+  }
+
+  list(): StoredContent[] {
+    return [...this.#contents.values()];
+  }
+
+  async create(facts: ContentFacts): Promise<StoredContent> {
+    const { contentId } = facts;
+    const known = this.#contents.get(contentId) ?? this.#creating.get(contentId);
+    if (known !== undefined) {
+      const content = await known;
+      content.touch();
+      await content.verify();
+      return content;
+    }
+    const creating = this.#make(facts);
+    this.#creating.set(contentId, creating);
+    try {
+      return await creating;
+    } finally {
+      this.#creating.delete(contentId);
+    }
+  }
+
+  async delete(contentId: string): Promise<void> {
+    const content = this.#contents.get(contentId);
+    if (content === undefined) return;
+    this.#contents.delete(contentId);
+    content.becomeDropped();
+    this.#forgetTask(content);
+    try {
+      this.#journal.remove(contentId);
+    } catch (error) {
+      // A full disk may refuse even this. The next start forgets an entry whose file is gone.
+      this.#options.onWarning(messageOf(error));
+    }
+    await this.#files.close(content.dataPath);
+    await rm(content.dataPath, { force: true });
+  }
+
+  async evict(): Promise<string[]> {
+    const { quotaBytes } = this.#options;
+    return quotaBytes === null
+      ? []
+      : this.#free(this.usedBytes - quotaBytes, (content) => content.fullBytes);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    try {
+      await this.#verifyingAll;
+      for (const content of this.#contents.values()) await content.seal();
+      this.#journal.close();
+    } finally {
+      await this.#files.closeAll();
+      this.#release();
+    }
+  }
+
+  async #make(facts: ContentFacts): Promise<ContentOnDisk> {
+    const { contentId, layout } = facts;
+    await this.#makeRoom(layout.length ?? 0, facts.taskId);
+    const dataPath = this.#dataPath(contentId);
+    const createdAt = this.#around.nextUse();
+    const content = new ContentOnDisk(
+      {
+        facts,
+        dataPath,
+        rows: [],
+        journalled: new PieceSet(initialPieceCount(facts)),
+        isTrusted: true,
+        digests: null,
+        dataStamp: null,
+        createdAt,
+        usedAt: createdAt,
+      },
+      this.#around,
+    );
+    try {
+      await this.#files.make(dataPath);
+      if (layout.length !== null) await this.#files.resize(dataPath, layout.length);
+      this.#journal.insert(facts, content.state, createdAt);
+    } catch (error) {
+      await this.#files.close(dataPath);
+      await rm(dataPath, { force: true });
+      throw error;
+    }
+    this.#add(content);
+    return content;
+  }
+
+  async #restore(record: ContentRecord): Promise<void> {
+    const { facts } = record;
+    const dataPath = this.#dataPath(facts.contentId);
+    const stamp = await this.#files.stamp(dataPath);
+    const journalled = PieceSet.fromBytes(pieceCountOfRecord(record), record.have);
+    const isWhole =
+      journalled !== null &&
+      record.rows.every(
+        ({ index, row }) => index < journalled.size && row.plainSha256.length === 32,
+      );
+    if (stamp === null || !isWhole) {
+      this.#options.onWarning(
+        `content ${facts.contentId}: its ${stamp === null ? "data file is gone" : "entry is damaged"}, forgetting it`,
+      );
+      this.#journal.remove(facts.contentId);
+      return;
+    }
+    const isTrusted = this.#journal.wasClean && record.dataStamp === stamp;
+    this.#lastUse = Math.max(this.#lastUse, record.usedAt);
+    this.#add(new ContentOnDisk({ ...record, dataPath, journalled, isTrusted }, this.#around));
+  }
+
+  /** Data files without an entry: left by a crash between two steps, or by an index set aside. */
+  async #removeOrphans(): Promise<void> {
+    const root = join(this.#options.dir, "contents");
+    const names = await readdir(root, { recursive: true }).catch(() => []);
+    for (const name of names) {
+      const contentId = name.split("/")[1];
+      if (contentId !== undefined && !this.#contents.has(contentId))
+        await rm(join(root, name), { force: true, recursive: true });
+    }
+  }
+
+  async #verifyAll(): Promise<void> {
+    const recentFirst = [...this.#contents.values()].toSorted((a, b) => b.usedAt - a.usedAt);
+    for (const content of recentFirst) {
+      if (this.#closing.signal.aborted) return;
+      await content.verify();
+    }
+  }
+
+  /** Evicts for the quota and the disk. @throws {DfError} no-space */
+  async #makeRoom(length: number, taskId: string): Promise<void> {
+    const { dir, quotaBytes } = this.#options;
+    if (quotaBytes !== null)
+      await this.#free(this.usedBytes + length - quotaBytes, (content) => content.fullBytes);
+    let lacking = await this.#lackingBytes(length);
+    if (lacking > 0) {
+      await this.#free(lacking, (content) => content.storedBytes);
+      lacking = await this.#lackingBytes(length);
+    }
+    if (lacking <= 0) return;
+    throw new DfError(
+      "no-space",
+      `make room for ${length} bytes in ${dir}: the disk lacks ${lacking} bytes`,
+      {
+        hint: "free some space or choose another --data-dir",
+        taskId,
+      },
+    );
+  }
+
+  /** Bytes missing on the disk once every download under way has ended as well; ≤ 0: it fits. */
+  async #lackingBytes(length: number): Promise<number> {
+    let promised = 0;
+    for (const content of this.#contents.values()) {
+      if (content.isLeased) promised += content.fullBytes - content.storedBytes;
+    }
+    return length + promised - (await freeBytes(this.#options.dir));
+  }
+
+  async #free(bytes: number, bytesOf: (content: ContentOnDisk) => number): Promise<string[]> {
+    if (bytes <= 0) return [];
+    const contents = [...this.#contents.values()];
+    const chosen = chooseEvictions(
+      contents.map((content) => ({
+        bytes: bytesOf(content),
+        lastUsedAt: content.usedAt,
+        isPinned: content.isLeased,
+      })),
+      bytes,
+    ).map((index) => contents[index]!.facts.contentId);
+    for (const contentId of chosen) await this.delete(contentId);
+    return chosen;
+  }
+
+  #add(content: ContentOnDisk): void {
+    const { contentId, taskId } = content.facts;
+    this.#contents.set(contentId, content);
+    const newest = this.#newestByTask.get(taskId);
+    if (newest === undefined || newest.createdAt <= content.createdAt)
+      this.#newestByTask.set(taskId, content);
+  }
+
+  #forgetTask(content: ContentOnDisk): void {
+    const { taskId } = content.facts;
+    if (this.#newestByTask.get(taskId) !== content) return;
+    this.#newestByTask.delete(taskId);
+    for (const other of this.#contents.values())
+      if (other.facts.taskId === taskId) this.#add(other);
+  }
+
+  #dataPath(contentId: string): string {
+    return join(this.#options.dir, "contents", contentId.slice(0, 2), contentId);
+  }
+}
+
+/** Pieces the record's bitmap speaks of; of an unknown length, as many as it has bits. */
+function pieceCountOfRecord({ facts, have }: ContentRecord): number {
+  const { length, pieceLength } = facts.layout;
+  return length === null ? have.length * 8 : pieceCountOf(length, pieceLength);
+}

@@ -3,6 +3,7 @@
 
 import type { PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
+import type { RetryPolicy } from "../../engine/core/retry.ts";
 
 /** What a source's first answer says of the version that is being read. */
 export interface SourceFacts {
@@ -19,22 +20,40 @@ export interface SourceFacts {
   finalUrl: string;
 }
 
-export interface SourceRequest {
+export interface SourceTimeouts {
+  /** To an open TCP connection. */
+  connect: number;
+  /** From request to the first header byte. */
+  firstByte: number;
+  /** Window in which a body must bring 1 KiB for each second of waiting. @defaultValue 30,000 */
+  stall?: number;
+}
+
+/** How to reach a source, for reads and probes alike. */
+export interface SourceAddress {
   url: string;
+  /** Sent to the URL's own origin only; over a redirect to another one just the neutral ones go along. */
   headers: Record<string, string>;
+  timeoutMs: SourceTimeouts;
+}
+
+export interface SourceRequest extends SourceAddress {
   /** The version a resumed read must still find; null: whatever is there. */
   expected: { validator: string; length: number | null } | null;
+  /** Offset of the first byte that is missing, a piece boundary; where the first request begins. @defaultValue 0 */
+  startAt?: number;
   connections: number;
   /** Waits until so many bytes may be read; the rate limit of the source. */
   admit: (bytes: number) => Promise<void>;
-  timeoutMs: { connect: number; firstByte: number };
+  /** @defaultValue SOURCE_RETRY */
+  retry?: RetryPolicy;
 }
 
 /** Receives a source's bytes. Calls never overlap for one piece. */
 export interface SourceSink {
   /** The first answer arrived: says how to cut the content and what is already there. */
   opened(facts: SourceFacts): Promise<{ layout: PieceLayout; have: PieceSet }>;
-  /** Bytes of a piece under way, by offset in the content. */
+  /** Bytes of a piece under way, by offset in the content; the buffer is not touched before the promise settles. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** All bytes of a piece were written; `sha256` is of exactly those bytes. */
   pieceRead(index: number, length: number, sha256: Uint8Array): void;
@@ -48,6 +67,10 @@ export interface SourceResult {
 
 /**
  * Reads what `sink.opened` says is missing.
- * @throws {DfError} network, tls, timeout, protocol, source-*: see the fault table in docs/protocol.md
+ * @throws {DfError} network, tls, timeout, protocol, interrupted, source-*: see the fault table in docs/protocol.md
  */
-export type ReadSource = (request: SourceRequest, sink: SourceSink, signal: AbortSignal) => Promise<SourceResult>;
+export type ReadSource = (
+  request: SourceRequest,
+  sink: SourceSink,
+  signal: AbortSignal,
+) => Promise<SourceResult>;

@@ -1,0 +1,86 @@
+// Whether and when a failed exchange with a source is tried again, for all connections of one read
+// together: one reader is one polite client. The arithmetic is core/retry.ts; the waiting is here.
+
+import { Retry, type RetryPolicy, SOURCE_RETRY } from "../../engine/core/retry.ts";
+import { DfError } from "../../errors.ts";
+import { SourceFault } from "./source-fault.ts";
+
+/** Body bytes that count as progress: a source that breaks off less often than this gets there in the end. */
+const PROGRESS_BYTES = 256 << 10;
+
+export class RetryGate {
+  readonly #retry: Retry;
+  #bytes = 0;
+  /** `performance.now()` before which no request may start. */
+  #notBeforeMs = 0;
+
+  constructor(policy: RetryPolicy = SOURCE_RETRY) {
+    this.#retry = new Retry(policy);
+  }
+
+  /** Counts body bytes that arrived. */
+  progressed(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes < PROGRESS_BYTES) return;
+    this.#bytes = 0;
+    this.#retry.succeeded();
+  }
+
+  /** Takes note of a fault; @throws the fault's error when it is final or no try is left. */
+  failed(fault: SourceFault): void {
+    if (!fault.isTransient) throw fault.error;
+    // A timeout was a long wait already: it counts twice.
+    if (fault.error.code === "timeout") this.#retry.failed(0);
+    const waitMs = this.#retry.failed(Math.random(), fault.retryAfterMs);
+    if (waitMs === null) throw fault.error;
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, performance.now() + waitMs);
+  }
+
+  /** Waits until the next request may start. @throws {DfError} interrupted */
+  async ready(signal: AbortSignal): Promise<void> {
+    for (let waitMs = this.#waitMs(); waitMs > 0; waitMs = this.#waitMs()) {
+      throwIfInterrupted(signal);
+      await sleep(waitMs, signal);
+    }
+    throwIfInterrupted(signal);
+  }
+
+  /** Runs an exchange until it succeeds, fails for good or no try is left. */
+  async retrying<T>(signal: AbortSignal, exchange: () => Promise<T>): Promise<T> {
+    for (;;) {
+      await this.ready(signal);
+      try {
+        return await exchange();
+      } catch (error) {
+        throwIfInterrupted(signal);
+        if (!(error instanceof SourceFault)) throw error;
+        this.failed(error);
+      }
+    }
+  }
+
+  #waitMs(): number {
+    return this.#notBeforeMs - performance.now();
+  }
+}
+
+/** Throws the signal's own DfError, or `interrupted`. */
+export function throwIfInterrupted(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  if (signal.reason instanceof DfError) throw signal.reason;
+  throw new DfError("interrupted", "read a source: interrupted", { cause: signal.reason });
+}
+
+/** Ends early, without an error, when the signal aborts. */
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, Math.ceil(ms));
+    signal.addEventListener("abort", wake, { once: true });
+    if (signal.aborted) wake();
+  });
+}

@@ -1,0 +1,69 @@
+// Reads the headers of a source's answer: which version it is, how long, and which bytes it carries.
+
+import type { IncomingHttpHeaders } from "node:http";
+import type { SourceAnswer } from "./source-client.ts";
+import type { SourceFacts } from "./source-read.ts";
+
+/** A Last-Modified younger than this may hide a second change within its second (RFC 9110 §8.8.2.2). */
+const LAST_MODIFIED_AGE_MS = 60_000;
+
+/** What the answer says of the content; a 206 is taken by its total. */
+export function factsOf(answer: SourceAnswer): SourceFacts {
+  const { headers, status } = answer;
+  return {
+    length: status === 206 ? (contentRangeOf(headers)?.total ?? null) : bodyLengthOf(headers),
+    validator: validatorOf(headers),
+    lastModified: headers["last-modified"] ?? null,
+    acceptsRanges: status === 206 || headers["accept-ranges"] === "bytes",
+    contentType: headers["content-type"] ?? null,
+    contentEncoding: headers["content-encoding"] ?? null,
+    finalUrl: answer.finalUrl,
+  };
+}
+
+/**
+ * The strong ETag, else a Last-Modified that is strong in the sense of RFC 9110 §8.8.2.2; null
+ * when the answer names its version by neither. Weak ETags do not promise equal bytes.
+ */
+export function validatorOf(headers: IncomingHttpHeaders): string | null {
+  const etag = headers.etag;
+  if (etag !== undefined && /^"[^"]*"$/.test(etag)) return etag;
+  const modified = headers["last-modified"];
+  if (modified === undefined) return null;
+  const ageMs = Date.parse(headers.date ?? "") - Date.parse(modified);
+  return ageMs >= LAST_MODIFIED_AGE_MS ? modified : null;
+}
+
+/** Whether an answer of the same source still is the version that `validator` names. */
+export function namesVersion(headers: IncomingHttpHeaders, validator: string): boolean {
+  // A repeated Last-Modified needs no second proof of age: it was old enough the first time.
+  return headers.etag === validator || headers["last-modified"] === validator;
+}
+
+export interface ContentRange {
+  /** First and last byte, inclusive; null for an unsatisfied range. */
+  bytes: { first: number; last: number } | null;
+  /** Null: the source does not know the length. */
+  total: number | null;
+}
+
+/** Parses Content-Range (RFC 9110 §14.4); null when it is missing, malformed or contradicts itself. */
+export function contentRangeOf(headers: IncomingHttpHeaders): ContentRange | null {
+  const match = /^bytes (?:(\d{1,15})-(\d{1,15})|\*)\/(\d{1,15}|\*)$/.exec(
+    headers["content-range"] ?? "",
+  );
+  if (match === null) return null;
+  const total = match[3] === "*" ? null : Number(match[3]);
+  if (match[1] === undefined) return { bytes: null, total };
+  const first = Number(match[1]);
+  const last = Number(match[2]);
+  if (last < first || (total !== null && last >= total)) return null;
+  return { bytes: { first, last }, total };
+}
+
+/** Length of a body that is the whole content; null when it only ends with its connection or last chunk. */
+function bodyLengthOf(headers: IncomingHttpHeaders): number | null {
+  if (headers["transfer-encoding"] !== undefined) return null;
+  const length = headers["content-length"];
+  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null;
+}

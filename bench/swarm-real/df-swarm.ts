@@ -2,11 +2,13 @@
 // the start signal. Measured through each peer's local API, or through `df get`.
 
 import { join } from "node:path";
+import type { BytesBySource } from "../../src/net/wire/local-api.ts";
+import type { ReportLine } from "../../src/roles/get/report.ts";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
 import { downloadThrough, sha256ThroughApi } from "../harness/local-api-client.ts";
 import type { Payload } from "../harness/payload.ts";
 import { usageOfAll } from "../harness/process-usage.ts";
-import type { Session } from "../harness/session.ts";
+import { stop, type Session } from "../harness/session.ts";
 import { rounded } from "../harness/statistics.ts";
 import { verifyOutputs, type Contender, type ContenderRun } from "./contender.ts";
 import { on, type Fleet, type Host } from "./network.ts";
@@ -85,16 +87,9 @@ async function throughApi(
     const digest = await sha256ThroughApi(peers[i]!.socket, download);
     if (digest !== payload.sha256) throw new Error(`peer ${i}: wrong bytes`);
   }
-  const bytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
-  for (const { bytes } of downloads) {
-    bytesBySource.source += bytes.source;
-    bytesBySource.supernode += bytes.supernode;
-    bytesBySource.peers += bytes.peers;
-    bytesBySource.cache += bytes.cache;
-  }
   return {
     finishSeconds: downloads.map(({ seconds }) => seconds),
-    bytesBySource,
+    bytesBySource: sumBytes(downloads.map(({ bytes }) => bytes)),
     tailMsMax: rounded(Math.max(...downloads.map(({ tailMs }) => tailMs)), 0),
   };
 }
@@ -108,16 +103,60 @@ async function throughGet(
 ): Promise<ContenderRun> {
   const outputs = hosts.map((_, i) => join(session.folder, `output-${i}`));
   const startedAt = performance.now();
-  const finishSeconds = await Promise.all(
-    hosts.map(async (host, i) => {
-      const command = [DF, "get", url, "-o", outputs[i]!, "--socket", peers[i]!.socket, "-q"];
-      const logPath = join(session.folder, `get-${i}.log`);
-      const child = session.start(on(host, command), { logPath });
-      const code = await child.exited;
-      if (code !== 0) throw new Error(`df get: exit ${code}: ${await Bun.file(logPath).text()}`);
-      return (performance.now() - startedAt) / 1000;
+  const gets = await Promise.all(
+    hosts.map((host, i) => {
+      const flags = ["-o", outputs[i]!, "--socket", peers[i]!.socket, "--json"];
+      return runGet(session, on(host, [DF, "get", url, ...flags]));
     }),
   );
   await verifyOutputs(outputs, payload);
-  return { finishSeconds };
+  return {
+    finishSeconds: gets.map(({ endedAt }) => (endedAt - startedAt) / 1000),
+    bytesBySource: sumBytes(gets.map(({ bytes }) => bytes)),
+    tailMsMax: rounded(Math.max(...gets.map(({ tailMs }) => tailMs)), 0),
+  };
+}
+
+/** Reads the lines of `df get --json`; the tail counts from the last piece to the process's end. */
+async function runGet(
+  session: Session,
+  command: string[],
+): Promise<{ endedAt: number; bytes: BytesBySource; tailMs: number }> {
+  const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  session.defer(() => stop(child));
+  const stderr = new Response(child.stderr).text();
+  let bytes: BytesBySource | null = null;
+  let lastPieceAt: number | null = null;
+  for await (const text of linesOf(child.stdout)) {
+    const line = JSON.parse(text) as ReportLine;
+    if (line.event === "progress" && line.doneBytes === line.length) {
+      lastPieceAt ??= performance.now();
+    }
+    if (line.event === "result") ({ bytes } = line);
+  }
+  const code = await child.exited;
+  const endedAt = performance.now();
+  if (code !== 0 || bytes === null) throw new Error(`df get: exit ${code}: ${await stderr}`);
+  return { endedAt, bytes, tailMs: endedAt - (lastPieceAt ?? endedAt) };
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+}
+
+function sumBytes(all: BytesBySource[]): BytesBySource {
+  const total = { source: 0, supernode: 0, peers: 0, cache: 0 };
+  for (const bytes of all) {
+    total.source += bytes.source;
+    total.supernode += bytes.supernode;
+    total.peers += bytes.peers;
+    total.cache += bytes.cache;
+  }
+  return total;
 }

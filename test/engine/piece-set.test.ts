@@ -54,6 +54,8 @@ test("the byte form keeps a set, and one of another size or with spare bits is r
   );
   expect(PieceSet.fromBytes(3, new Uint8Array([0b1000]))).toBeNull();
   expect(PieceSet.fromBytes(3, new Uint8Array([0b111]))!.isFull).toBe(true);
+  for (const size of [2 ** 32, 2 ** 52])
+    expect(PieceSet.fromBytes(size, new Uint8Array())).toBeNull();
 });
 
 test("any bytes either are refused or come back as they were", () => {

@@ -62,7 +62,8 @@ export class PieceSet {
   /** The pieces in ascending order. */
   *[Symbol.iterator](): Generator<number> {
     for (let word = 0; word < this.words.length; word++) {
-      for (let bits = this.words[word]!; bits !== 0; bits &= bits - 1) yield (word << 5) + lowestBit(bits);
+      for (let bits = this.words[word]!; bits !== 0; bits &= bits - 1)
+        yield (word << 5) + lowestBit(bits);
     }
   }
 
@@ -82,7 +83,8 @@ export class PieceSet {
 
   /** Reads what toBytes wrote; null when the length is wrong or a bit past the last piece is set. */
   static fromBytes(size: number, bytes: Uint8Array): PieceSet | null {
-    if (bytes.length !== (size + 7) >>> 3) return null;
+    // A division, not a shift: a size beyond 2^32, e.g. from a hostile message, must not wrap around.
+    if (bytes.length !== Math.ceil(size / 8)) return null;
     const spareBits = bytes.length * 8 - size;
     if (spareBits > 0 && bytes[bytes.length - 1]! >>> (8 - spareBits) !== 0) return null;
     const words = new Uint32Array((size + 31) >>> 5);

@@ -1,0 +1,61 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  encodeResumeJournal,
+  parseResumeJournal,
+  type ResumeJournal,
+} from "../../../src/engine/bytes/resume-journal.ts";
+
+const journal: fc.Arbitrary<ResumeJournal> = fc
+  .record({
+    content: fc.stringMatching(/^[0-9a-f]{64}$/),
+    validator: fc.option(fc.string({ maxLength: 40 }), { nil: null }),
+    length: fc.constant(6_400),
+    pieceLength: fc.constantFrom(64, 100, 1 << 20),
+  })
+  .chain((head) =>
+    fc
+      .dictionary(
+        fc.nat(Math.ceil(head.length / head.pieceLength) - 1).map(String),
+        fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      )
+      .map((digests) => ({
+        ...head,
+        pieces: new Map(Object.entries(digests).map(([index, digest]) => [Number(index), digest])),
+      })),
+  );
+
+test("a note comes back as it was written", () => {
+  fc.assert(
+    fc.property(journal, (given) =>
+      expect(parseResumeJournal(encodeResumeJournal(given))).toEqual(given),
+    ),
+  );
+});
+
+test("a note that was torn or changed anywhere is refused", () => {
+  fc.assert(
+    fc.property(journal, fc.nat(), fc.integer({ min: 1, max: 255 }), (given, at, flip) => {
+      const bytes = Buffer.from(encodeResumeJournal(given));
+      expect(parseResumeJournal(bytes.subarray(0, at % bytes.length).toString())).toBeNull();
+      bytes[at % bytes.length]! ^= flip;
+      expect(parseResumeJournal(bytes.toString())).toBeNull();
+    }),
+  );
+});
+
+test("any other text is refused, whatever it claims", () => {
+  fc.assert(fc.property(fc.string(), (text) => expect(parseResumeJournal(text)).toBeNull()));
+  const lie = {
+    content: "0".repeat(64),
+    validator: null,
+    length: 2 ** 52,
+    pieceLength: 1,
+    have: "",
+    digests: "",
+  };
+  const text = `df-resume 1\n${JSON.stringify(lie)}\n`;
+  expect(
+    parseResumeJournal(`${text}${new Bun.CryptoHasher("sha256").update(text).digest("hex")}\n`),
+  ).toBeNull();
+});

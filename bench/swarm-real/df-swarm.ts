@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import type { BytesBySource } from "../../src/net/wire/local-api.ts";
-import type { ReportLine } from "../../src/roles/get/report.ts";
+import type { ReportLine } from "../../src/roles/get/reporter.ts";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
 import { downloadThrough, sha256ThroughApi } from "../harness/local-api-client.ts";
 import type { Payload } from "../harness/payload.ts";

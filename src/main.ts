@@ -1,0 +1,136 @@
+#!/usr/bin/env bun
+// The command tree: picks a verb, loads only its role, checks its flags strictly, and turns whatever
+// it throws into `error:`/`hint:` lines and an exit code.
+//
+//   dfget URL            is `df get URL`
+//   dfly, dragonfly      are the whole tool
+//   df with no verb of ours runs the next `df` on PATH (coreutils); `df help` and `df --version` are ours
+
+import { basename } from "node:path";
+import type { ArgsDef, CommandDef } from "citty";
+import packageJson from "../package.json" with { type: "json" };
+import { DfError } from "./errors.ts";
+import { exitCodeOf, formatFailure } from "./roles/command-line/failure.ts";
+import { type Flag, flagsOfArgs, nearestName, parseFlags } from "./roles/command-line/flags.ts";
+import { type CommandHelp, renderHelp } from "./roles/command-line/help.ts";
+import { becomeNextDf, isForNextDf } from "./roles/command-line/next-df.ts";
+
+/** What a role's command.ts exports. */
+interface CommandModule {
+  default: CommandDef;
+  /** The flag table, where it says more than citty's `args` can; then `run` gets it parsed as `data`. */
+  FLAGS?: readonly Flag[];
+}
+
+interface Verb {
+  summary: string;
+  synopsis: string;
+  examples: string[];
+  load: () => Promise<CommandModule>;
+}
+
+const VERBS: Record<string, Verb> = {
+  get: {
+    summary: "download a file, through the swarm where there is one",
+    synopsis: "[flags] URL...",
+    examples: [
+      "df get https://example.org/image.iso",
+      "df get https://example.org/image.iso -o /tmp/image.iso --checksum sha256:9f86d08…",
+      "df get -o - https://example.org/root.tar | tar x",
+      "df get --supernode 10.0.0.5:8002 --limit-rate 20M http://files.lan/model.bin",
+    ],
+    load: () => import("./roles/get/command.ts"),
+  },
+};
+
+const HELP: Flag = { name: "help", aliases: ["h"], help: "show this text" };
+const VERSION: Flag = { name: "version", aliases: ["V"], help: "show the version" };
+
+async function main(args: string[]): Promise<void> {
+  const [name, ...rest] = args;
+  if (name === "--version" || name === "-V" || name === "version") {
+    console.log(`df ${packageJson.version}`);
+    return;
+  }
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    if (rest[0] !== undefined && Object.hasOwn(VERBS, rest[0])) return main([rest[0], "--help"]);
+    console.log(renderHelp(overview()));
+    if (name === undefined) process.exitCode = 2;
+    return;
+  }
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
+  if (verb === undefined) throw unknownVerb(name);
+  await runVerb(name, verb, rest);
+}
+
+async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> {
+  const module = await verb.load();
+  const declared = module.FLAGS ?? flagsOfArgs(await resolveArgs(module.default));
+  const flags = [...declared, HELP, VERSION];
+  const parsed = parseFlags(args, flags);
+  if (parsed.values.has("help")) {
+    console.log(renderHelp({ ...verb, command: `df ${name}`, flags }));
+    return;
+  }
+  if (parsed.values.has("version")) return main(["--version"]);
+  if (parsed.positionals.length > 0 && !takesArguments(module)) {
+    throw new DfError("usage", `df ${name} takes no argument ${parsed.positionals[0]!}`, {
+      hint: `df ${name} --help lists its flags`,
+    });
+  }
+  const { runCommand } = await import("citty");
+  await runCommand(module.default, { rawArgs: args, data: parsed });
+}
+
+async function resolveArgs(command: CommandDef): Promise<ArgsDef> {
+  const args = await (typeof command.args === "function" ? command.args() : command.args);
+  return args ?? {};
+}
+
+function takesArguments(module: CommandModule): boolean {
+  if (module.FLAGS !== undefined) return true;
+  const args = Object.values(module.default.args ?? {}) as { type?: string }[];
+  return args.some(({ type }) => type === "positional");
+}
+
+function unknownVerb(name: string): DfError {
+  const near = nearestName(name, Object.keys(VERBS));
+  const hint = near === undefined ? "df help lists the commands" : `did you mean df ${near}?`;
+  return new DfError("usage", `unknown command ${name}`, { hint });
+}
+
+function overview(): CommandHelp {
+  const verbs = Object.entries(VERBS);
+  return {
+    command: "df",
+    summary: packageJson.description,
+    synopsis: "COMMAND [flags]",
+    flags: [HELP, VERSION],
+    examples: [
+      ...verbs.map(([name, { summary }]) => `df ${name.padEnd(10)}  ${summary}`),
+      "df help COMMAND  tells more; any other arguments go to the next df on PATH (disk usage)",
+    ],
+  };
+}
+
+async function start(): Promise<void> {
+  const args = process.argv.slice(2);
+  const invokedAs = process.argv0;
+  if (basename(invokedAs) === "dfget") return main(["get", ...args]);
+  if (
+    Bun.isStandaloneExecutable &&
+    isForNextDf(invokedAs, args, [...Object.keys(VERBS), "help", "version"])
+  ) {
+    becomeNextDf(args);
+  }
+  return main(args);
+}
+
+try {
+  await start();
+  // Kept-alive connections would hold the process for seconds.
+  process.exit();
+} catch (error) {
+  console.error(formatFailure(error, process.env["DEBUG"] === "1"));
+  process.exit(exitCodeOf(error));
+}

@@ -1,0 +1,41 @@
+// The help text of a command, from the same table that parses its flags.
+
+import type { Flag } from "./flags.ts";
+
+export interface CommandHelp {
+  /** As the user types it, e.g. "df get". */
+  readonly command: string;
+  readonly summary: string;
+  /** What follows the command, e.g. "[flags] URL...". */
+  readonly synopsis: string;
+  readonly flags: readonly Flag[];
+  /** Whole command lines, without the prompt. */
+  readonly examples: readonly string[];
+}
+
+export function renderHelp(help: CommandHelp): string {
+  const rows = help.flags
+    .filter((flag) => flag.help !== undefined)
+    .map((flag) => [spell(flag), flag.help!] as const);
+  const width = Math.min(30, Math.max(0, ...rows.map(([left]) => left.length)));
+  const lines = [
+    `${help.command}: ${help.summary}`,
+    "",
+    `Usage: ${help.command} ${help.synopsis}`,
+    ...(rows.length > 0 ? ["", "Flags:"] : []),
+    ...rows.map(([left, text]) =>
+      left.length > width
+        ? `  ${left}\n  ${" ".repeat(width)}  ${text}`
+        : `  ${left.padEnd(width)}  ${text}`,
+    ),
+    ...(help.examples.length > 0 ? ["", "Examples:"] : []),
+    ...help.examples.map((example) => `  ${example}`),
+  ];
+  return lines.join("\n");
+}
+
+function spell(flag: Flag): string {
+  const short = (flag.aliases ?? []).find((alias) => alias.length === 1);
+  const value = flag.value === undefined ? "" : ` ${flag.value}`;
+  return `${short === undefined ? "    " : `-${short}, `}--${flag.name}${value}`;
+}

@@ -1,0 +1,117 @@
+// Finds the peer of this host, and starts one for this user where none runs and a supernode is
+// known. The started peer has a session of its own and outlives this command by `--linger`.
+
+import { spawn } from "node:child_process";
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { DfError, isDfError } from "../../errors.ts";
+import { digestNow, toHex } from "../../engine/bytes/digest.ts";
+import { LocalClient } from "../../net/local-client.ts";
+import type { PeerStatus } from "../../net/wire/local-api.ts";
+
+/** Where `df peer` listens when a service manager runs it for the whole host. */
+const HOST_SOCKET = "/run/dragonfly/peer.sock";
+
+/** A peer opens its database and sockets in well under a second; a loaded host gets time. */
+const START_TIMEOUT_MS = 10_000;
+const START_POLL_MS = 10;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where peers of this user keep data and sockets; never shared with another user. */
+export function userStateDir(env: Environment = process.env): string {
+  const base = env["XDG_STATE_HOME"] || join(homedir(), ".local", "state");
+  return join(base, "dragonfly");
+}
+
+/** A background peer belongs to a user and a set of supernodes: two clusters do not share one. */
+function backgroundName(supernodes: readonly string[]): string {
+  const digest = digestNow("sha256", supernodes.toSorted().join(","));
+  return `peer-${toHex(digest).slice(0, 8)}`;
+}
+
+/**
+ * The first peer of this host that answers and belongs to one of `supernodes` (empty: any).
+ * Null when there is none.
+ */
+export async function findPeer(supernodes: readonly string[]): Promise<LocalClient | null> {
+  const stateDir = userStateDir();
+  const sockets = [HOST_SOCKET, join(stateDir, "peer.sock")];
+  if (supernodes.length > 0) sockets.push(join(stateDir, `${backgroundName(supernodes)}.sock`));
+  for (const path of sockets) {
+    if (!isWritable(path)) continue;
+    const client = new LocalClient(path);
+    const status = await statusOf(client);
+    if (status === null) continue;
+    const isOurs = status.supernodes.some(({ address }) => supernodes.includes(address));
+    if (supernodes.length === 0 || isOurs) return client;
+  }
+  return null;
+}
+
+export interface BackgroundPeerOptions {
+  supernodes: readonly string[];
+  lingerMs: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Starts a peer for this user and waits until it answers. Two commands at once may both start one:
+ * the peer's own lock lets a single one live, and both commands talk to that.
+ * @throws {DfError} unavailable when no peer answers in time
+ */
+export async function startBackgroundPeer(options: BackgroundPeerOptions): Promise<LocalClient> {
+  const stateDir = userStateDir();
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const place = join(stateDir, backgroundName(options.supernodes));
+  const child = spawn(process.execPath, [...ownScript(), ...peerArguments(place, options)], {
+    cwd: "/",
+    detached: true,
+    stdio: "ignore",
+  });
+  child.unref();
+  const client = new LocalClient(`${place}.sock`);
+  for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += START_POLL_MS) {
+    options.signal.throwIfAborted();
+    if ((await statusOf(client)) !== null) return client;
+    await Bun.sleep(START_POLL_MS);
+  }
+  throw new DfError("unavailable", `start a background peer at ${place}.sock: it does not answer`, {
+    hint: `look into ${place}.log, or use --no-daemon`,
+  });
+}
+
+function peerArguments(place: string, options: BackgroundPeerOptions): string[] {
+  return [
+    "peer",
+    "--background",
+    ...["--supernode", options.supernodes.join(",")],
+    ...["--socket", `${place}.sock`],
+    ...["--data-dir", place],
+    ...["--linger", `${options.lingerMs}ms`],
+  ];
+}
+
+/** Run from source the executable is the runtime and needs the script's path. */
+function ownScript(): string[] {
+  return Bun.isStandaloneExecutable ? [] : [Bun.main];
+}
+
+async function statusOf(client: LocalClient): Promise<PeerStatus | null> {
+  try {
+    return await client.status();
+  } catch (error) {
+    if (isDfError(error) || (error instanceof Error && error.name === "TimeoutError")) return null;
+    throw error;
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,92 @@
+// Copies one content from the local peer into the output, from its first byte upwards, and digests
+// the very bytes it writes: so the whole file's MD5 is at hand when the last piece is.
+
+import { open, type FileHandle } from "node:fs/promises";
+import { type DigestAlgorithm, RunningDigest } from "../../engine/bytes/digest.ts";
+import { DfError } from "../../errors.ts";
+import { RANGE_BYTES_MAX } from "../../limits.ts";
+import type { LocalClient } from "../../net/local-client.ts";
+import type { Output } from "./output.ts";
+
+/** What the peer said of the content when the download began. */
+export interface CopySource {
+  readonly contentId: string;
+  /** The store's data file, if this user may read it; then no byte crosses the socket. */
+  readonly dataPath: string | null;
+}
+
+export class ContentCopy {
+  readonly contentId: string;
+  readonly #output: Output;
+  readonly #digests: RunningDigest[];
+  readonly #buffer = new Uint8Array(RANGE_BYTES_MAX);
+  #file: FileHandle | null = null;
+  #cursor = 0;
+  #lastByteAtMs = performance.now();
+
+  constructor(contentId: string, output: Output, algorithms: Iterable<DigestAlgorithm>) {
+    this.contentId = contentId;
+    this.#output = output;
+    this.#digests = [...algorithms].map((algorithm) => new RunningDigest(algorithm));
+  }
+
+  /** Bytes from offset 0 that were written. */
+  get cursor(): number {
+    return this.#cursor;
+  }
+
+  get lastByteAtMs(): number {
+    return this.#lastByteAtMs;
+  }
+
+  /** Takes the bytes from a peer, also after another one broke off. */
+  async connect(source: CopySource): Promise<void> {
+    await this.close();
+    if (source.dataPath === null) return;
+    // Another user's peer keeps its store to itself: then the socket brings the bytes.
+    this.#file = await open(source.dataPath, "r").catch(() => null);
+  }
+
+  /**
+   * Copies up to `end`; the peer said that these bytes are verified.
+   * @throws {DfError} what the output throws; unavailable when the peer is gone
+   */
+  async advance(end: number, client: LocalClient, signal: AbortSignal): Promise<void> {
+    while (this.#file !== null && this.#cursor < end) {
+      signal.throwIfAborted();
+      const length = Math.min(this.#buffer.length, end - this.#cursor);
+      const { bytesRead } = await this.#file.read(this.#buffer, 0, length, this.#cursor);
+      // Evicted or replaced under us: the peer itself knows better.
+      if (bytesRead === 0) await this.close();
+      else await this.append(this.#buffer.subarray(0, bytesRead));
+    }
+    if (this.#cursor >= end) return;
+    const range = { from: this.#cursor, to: end };
+    for await (const bytes of client.contents(this.contentId, range, signal)) {
+      await this.append(bytes);
+    }
+    if (this.#cursor < end) {
+      throw new DfError("unavailable", `read ${this.contentId} from the peer: it ended early`);
+    }
+  }
+
+  /** Writes bytes at the cursor. */
+  async append(bytes: Uint8Array): Promise<void> {
+    const written = this.#output.write(this.#cursor, bytes);
+    // The disk and the digests work at the same time.
+    for (const digest of this.#digests) digest.update(bytes);
+    await written;
+    this.#cursor += bytes.length;
+    this.#lastByteAtMs = performance.now();
+  }
+
+  /** The digests of everything that was written, hex. Use it once. */
+  digests(): Map<DigestAlgorithm, string> {
+    return new Map(this.#digests.map((digest) => [digest.algorithm, digest.finishHex()]));
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.close();
+    this.#file = null;
+  }
+}

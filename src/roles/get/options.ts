@@ -1,0 +1,284 @@
+// What the flags of `df get` mean: one validated value per question, everything wrong told at once.
+
+import { readFileSync } from "node:fs";
+import { type Checksum, parseChecksum } from "../../engine/bytes/digest.ts";
+import { SOURCE_RETRY } from "../../engine/core/retry.ts";
+import { DfError } from "../../errors.ts";
+import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
+import type { SourcePolicy } from "../../net/wire/local-api.ts";
+import type { ParsedFlags } from "../command-line/flags.ts";
+import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
+
+export type ProgressStyle = "bar" | "plain" | "none";
+
+export interface GetOptions {
+  readonly urls: readonly string[];
+  /** File with more URLs; "-" is stdin. */
+  readonly inputFile: string | null;
+  /** "-" is stdout; null: named after the URL. */
+  readonly output: string | null;
+  readonly dir: string | null;
+  readonly shouldResume: boolean;
+  readonly keepExisting: boolean;
+  readonly lengthMax: number | null;
+
+  readonly headers: Readonly<Record<string, string>>;
+  readonly publicHeaders: readonly string[];
+  /** Longest silence. */
+  readonly idleTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** Longest time for one URL in all. */
+  readonly totalTimeoutMs: number | null;
+  readonly tries: number;
+  /** PEM text; null: the system's certificates. */
+  readonly ca: string | null;
+  readonly isInsecure: boolean;
+
+  readonly checksums: readonly Checksum[];
+  readonly supernodes: readonly string[];
+  readonly source: SourcePolicy;
+  readonly noOrigin: boolean;
+  readonly tag: string | undefined;
+  readonly filterQuery: readonly string[];
+  readonly socket: string | null;
+  readonly mayStartPeer: boolean;
+  readonly lingerMs: number;
+  readonly limitRateBytesPerSec: number | null;
+
+  readonly isJson: boolean;
+  readonly progress: ProgressStyle;
+  readonly isQuiet: boolean;
+  readonly isVerbose: boolean;
+}
+
+/** A source that brings nothing for this long is given up; wget waits 900 s, curl for ever. */
+const IDLE_TIMEOUT_MS = 60_000;
+/** Long enough for the next command of a script, short enough to be forgotten. */
+const LINGER_MS = 5 * 60_000;
+
+/** What the world outside the arguments says. */
+export interface Surroundings {
+  env: Readonly<Record<string, string | undefined>>;
+  isStderrTty: boolean;
+}
+
+/** @throws {DfError} usage, file-unreadable */
+export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptions {
+  const faults: DfError[] = [];
+  const flags = new FlagReader(parsed, faults);
+  const urls = [...flags.all("url"), ...parsed.positionals];
+  const inputFile = flags.last("input-file") ?? null;
+  if (urls.length === 0 && inputFile === null) {
+    faults.push(new DfError("usage", "get: no URL was given", { hint: "write df get URL" }));
+  }
+  const output = flags.last("output") ?? null;
+  if (output !== null && output !== "-" && (urls.length > 1 || inputFile !== null)) {
+    faults.push(
+      new DfError("usage", `write several URLs to one file ${output}`, {
+        hint: "use --dir for the folder they go to",
+      }),
+    );
+  }
+  const limits = [
+    flags.read("limit-rate", parseRate) ?? null,
+    flags.read("totallimit", parseRate) ?? null,
+  ].filter((rate) => rate !== null);
+  const isJson = flags.has("json");
+  const isQuiet = flags.has("quiet");
+  const options: GetOptions = {
+    urls,
+    inputFile,
+    output,
+    dir: flags.last("dir") ?? null,
+    shouldResume: flags.last("continue") !== "false",
+    keepExisting: flags.has("no-clobber"),
+    lengthMax: flags.read("max-filesize", parseSize) ?? null,
+    headers: readHeaders(flags, faults),
+    publicHeaders: flags.list("header-public"),
+    idleTimeoutMs: flags.read("timeout", parseDuration) ?? IDLE_TIMEOUT_MS,
+    connectTimeoutMs: flags.read("connect-timeout", parseDuration) ?? CONNECT_TIMEOUT_MS,
+    totalTimeoutMs: flags.read("max-time", parseDuration) || null,
+    tries:
+      flags.read("tries", (flag, text) => parseCount(flag, text, { min: 1, max: 1000 })) ??
+      SOURCE_RETRY.attemptsMax,
+    ca: flags.read("cacert", readTextFile) ?? null,
+    isInsecure: flags.has("insecure"),
+    checksums: readChecksums(flags),
+    supernodes: readSupernodes(flags, around.env),
+    source: flags.read("source", parseSource) ?? "p2p",
+    noOrigin: flags.has("no-origin"),
+    tag: flags.last("tag"),
+    filterQuery: flags
+      .all("filter-query")
+      .flatMap((list) => list.split(/[,&]/))
+      .filter(Boolean),
+    socket: flags.last("socket") ?? null,
+    mayStartPeer: !flags.has("no-daemon"),
+    lingerMs: flags.read("linger", parseDuration) ?? LINGER_MS,
+    limitRateBytesPerSec: limits.length === 0 ? null : Math.min(...limits),
+    isJson,
+    progress: readProgress(flags, { isQuiet, isJson, isStderrTty: around.isStderrTty }),
+    isQuiet,
+    isVerbose: flags.has("verbose"),
+  };
+  if (options.source === "origin" && options.noOrigin) {
+    faults.push(new DfError("usage", "--source origin and --no-origin exclude each other"));
+  }
+  if (faults.length > 0) throw joined(faults);
+  return options;
+}
+
+/** Reads values and keeps what is wrong for one report. */
+class FlagReader {
+  readonly #parsed: ParsedFlags;
+  readonly #faults: DfError[];
+
+  constructor(parsed: ParsedFlags, faults: DfError[]) {
+    this.#parsed = parsed;
+    this.#faults = faults;
+  }
+
+  all(name: string): readonly string[] {
+    return this.#parsed.values.get(name) ?? [];
+  }
+
+  last(name: string): string | undefined {
+    return this.all(name).at(-1);
+  }
+
+  has(name: string): boolean {
+    return this.last(name) === "true";
+  }
+
+  list(name: string): string[] {
+    return this.all(name)
+      .flatMap((list) => list.split(","))
+      .map((item) => item.trim())
+      .filter((item) => item !== "");
+  }
+
+  read<T>(name: string, parse: (flag: string, text: string) => T): T | undefined {
+    const text = this.last(name);
+    return text === undefined ? undefined : this.attempt(() => parse(`--${name}`, text));
+  }
+
+  attempt<T>(parse: () => T): T | undefined {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof DfError)) throw error;
+      this.#faults.push(error);
+      return undefined;
+    }
+  }
+}
+
+function readHeaders(flags: FlagReader, faults: DfError[]): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const lines = flags.all("header").flatMap((text) => {
+    if (!text.startsWith("@")) return [text];
+    const file = flags.attempt(() => readTextFile("--header", text.slice(1))) ?? "";
+    return file.split(/\r?\n/).filter((line) => line.trim() !== "");
+  });
+  for (const line of lines) {
+    const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(line) ?? [];
+    if (name === undefined || value === undefined) {
+      // The text itself may be a secret.
+      faults.push(
+        new DfError("usage", "read --header: a line is no header", { hint: "write 'Name: value'" }),
+      );
+    } else if (name.toLowerCase() === "range") {
+      faults.push(new DfError("usage", "read --header Range: df asks for ranges itself"));
+    } else if (value !== "") {
+      const known = headers[name];
+      headers[name] = known === undefined ? value : `${known}, ${value}`;
+    }
+  }
+  const user = flags.read("user", (flag, text) =>
+    text.startsWith("@") ? readTextFile(flag, text.slice(1)).trim() : text,
+  );
+  if (user !== undefined) {
+    headers["Authorization"] = `Basic ${Buffer.from(user).toString("base64")}`;
+  }
+  const agent = flags.last("user-agent");
+  if (agent !== undefined) headers["User-Agent"] = agent;
+  const referer = flags.last("referer");
+  if (referer !== undefined) headers["Referer"] = referer;
+  return headers;
+}
+
+function readChecksums(flags: FlagReader): Checksum[] {
+  const texts = [
+    ...flags.all("checksum"),
+    ...flags.all("md5").map((hex) => `md5:${hex}`),
+    ...flags.all("sha256").map((hex) => `sha256:${hex}`),
+  ];
+  return texts.flatMap((text) => flags.attempt(() => parseChecksum(text)) ?? []);
+}
+
+/** Reads "host[:port][=weight],…"; the old dfget's weights are dropped: owners are found by hashing. */
+function readSupernodes(flags: FlagReader, env: Surroundings["env"]): string[] {
+  const given = flags.list("supernode");
+  const fallback = (env["DRAGONFLY_SUPERNODE"] ?? "").split(",").map((item) => item.trim());
+  return (given.length > 0 ? given : fallback.filter((item) => item !== "")).flatMap(
+    (address) => flags.attempt(() => parseAddress(address)) ?? [],
+  );
+}
+
+function parseAddress(text: string): string {
+  const address = text.replace(/=\d+$/, "");
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:/@?#[\]]+)(?::(\d{1,5}))?$/.exec(address);
+  const port = Number(match?.[2] ?? SUPERNODE_PORT);
+  if (match !== null && port >= 1 && port <= 65535) return `${match[1]}:${port}`;
+  throw new DfError("usage", `read --supernode ${text}: not an address`, {
+    hint: "write HOST:PORT, several separated by commas",
+  });
+}
+
+/** `cdn` and `source` are the old dfget's words. */
+function parseSource(flag: string, text: string): SourcePolicy {
+  const words: Record<string, SourcePolicy> = {
+    p2p: "p2p",
+    supernode: "supernode",
+    cdn: "supernode",
+    origin: "origin",
+    source: "origin",
+  };
+  if (Object.hasOwn(words, text)) return words[text]!;
+  throw new DfError("usage", `read ${flag} ${text}: no such way`, {
+    hint: "one of p2p, supernode, origin",
+  });
+}
+
+function readProgress(
+  flags: FlagReader,
+  { isQuiet, isJson, isStderrTty }: { isQuiet: boolean; isJson: boolean; isStderrTty: boolean },
+): ProgressStyle {
+  const style = flags.read("progress", (flag, text) => {
+    if (["auto", "bar", "plain", "none"].includes(text)) return text as ProgressStyle | "auto";
+    throw new DfError("usage", `read ${flag} ${text}: no such style`, {
+      hint: "one of auto, bar, plain, none",
+    });
+  });
+  if (isQuiet) return "none";
+  if (style !== undefined && style !== "auto") return style;
+  if (isJson) return "none";
+  return isStderrTty ? "bar" : "plain";
+}
+
+/** @throws {DfError} file-unreadable */
+export function readTextFile(flag: string, path: string): string {
+  try {
+    return readFileSync(path === "-" ? 0 : path, "utf8");
+  } catch (cause) {
+    throw new DfError("file-unreadable", `read ${path} for ${flag}`, { cause });
+  }
+}
+
+function joined(faults: readonly DfError[]): DfError {
+  if (faults.length === 1) return faults[0]!;
+  const hints = faults.flatMap(({ hint }) => hint ?? []);
+  return new DfError("usage", faults.map(({ message }) => message).join("; "), {
+    hint: hints.join("; "),
+  });
+}

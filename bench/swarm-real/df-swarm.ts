@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import type { BytesBySource } from "../../src/net/wire/local-api.ts";
-import type { ReportLine } from "../../src/roles/get/reporter.ts";
+import type { ReportLine } from "../../src/roles/get/report.ts";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
 import { downloadThrough, sha256ThroughApi } from "../harness/local-api-client.ts";
 import type { Payload } from "../harness/payload.ts";
@@ -117,7 +117,7 @@ async function throughGet(
   };
 }
 
-/** Reads the lines of `df get --json`; the tail counts from the last piece to the process's end. */
+/** Reads what `df get --json` says; its tail counts from the last byte written, ours to the process's end. */
 async function runGet(
   session: Session,
   command: string[],
@@ -125,19 +125,16 @@ async function runGet(
   const child = Bun.spawn(command, { stdin: "ignore", stdout: "pipe", stderr: "pipe" });
   session.defer(() => stop(child));
   const stderr = new Response(child.stderr).text();
-  let bytes: BytesBySource | null = null;
-  let lastPieceAt: number | null = null;
+  let result: { line: Extract<ReportLine, { event: "result" }>; at: number } | null = null;
   for await (const text of linesOf(child.stdout)) {
     const line = JSON.parse(text) as ReportLine;
-    if (line.event === "progress" && line.doneBytes === line.length) {
-      lastPieceAt ??= performance.now();
-    }
-    if (line.event === "result") ({ bytes } = line);
+    if (line.event === "result") result = { line, at: performance.now() };
   }
   const code = await child.exited;
   const endedAt = performance.now();
-  if (code !== 0 || bytes === null) throw new Error(`df get: exit ${code}: ${await stderr}`);
-  return { endedAt, bytes, tailMs: endedAt - (lastPieceAt ?? endedAt) };
+  if (code !== 0 || result === null) throw new Error(`df get: exit ${code}: ${await stderr}`);
+  const tailMs = result.line.tailMs + (endedAt - result.at);
+  return { endedAt, bytes: result.line.bytes, tailMs };
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -97,16 +97,19 @@ export class CountingSource implements AsyncDisposable {
   }
 
   async #send(response: ServerResponse, start: number, end: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      response.once("close", resolve);
+    });
     for (let offset = start; offset < end; offset += CHUNK_BYTES) {
       const chunk = this.bytes.subarray(offset, Math.min(end, offset + CHUNK_BYTES));
       await this.#pace(chunk.length);
       if (response.destroyed) return;
       this.#bodyBytes += chunk.length;
       if (response.write(chunk)) continue;
-      await new Promise<void>((resolve) => {
+      const drained = new Promise<void>((resolve) => {
         response.once("drain", resolve);
-        response.once("close", resolve);
       });
+      await Promise.race([drained, closed]);
     }
   }
 

@@ -39,10 +39,6 @@ export class OpenRead implements CutPlan {
     return this.#bodyBytes;
   }
 
-  get doneCount(): number {
-    return this.#done.size;
-  }
-
   /** How messages about this read begin. */
   get what(): string {
     return `read ${redactUrl(this.request.url)}`;

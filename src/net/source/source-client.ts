@@ -260,7 +260,7 @@ async function* bodyOf(
   try {
     for (;;) {
       const sinceMs = performance.now();
-      const timer = setTimeout(giveUp, windowMs - waitedMs);
+      const timer = setTimeout(giveUp, Math.max(0, windowMs - waitedMs));
       const next = await chunks.next().finally(() => clearTimeout(timer));
       if (hasStalled) throw new Error("stalled");
       if (next.done === true) break;

@@ -44,9 +44,9 @@ async function copyAll(read: OpenRead, answer: SourceAnswer): Promise<number> {
   return cutter.position;
 }
 
-/** Without a validator nothing says that a second body continues the first: then a fault is final. */
+/** Without a validator nothing says that a second body is of the same version: then a fault is final. */
 function repeatable(read: OpenRead, error: unknown): unknown {
-  const canRepeat = read.facts.validator !== null || read.doneCount === 0;
+  const canRepeat = read.facts.validator !== null || read.bodyBytes === 0;
   if (canRepeat || !(error instanceof SourceFault)) return error;
   return new SourceFault(error.error, { isTransient: false });
 }

@@ -1,0 +1,58 @@
+// What the main thread and the source worker tell each other. `read` numbers one read.
+//
+//   main ── read ─▶ worker        worker ── facts ─▶ main ── content | cancel ─▶ worker
+//                                 worker ── pieceRead* ─▶ ended | failed ─▶ main
+
+import type { PieceLayout } from "../../engine/core/piece-layout.ts";
+import type { WireError } from "../../errors.ts";
+import type { SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
+
+/** A source request as it travels between threads: the worker adds the rate limit. */
+export type SourceOrder = Omit<SourceRequest, "admit">;
+
+export type SourceWorkerOrder =
+  | {
+      kind: "read";
+      read: number;
+      request: SourceOrder;
+      /** Whether the whole content's SHA-256 is wanted beside its MD5. */
+      wantsSha256: boolean;
+      /** Bytes per second of this read alone; null: no limit. */
+      rateBytesPerSec: number | null;
+    }
+  /** The answer to `facts`: where the bytes go and what is there already. */
+  | {
+      kind: "content";
+      read: number;
+      dataPath: string;
+      layout: PieceLayout;
+      /** Bits of the pieces that are there, as in PieceSet. */
+      have: Uint32Array;
+      pieceCount: number;
+    }
+  /** Answered by `failed`, unless the read ended first. */
+  | { kind: "cancel"; read: number }
+  | { kind: "limitRead"; read: number; rateBytesPerSec: number | null }
+  | { kind: "limit"; limits: SourceLimits };
+
+export type SourceWorkerReport =
+  | { kind: "facts"; read: number; facts: SourceFacts }
+  /** The piece is in the data file. */
+  | { kind: "pieceRead"; read: number; index: number; length: number; sha256: Uint8Array }
+  | ({ kind: "ended"; read: number } & SourceReadEnd)
+  | { kind: "failed"; read: number; error: WireError };
+
+/** Limits on all reads together, bytes per second; null: none. */
+export interface SourceLimits {
+  sourceRateBytesPerSec: number | null;
+  diskRateBytesPerSec: number | null;
+}
+
+export interface SourceReadEnd {
+  length: number;
+  /** Hex digests of the whole content, pieces that were there before included. */
+  md5: string;
+  sha256: string | null;
+  /** Body bytes taken from the source. */
+  bodyBytes: number;
+}

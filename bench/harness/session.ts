@@ -19,6 +19,7 @@ export interface ChildOptions {
 export class Session {
   readonly #undo = new AsyncDisposableStack();
   readonly folder: string;
+  #closing: Promise<void> | null = null;
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -31,18 +32,24 @@ export class Session {
     work: (session: Session) => Promise<Result>,
   ): Promise<Result> {
     const session = new Session(await mkdtemp(join(tmpdir(), `df-${name}-`)));
+    // What the work was waiting for ends with it: its error is not the story.
     const interrupt = (): void => {
-      void session.#undo.disposeAsync().finally(() => process.exit(130));
+      void session.#close().finally(() => process.exit(130));
     };
     process.once("SIGINT", interrupt);
     process.once("SIGTERM", interrupt);
     try {
       return await work(session);
     } finally {
-      await session.#undo.disposeAsync();
+      await session.#close();
       process.off("SIGINT", interrupt);
       process.off("SIGTERM", interrupt);
     }
+  }
+
+  #close(): Promise<void> {
+    this.#closing ??= this.#undo.disposeAsync();
+    return this.#closing;
   }
 
   /** Undone in reverse order. */

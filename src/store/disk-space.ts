@@ -6,11 +6,11 @@ import { readError } from "./file-errors.ts";
 /** Stays free: the journal, other programs' logs, and what arrives while we count. */
 export const DISK_MARGIN_BYTES = 16 << 20;
 
-/** Bytes that may still be written below `path`, the margin kept. @throws {DfError} file-unreadable */
+/** Bytes that may still be written below `path`, the margin kept; negative when it is not. @throws {DfError} file-unreadable */
 export async function freeBytes(path: string): Promise<number> {
   try {
     const { bavail, bsize } = await statfs(path);
-    return Math.max(0, bavail * bsize - DISK_MARGIN_BYTES);
+    return bavail * bsize - DISK_MARGIN_BYTES;
   } catch (error) {
     throw readError(`ask for the free space of ${path}`, error);
   }

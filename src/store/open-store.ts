@@ -227,12 +227,13 @@ class DiskPieceStore implements PieceStore {
     const { dir, quotaBytes } = this.#options;
     if (quotaBytes !== null)
       await this.#free(this.usedBytes + length - quotaBytes, (content) => content.fullBytes);
-    let lacking = await this.#lackingBytes(length);
-    if (lacking > 0) {
-      await this.#free(lacking, (content) => content.storedBytes);
-      lacking = await this.#lackingBytes(length);
-    }
+    const lacking = await this.#lackingBytes(length);
     if (lacking <= 0) return;
+    // Nothing is sacrificed for a content that cannot fit anyway.
+    if (this.#evictableBytes() >= lacking) {
+      await this.#free(lacking, (content) => content.storedBytes);
+      if ((await this.#lackingBytes(length)) <= 0) return;
+    }
     throw new DfError(
       "no-space",
       `make room for ${length} bytes in ${dir}: the disk lacks ${lacking} bytes`,
@@ -250,6 +251,13 @@ class DiskPieceStore implements PieceStore {
       if (content.isLeased) promised += content.fullBytes - content.storedBytes;
     }
     return length + promised - (await freeBytes(this.#options.dir));
+  }
+
+  #evictableBytes(): number {
+    let sum = 0;
+    for (const content of this.#contents.values())
+      if (!content.isLeased) sum += content.storedBytes;
+    return sum;
   }
 
   async #free(bytes: number, bytesOf: (content: ContentOnDisk) => number): Promise<string[]> {

@@ -111,7 +111,7 @@ export class OutputFile {
     if (free >= length) return;
     throw new DfError(
       "no-space",
-      `write ${this.path}: needs ${length} bytes, the disk has ${free} to spare`,
+      `write ${this.path}: needs ${length} bytes, the disk has ${Math.max(0, free)} to spare`,
       {
         hint: "free some space or choose another disk with -o",
       },

@@ -238,10 +238,11 @@ test("pieces beyond 4 GiB rest at their place in a sparse file", async () => {
   await store.close();
 });
 
-test("a content the disk cannot hold is refused before its first byte, and others go on", async () => {
+test("a content the disk cannot hold is refused before its first byte, and others stay and go on", async () => {
   using dir = temporaryDir();
   const { store } = await openTestStore(dir.path);
-  const other = await store.create(factsOf(2, PIECE_LENGTH));
+  const other = await store.create(factsOf(2, 2 * PIECE_LENGTH));
+  await putPiece(other, 2, 1);
 
   await expect(store.create(factsOf(1, 2 ** 50))).rejects.toMatchObject({
     code: "no-space",

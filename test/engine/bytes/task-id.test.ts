@@ -34,8 +34,15 @@ function toFields(tuple: Tuple): TaskFields {
   };
 }
 
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
 function canonical(tuple: Tuple): string {
-  return JSON.stringify({ ...tuple, query: tuple.query.toSorted() });
+  return JSON.stringify({
+    ...tuple,
+    query: tuple.query.map(([name, value]) => `${name}=${value}`).toSorted(compare),
+  });
 }
 
 test("two tasks have one ID exactly when all their fields agree", () => {

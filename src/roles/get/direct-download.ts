@@ -103,8 +103,10 @@ class DirectSink implements SourceSink {
   resumeAt(): { expected: { validator: string; length: number | null } | null; startAt?: number } {
     if (this.#earlier === null) return { expected: null };
     const { version, have } = this.#earlier;
-    // A complete file still asks for its last piece's place, so that the source can say it changed.
-    const first = Math.min(have.firstMissing(), have.size - 1);
+    // The first request takes a stretch of its own size: behind the last piece there is, nothing
+    // is read twice. A complete file still asks, so that the source can say that it changed.
+    const behind = [...have].at(-1)! + 1;
+    const first = behind < have.size ? behind : Math.min(have.firstMissing(), have.size - 1);
     return {
       expected: { validator: version.validator!, length: version.length },
       startAt: first * version.pieceLength,

@@ -1,0 +1,46 @@
+// Runs `df get` from source as a process of its own, apart from any peer of this user or host.
+
+import { Session } from "../../bench/harness/session.ts";
+
+const MAIN = `${import.meta.dir}/../../src/main.ts`;
+
+export interface Finished {
+  exitCode: number;
+  stdout: Uint8Array;
+  stderr: string;
+}
+
+export interface Started {
+  child: Bun.Subprocess<"ignore" | Uint8Array<ArrayBuffer>, "pipe", "pipe">;
+  finished: Promise<Finished>;
+}
+
+export function startGet(session: Session, args: string[], stdin?: string): Started {
+  const child = Bun.spawn([process.execPath, MAIN, "get", ...args], {
+    cwd: session.folder,
+    env: { ...process.env, XDG_STATE_HOME: session.folder, DRAGONFLY_SUPERNODE: "" },
+    stdin: stdin === undefined ? "ignore" : new TextEncoder().encode(stdin),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  session.defer(async () => {
+    child.kill("SIGKILL");
+    await child.exited;
+  });
+  const finished = Promise.all([
+    new Response(child.stdout).bytes(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]).then(([stdout, stderr, exitCode]) => ({ exitCode, stdout, stderr }));
+  return { child, finished };
+}
+
+export function runGet(session: Session, args: string[], stdin?: string): Promise<Finished> {
+  return startGet(session, args, stdin).finished;
+}
+
+/** The JSON lines of a `--json` run. */
+export function linesOf(finished: Finished): Record<string, unknown>[] {
+  const text = new TextDecoder().decode(finished.stdout).trim();
+  return text.split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+}

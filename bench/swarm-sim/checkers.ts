@@ -19,12 +19,14 @@ export class Checkers {
     this.#slotsOf = options.slotsOf;
     this.#uploads = new Int32Array(options.hosts);
     this.#readFromSource = new PieceSet(options.pieceCount);
-    for (let host = 0; host < options.hosts; host++) this.#verified.push(new PieceSet(options.pieceCount));
+    for (let host = 0; host < options.hosts; host++)
+      this.#verified.push(new PieceSet(options.pieceCount));
   }
 
   /** A child verified a piece; `forget` starts a host over with an empty disk. */
   verified(host: number, piece: number): void {
-    if (!this.#verified[host]!.add(piece)) throw new BrokenRule(`host ${host} verified piece ${piece} twice`);
+    if (!this.#verified[host]!.add(piece))
+      throw new BrokenRule(`host ${host} verified piece ${piece} twice`);
   }
 
   forget(host: number): void {
@@ -32,7 +34,8 @@ export class Checkers {
   }
 
   uploadStarted(host: number): void {
-    if (++this.#uploads[host]! > this.#slotsOf(host)) throw new BrokenRule(`host ${host} uploads above its ${this.#slotsOf(host)} slots`);
+    if (++this.#uploads[host]! > this.#slotsOf(host))
+      throw new BrokenRule(`host ${host} uploads above its ${this.#slotsOf(host)} slots`);
   }
 
   uploadEnded(host: number): void {
@@ -44,10 +47,14 @@ export class Checkers {
   }
 
   seedRead(piece: number): void {
-    if (!this.#readFromSource.add(piece)) throw new BrokenRule(`piece ${piece} was read from the source twice`);
+    if (!this.#readFromSource.add(piece))
+      throw new BrokenRule(`piece ${piece} was read from the source twice`);
   }
 
   completed(host: number): void {
-    if (!this.#verified[host]!.isFull) throw new BrokenRule(`host ${host} completed with ${this.#verified[host]!.count} of ${this.#pieceCount} pieces`);
+    if (!this.#verified[host]!.isFull)
+      throw new BrokenRule(
+        `host ${host} completed with ${this.#verified[host]!.count} of ${this.#pieceCount} pieces`,
+      );
   }
 }

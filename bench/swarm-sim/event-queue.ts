@@ -52,7 +52,8 @@ export class EventQueue {
     for (;;) {
       let down = 2 * at + 1;
       if (down >= length) break;
-      if (down + 1 < length && this.#isBefore(down + 1, this.#times[down]!, this.#sequence[down]!)) down++;
+      if (down + 1 < length && this.#isBefore(down + 1, this.#times[down]!, this.#sequence[down]!))
+        down++;
       if (!this.#isBefore(down, time, sequence)) break;
       this.#move(down, at);
       at = down;

@@ -17,7 +17,10 @@ const peers = Number(flags.peers);
 const seeds = Number(flags.seeds);
 const fleet = parseFleet(flags["host-rate"], peers);
 const seedRate = parseRate(flags["seed-rate"]);
-const pieceLength = flags["piece-length"] === undefined ? pieceLengthFor(contentLength) : parseSize(flags["piece-length"]);
+const pieceLength =
+  flags["piece-length"] === undefined
+    ? pieceLengthFor(contentLength)
+    : parseSize(flags["piece-length"]);
 const controlUs = flags["control-free"] ? 0 : Number(flags["control-us"] ?? CONTROL_US);
 const messageUs = flags["control-free"] ? 0 : Number(flags["message-us"] ?? MESSAGE_US);
 const peerRates = fleet.flatMap(({ rate, hosts }) => Array.from({ length: hosts }, () => rate));
@@ -46,7 +49,11 @@ const result = simulation.run();
 /** No host can end before: the seeds gave out every byte, its own link took them, all links together moved them. */
 function limitOf(rate: number, hosts: number, uploadRate: number): number {
   const seedUp = seeds * seedRate;
-  return Math.max(contentLength / seedUp, contentLength / rate, (hosts * contentLength) / (seedUp + uploadRate));
+  return Math.max(
+    contentLength / seedUp,
+    contentLength / rate,
+    (hosts * contentLength) / (seedUp + uploadRate),
+  );
 }
 
 const uploadRate = peerRates.reduce((sum, rate) => sum + rate, 0);

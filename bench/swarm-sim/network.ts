@@ -132,7 +132,10 @@ export class Network {
       let capped = 0;
       let cappedCount = 0;
       for (const flow of flows) {
-        const other = this.#levels[this.#fromLink[flow] === link ? this.#toLink[flow]! : this.#fromLink[flow]!]!;
+        const other =
+          this.#levels[
+            this.#fromLink[flow] === link ? this.#toLink[flow]! : this.#fromLink[flow]!
+          ]!;
         if (other < level) {
           capped += other;
           cappedCount++;

@@ -2,8 +2,21 @@
 
 import { parseArgs } from "node:util";
 
-const SIZE_UNITS: Record<string, number> = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1 << 10, MiB: 1 << 20, GiB: 1 << 30 };
-const RATE_UNITS: Record<string, number> = { bps: 1 / 8, kbps: 1e3 / 8, Mbps: 1e6 / 8, Gbps: 1e9 / 8 };
+const SIZE_UNITS: Record<string, number> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KiB: 1 << 10,
+  MiB: 1 << 20,
+  GiB: 1 << 30,
+};
+const RATE_UNITS: Record<string, number> = {
+  bps: 1 / 8,
+  kbps: 1e3 / 8,
+  Mbps: 1e6 / 8,
+  Gbps: 1e9 / 8,
+};
 
 /** Bytes of "200MB", "512KiB" or "1000". */
 export function parseSize(text: string): number {
@@ -16,7 +29,10 @@ export function parseRate(text: string): number {
 }
 
 /** A fleet of `count` hosts from "200Mbps" or "100Mbps:0.5,1000Mbps:0.5" (rate and share of hosts). */
-export function parseFleet(text: string, count: number): { label: string; rate: number; hosts: number }[] {
+export function parseFleet(
+  text: string,
+  count: number,
+): { label: string; rate: number; hosts: number }[] {
   const classes = text.split(",").map((part) => {
     const [rate, share = "1"] = part.split(":");
     return { label: rate!, rate: parseRate(rate!), share: Number(share) };
@@ -25,7 +41,8 @@ export function parseFleet(text: string, count: number): { label: string; rate: 
   if (!(total > 0)) throw new RangeError(`host rate ${text}: shares must be positive`);
   let assigned = 0;
   return classes.map(({ label, rate, share }, index) => {
-    const hosts = index === classes.length - 1 ? count - assigned : Math.round((count * share) / total);
+    const hosts =
+      index === classes.length - 1 ? count - assigned : Math.round((count * share) / total);
     assigned += hosts;
     return { label, rate, hosts };
   });
@@ -35,7 +52,9 @@ function quantity(text: string, units: Record<string, number>, plain: string): n
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text);
   const unit = units[match?.[2] || plain];
   if (match === null || unit === undefined) {
-    throw new RangeError(`cannot read "${text}": a number and one of ${Object.keys(units).join(", ")}`);
+    throw new RangeError(
+      `cannot read "${text}": a number and one of ${Object.keys(units).join(", ")}`,
+    );
   }
   return Number(match[1]) * unit;
 }

@@ -3,11 +3,19 @@
 // that is busy for a charged time per message and assignment.
 
 import { Download } from "../../src/engine/core/download.ts";
-import type { DownloadEffect, DownloadEvent, ReceivedAssignment } from "../../src/engine/core/download-events.ts";
+import type {
+  DownloadEffect,
+  DownloadEvent,
+  ReceivedAssignment,
+} from "../../src/engine/core/download-events.ts";
 import { pieceCountOf } from "../../src/engine/core/piece-layout.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
-import { PieceOutcome, type SchedulerEffect, type SchedulerEvent } from "../../src/engine/core/scheduler-events.ts";
+import {
+  PieceOutcome,
+  type SchedulerEffect,
+  type SchedulerEvent,
+} from "../../src/engine/core/scheduler-events.ts";
 import { Scheduler } from "../../src/engine/core/scheduler.ts";
 import { decodeAssign, decodePull, FrameEncoder } from "../../src/net/wire/swarm-frames.ts";
 import { BrokenRule, Checkers } from "./checkers.ts";
@@ -78,7 +86,21 @@ const CONTENT = 0;
 const HANDLE = 1;
 const BUSY_SHARE = 2;
 
-const enum_ = { join: 0, toOwner: 1, ownerFree: 2, toPeer: 3, request: 4, fetched: 5, wakePeer: 6, wakeOwner: 7, fault: 8, cancel: 9, drop: 10, rejoin: 11, sourcePiece: 12 } as const;
+const enum_ = {
+  join: 0,
+  toOwner: 1,
+  ownerFree: 2,
+  toPeer: 3,
+  request: 4,
+  fetched: 5,
+  wakePeer: 6,
+  wakeOwner: 7,
+  fault: 8,
+  cancel: 9,
+  drop: 10,
+  rejoin: 11,
+  sourcePiece: 12,
+} as const;
 
 interface Transfer {
   child: number;
@@ -140,7 +162,8 @@ export class Simulation {
       pieceCount: this.#pieceCount,
       slotsOf: (host) => (host < this.#seedCount ? options.seedSlots : options.peerSlots),
     });
-    for (let host = 0; host < rates.length; host++) this.#addresses.push(`10.${host >> 16}.${(host >> 8) & 255}.${host & 255}:65002`);
+    for (let host = 0; host < rates.length; host++)
+      this.#addresses.push(`10.${host >> 16}.${(host >> 8) & 255}.${host & 255}:65002`);
     this.#scheduler = new Scheduler({ prng: new Prng(options.seed + 1) });
     this.#result = {
       finishSeconds: options.peerRates.map(() => NaN),
@@ -163,7 +186,8 @@ export class Simulation {
   run(): SimulationResult {
     this.#openOwner(true);
     this.#createPeers();
-    for (const fault of this.#options.faults ?? []) this.#queue.push(fault.atUs, enum_.fault, 0, 0, fault);
+    for (const fault of this.#options.faults ?? [])
+      this.#queue.push(fault.atUs, enum_.fault, 0, 0, fault);
     while (this.#alive > 0) {
       const flowUs = this.#network.nextEndUs;
       const eventUs = this.#queue.nextUs;
@@ -197,7 +221,8 @@ export class Simulation {
         if (this.#peers[a]!.wakeAtUs === this.#nowUs) this.#stepPeer(a, { kind: "woke" });
         return;
       case enum_.wakeOwner:
-        if (this.#ownerWakeUs === this.#nowUs && this.#isOwnerUp) this.#stepOwner({ kind: "woke" }, 0);
+        if (this.#ownerWakeUs === this.#nowUs && this.#isOwnerUp)
+          this.#stepOwner({ kind: "woke" }, 0);
         return;
       case enum_.fault:
         return this.#strike(payload as Fault);
@@ -218,7 +243,10 @@ export class Simulation {
     for (let seed = 0; seed < this.#seedCount; seed++) {
       this.#stepOwner({ kind: "hostArrived", host: seed, isSeed: true, uploadSlots: seedSlots }, 0);
     }
-    this.#stepOwner({ kind: "contentOpened", content: CONTENT, pieceCount: this.#pieceCount, pieceLength }, 0);
+    this.#stepOwner(
+      { kind: "contentOpened", content: CONTENT, pieceCount: this.#pieceCount, pieceLength },
+      0,
+    );
     for (let piece = 0; piece < this.#pieceCount; piece++) {
       if (isFirst) this.#checkers.seedRead(piece);
       for (let seed = 0; seed < this.#seedCount; seed++) {
@@ -228,19 +256,28 @@ export class Simulation {
     if (isFirst) this.#result.sourceCopies = 1;
     else
       for (let host = this.#seedCount; host < this.#peers.length; host++) {
-        if (!this.#peers[host]!.isDead) this.#queue.push(this.#nowUs + this.#prng.below(50_000), enum_.join, host);
+        if (!this.#peers[host]!.isDead)
+          this.#queue.push(this.#nowUs + this.#prng.below(50_000), enum_.join, host);
       }
   }
 
   #toOwner(host: number, frame: Uint8Array | null): void {
-    this.#queue.push(this.#nowUs + this.#options.rttUs / 2, enum_.toOwner, host, this.#ownerEpoch, frame);
+    this.#queue.push(
+      this.#nowUs + this.#options.rttUs / 2,
+      enum_.toOwner,
+      host,
+      this.#ownerEpoch,
+      frame,
+    );
   }
 
   #ownerReceives(host: number, frame: Uint8Array | null, epoch: number): void {
     if (epoch !== this.#ownerEpoch || !this.#isOwnerUp) return;
     this.#inbox.push({ host, frame, epoch });
-    if (this.#inbox.length - this.#inboxHead === 1 && this.#ownerFreeUs <= this.#nowUs) this.#serveInbox();
-    else if (this.#inbox.length - this.#inboxHead === 1) this.#queue.push(this.#ownerFreeUs, enum_.ownerFree, 0);
+    if (this.#inbox.length - this.#inboxHead === 1 && this.#ownerFreeUs <= this.#nowUs)
+      this.#serveInbox();
+    else if (this.#inbox.length - this.#inboxHead === 1)
+      this.#queue.push(this.#ownerFreeUs, enum_.ownerFree, 0);
   }
 
   #serveInbox(): void {
@@ -251,7 +288,8 @@ export class Simulation {
       this.#inboxHead = 0;
     }
     if (epoch === this.#ownerEpoch) this.#ownerHandles(host, frame);
-    if (this.#inboxHead < this.#inbox.length) this.#queue.push(Math.max(this.#nowUs, this.#ownerFreeUs), enum_.ownerFree, 0);
+    if (this.#inboxHead < this.#inbox.length)
+      this.#queue.push(Math.max(this.#nowUs, this.#ownerFreeUs), enum_.ownerFree, 0);
   }
 
   #ownerHandles(host: number, frame: Uint8Array | null): void {
@@ -262,15 +300,25 @@ export class Simulation {
       this.#stepOwner({ kind: "hostArrived", host, isSeed: false, uploadSlots: peerSlots }, 1);
       const have = peer.download.have;
       const words = have.size === 0 ? new Uint32Array(0) : have.words.slice();
-      this.#stepOwner({ kind: "joined", content: CONTENT, host, have: words, wantsPieces: true }, 0);
+      this.#stepOwner(
+        { kind: "joined", content: CONTENT, host, have: words, wantsPieces: true },
+        0,
+      );
       this.#result.messages++;
-      this.#queue.push(this.#ownerFreeUs + this.#options.rttUs / 2, enum_.toPeer, host, this.#ownerEpoch, null);
+      this.#queue.push(
+        this.#ownerFreeUs + this.#options.rttUs / 2,
+        enum_.toPeer,
+        host,
+        this.#ownerEpoch,
+        null,
+      );
       return;
     }
     const started = Bun.nanoseconds();
     const decoded = decodePull(frame);
     this.#result.measuredControlUs += (Bun.nanoseconds() - started) / 1000;
-    if (decoded === null || decoded.handle !== HANDLE) throw new BrokenRule("a pull did not decode");
+    if (decoded === null || decoded.handle !== HANDLE)
+      throw new BrokenRule("a pull did not decode");
     this.#digest.add(host);
     for (const report of decoded.pull.reports) this.#digest.add(report.piece * 8 + report.outcome);
     this.#stepOwner({ kind: "pulled", content: CONTENT, host, pull: decoded.pull }, 1);
@@ -287,8 +335,13 @@ export class Simulation {
     for (const effect of effects) {
       if (effect.kind !== "assign") continue;
       assigned += effect.assignments.length;
-      const withAddresses: ReceivedAssignment[] = effect.assignments.map(({ piece, count, parent }) => ({ piece, count, parent, address: this.#addresses[parent]! }));
-      frames.push({ host: effect.child, frame: this.#encoder.assign(HANDLE, withAddresses).slice() });
+      const withAddresses: ReceivedAssignment[] = effect.assignments.map(
+        ({ piece, count, parent }) => ({ piece, count, parent, address: this.#addresses[parent]! }),
+      );
+      frames.push({
+        host: effect.child,
+        frame: this.#encoder.assign(HANDLE, withAddresses).slice(),
+      });
     }
     this.#result.measuredControlUs += (Bun.nanoseconds() - started) / 1000;
 
@@ -299,7 +352,14 @@ export class Simulation {
     this.#result.assignments += assigned;
     this.#result.messages += messages;
     const sentUs = Math.ceil(this.#ownerFreeUs);
-    for (const { host, frame } of frames) this.#queue.push(sentUs + this.#options.rttUs / 2, enum_.toPeer, host, this.#ownerEpoch, frame);
+    for (const { host, frame } of frames)
+      this.#queue.push(
+        sentUs + this.#options.rttUs / 2,
+        enum_.toPeer,
+        host,
+        this.#ownerEpoch,
+        frame,
+      );
     for (const effect of effects) this.#perform(effect);
   }
 
@@ -328,8 +388,20 @@ export class Simulation {
   #createPeers(): void {
     const { peerRates, downloadSlots, joinSpreadUs, seed } = this.#options;
     for (let host = 0; host < this.#seedCount + peerRates.length; host++) {
-      const download = new Download({ prng: new Prng(seed ^ (host * 7919)), slots: downloadSlots, have: null, mayReadSource: false });
-      this.#peers.push({ download, wakeAtUs: Infinity, transfers: new Map(), isDead: host < this.#seedCount, isConnected: false, epoch: 0 });
+      const download = new Download({
+        prng: new Prng(seed ^ (host * 7919)),
+        slots: downloadSlots,
+        have: null,
+        mayReadSource: false,
+      });
+      this.#peers.push({
+        download,
+        wakeAtUs: Infinity,
+        transfers: new Map(),
+        isDead: host < this.#seedCount,
+        isConnected: false,
+        epoch: 0,
+      });
       if (host < this.#seedCount) continue;
       this.#alive++;
       this.#queue.push(joinSpreadUs === 0 ? 0 : this.#prng.below(joinSpreadUs), enum_.join, host);
@@ -341,7 +413,12 @@ export class Simulation {
     if (peer.isDead || epoch !== this.#ownerEpoch) return;
     if (frame === null) {
       peer.isConnected = true;
-      this.#stepPeer(host, { kind: "joined", pieceCount: this.#pieceCount, pieceLength: this.#options.pieceLength, swarmSize: this.#options.peerRates.length });
+      this.#stepPeer(host, {
+        kind: "joined",
+        pieceCount: this.#pieceCount,
+        pieceLength: this.#options.pieceLength,
+        swarmSize: this.#options.peerRates.length,
+      });
       return;
     }
     const decoded = decodeAssign(frame);
@@ -360,9 +437,23 @@ export class Simulation {
     const peer = this.#peers[host]!;
     switch (effect.kind) {
       case "fetch": {
-        const transfer: Transfer = { child: host, fetch: effect.fetch, piece: effect.piece, parent: effect.parent, startedUs: this.#nowUs, flow: -1, state: "requested" };
+        const transfer: Transfer = {
+          child: host,
+          fetch: effect.fetch,
+          piece: effect.piece,
+          parent: effect.parent,
+          startedUs: this.#nowUs,
+          flow: -1,
+          state: "requested",
+        };
         peer.transfers.set(effect.fetch, transfer);
-        this.#queue.push(this.#nowUs + this.#options.rttUs / 2 + this.#options.requestUs, enum_.request, host, 0, transfer);
+        this.#queue.push(
+          this.#nowUs + this.#options.rttUs / 2 + this.#options.requestUs,
+          enum_.request,
+          host,
+          0,
+          transfer,
+        );
         return;
       }
       case "cancel": {
@@ -397,7 +488,8 @@ export class Simulation {
     const isSeed = parent < this.#seedCount;
     const fault = this.#faulty.get(parent);
     if (!isSeed && parentPeer.isDead) return this.#answer(transfer, PieceOutcome.broken);
-    if (!isSeed && !parentPeer.download.have.has(piece)) return this.#answer(transfer, PieceOutcome.gone);
+    if (!isSeed && !parentPeer.download.have.has(piece))
+      return this.#answer(transfer, PieceOutcome.gone);
     const slots = isSeed ? this.#options.seedSlots : this.#options.peerSlots;
     const isFull = this.#checkers.uploads(parent) >= slots;
     if (isFull || (fault === "turnsBusy" && this.#prng.below(BUSY_SHARE) === 0)) {
@@ -414,7 +506,13 @@ export class Simulation {
 
   #answer(transfer: Transfer, outcome: PieceOutcome): void {
     transfer.state = "ended";
-    this.#queue.push(this.#nowUs + this.#options.rttUs / 2, enum_.fetched, transfer.child, outcome, transfer);
+    this.#queue.push(
+      this.#nowUs + this.#options.rttUs / 2,
+      enum_.fetched,
+      transfer.child,
+      outcome,
+      transfer,
+    );
   }
 
   #flowEnded(flow: number): void {
@@ -444,7 +542,14 @@ export class Simulation {
       else this.#result.bytesFromPeers += this.#bytesOf(piece);
     }
     const elapsedMs = Math.round((this.#nowUs - transfer.startedUs) / 1000);
-    this.#stepPeer(child, { kind: "fetched", fetch: transfer.fetch, outcome, bytes: this.#bytesOf(piece), elapsedMs, retryAfterMs: 1000 });
+    this.#stepPeer(child, {
+      kind: "fetched",
+      fetch: transfer.fetch,
+      outcome,
+      bytes: this.#bytesOf(piece),
+      elapsedMs,
+      retryAfterMs: 1000,
+    });
   }
 
   #cancelArrives(transfer: Transfer): void {
@@ -457,7 +562,10 @@ export class Simulation {
   }
 
   #bytesOf(piece: number): number {
-    return Math.min(this.#options.pieceLength, this.#options.contentLength - piece * this.#options.pieceLength);
+    return Math.min(
+      this.#options.pieceLength,
+      this.#options.contentLength - piece * this.#options.pieceLength,
+    );
   }
 
   // --- faults ---
@@ -481,7 +589,8 @@ export class Simulation {
     if (peer.isDead) return;
     peer.isDead = true;
     if (!peer.download.isComplete) this.#alive--;
-    for (const transfer of peer.transfers.values()) if (transfer.state === "flowing") this.#endFlow(transfer);
+    for (const transfer of peer.transfers.values())
+      if (transfer.state === "flowing") this.#endFlow(transfer);
     peer.transfers.clear();
     for (const other of this.#peers) {
       for (const transfer of other.transfers.values()) {

@@ -4,7 +4,7 @@
 import { Blocklist } from "./blocklist.ts";
 import { DenseList } from "./columns.ts";
 import { windowEnd } from "./download-window.ts";
-import { choosePiece, firstCommonPiece } from "./piece-choice.ts";
+import { choosePiece, firstCommonPiece, type PieceQuestion } from "./piece-choice.ts";
 import type { Prng } from "./prng.ts";
 import { Reservations } from "./reservations.ts";
 import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
@@ -36,6 +36,17 @@ export class Dispatcher {
   #nowUs = 0;
   /** Members that were given something in this step. */
   readonly #given: number[] = [];
+
+  /** One object for all questions: there are several for each assignment. */
+  readonly #question: PieceQuestion = {
+    words: new Uint32Array(0),
+    haveRow: 0,
+    takenRow: 0,
+    from: 0,
+    end: 0,
+    availability: new Uint32Array(0),
+    samples: 1,
+  };
 
   constructor(state: SwarmState, prng: Prng) {
     this.#state = state;
@@ -252,11 +263,15 @@ export class Dispatcher {
       pieceLength: swarm.pieceLength,
       rateBytesPerSec: hosts.downRate[members.host[child]!]!,
     });
-    const rows = { haveRow: members.haveRow[parent]!, takenRow: members.takenRow[child]! };
-    return choosePiece(
-      { words: arena.words, ...rows, from, end, availability: swarm.availability, samples },
-      this.#prng,
-    );
+    const question = this.#question;
+    question.words = arena.words;
+    question.haveRow = members.haveRow[parent]!;
+    question.takenRow = members.takenRow[child]!;
+    question.from = from;
+    question.end = end;
+    question.availability = swarm.availability;
+    question.samples = samples;
+    return choosePiece(question, this.#prng);
   }
 
   #mayUse(child: number, parent: number): boolean {

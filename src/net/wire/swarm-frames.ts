@@ -146,32 +146,30 @@ export class FrameEncoder {
 /** Reads a pull; null when a byte is missing, left over or out of range. */
 export function decodePull(bytes: Uint8Array): (SwarmFrame & { kind: "pull" }) | null {
   if (bytes.length < PULL_HEAD || bytes[0] !== FRAME_PULL) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const reportCount = view.getUint16(7, true);
-  const overdueCount = view.getUint16(9, true);
+  const reportCount = uint16(bytes, 7);
+  const overdueCount = uint16(bytes, 9);
   if (reportCount > PULL_ENTRIES_MAX || overdueCount > PULL_ENTRIES_MAX) return null;
   if (bytes.length !== PULL_HEAD + reportCount * REPORT_BYTES + overdueCount * 4) return null;
-  const pull: Pull = { slots: view.getUint16(5, true), reports: [], overdue: [] };
+  const pull: Pull = { slots: uint16(bytes, 5), reports: [], overdue: [] };
   let at = PULL_HEAD;
   for (let i = 0; i < reportCount; i++, at += REPORT_BYTES) {
     const outcome = bytes[at + 8]!;
     if (outcome > OUTCOME_MAX) return null;
     pull.reports.push({
-      piece: view.getUint32(at, true),
-      parent: view.getUint32(at + 4, true),
+      piece: uint32(bytes, at),
+      parent: uint32(bytes, at + 4),
       outcome: outcome as PieceOutcome,
-      elapsedMs: view.getUint32(at + 9, true),
+      elapsedMs: uint32(bytes, at + 9),
     });
   }
-  for (let i = 0; i < overdueCount; i++, at += 4) pull.overdue.push(view.getUint32(at, true));
-  return { kind: "pull", handle: view.getUint32(1, true), pull };
+  for (let i = 0; i < overdueCount; i++, at += 4) pull.overdue.push(uint32(bytes, at));
+  return { kind: "pull", handle: uint32(bytes, 1), pull };
 }
 
 /** Reads an assign frame; addresses are printable ASCII, not empty. */
 export function decodeAssign(bytes: Uint8Array): (SwarmFrame & { kind: "assign" }) | null {
   if (bytes.length < ASSIGN_HEAD || bytes[0] !== FRAME_ASSIGN) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const assignmentCount = view.getUint16(5, true);
+  const assignmentCount = uint16(bytes, 5);
   if (assignmentCount > ASSIGNMENTS_MAX) return null;
   const assignments: ReceivedAssignment[] = [];
   let at = ASSIGN_HEAD;
@@ -179,27 +177,26 @@ export function decodeAssign(bytes: Uint8Array): (SwarmFrame & { kind: "assign" 
     if (bytes.length < at + ASSIGNMENT_HEAD) return null;
     const addressAt = at + ASSIGNMENT_HEAD;
     const end = addressAt + bytes[at + 10]!;
-    const count = view.getUint16(at + 4, true);
+    const count = uint16(bytes, at + 4);
     if (end > bytes.length || end === addressAt || count === 0) return null;
     const address = asciiText(bytes, addressAt, end);
     if (address === null) return null;
     assignments.push({
-      piece: view.getUint32(at, true),
+      piece: uint32(bytes, at),
       count,
-      parent: view.getUint32(at + 6, true),
+      parent: uint32(bytes, at + 6),
       address,
     });
     at = end;
   }
   if (at !== bytes.length) return null;
-  return { kind: "assign", handle: view.getUint32(1, true), assignments };
+  return { kind: "assign", handle: uint32(bytes, 1), assignments };
 }
 
 /** Reads a rows frame; digests are copies, so the frame's buffer may be reused. */
 export function decodeRows(bytes: Uint8Array): (SwarmFrame & { kind: "rows" }) | null {
   if (bytes.length < ROWS_HEAD || bytes[0] !== FRAME_ROWS) return null;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const rowCount = view.getUint16(5, true);
+  const rowCount = uint16(bytes, 5);
   if (rowCount > ROWS_MAX || bytes.length !== ROWS_HEAD + rowCount * ROW_BYTES) return null;
   const rows: NumberedRow[] = [];
   for (let at = ROWS_HEAD; at < bytes.length; at += ROW_BYTES) {
@@ -207,13 +204,24 @@ export function decodeRows(bytes: Uint8Array): (SwarmFrame & { kind: "rows" }) |
     const digest = bytes.slice(at + 9, at + ROW_BYTES);
     const row: PieceRow = {
       form: "plain",
-      wireLength: view.getUint32(at + 5, true),
+      wireLength: uint32(bytes, at + 5),
       wireSha256: digest,
       plainSha256: digest,
     };
-    rows.push({ piece: view.getUint32(at, true), row });
+    rows.push({ piece: uint32(bytes, at), row });
   }
-  return { kind: "rows", handle: view.getUint32(1, true), rows };
+  return { kind: "rows", handle: uint32(bytes, 1), rows };
+}
+
+// Not a DataView: making one for each small frame costs more than all its reads.
+function uint16(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8);
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
+  );
 }
 
 function asciiText(bytes: Uint8Array, from: number, to: number): string | null {

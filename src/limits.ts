@@ -40,5 +40,9 @@ export const VALIDATED_FRESH_MS = 2_000;
 /** Contents without a validator are shared while in flight and this long after. */
 export const UNVALIDATED_SHARE_MS = 60_000;
 
-/** Verified pieces are journalled in one transaction per this interval: a crash loses at most these, and the hash check finds them again. */
-export const JOURNAL_INTERVAL_MS = 200;
+/**
+ * Verified pieces are journalled in one transaction per this interval; a kill loses at most these.
+ * A transaction of 10 to 100 rows costs 0.15 to 0.35 ms without fsync, so 40 of them per second take
+ * about 1 % of a core, and at 300 MiB/s no more than a few pieces per connection are read again.
+ */
+export const JOURNAL_INTERVAL_MS = 25;

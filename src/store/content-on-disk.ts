@@ -10,14 +10,14 @@
 
 import { dirname } from "node:path";
 import type { Pacer } from "../engine/bytes/pacing.ts";
-import { sha256 } from "../engine/bytes/digest.ts";
 import { assert } from "../engine/core/machine.ts";
-import { Manifest, sameBytes, type PieceRow } from "../engine/core/manifest.ts";
+import { Manifest, type PieceRow } from "../engine/core/manifest.ts";
 import { pieceCountOf, pieceLengthAt, pieceOffset } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../errors.ts";
 import type { DataFiles } from "./data-files.ts";
 import type { ContentState, Journal } from "./journal.ts";
+import { isRightOnDisk, looksLikeHole } from "./piece-on-disk.ts";
 import type { ContentDigests, ContentFacts, StoredContent } from "./piece-store.ts";
 import { syncFolder } from "./sync-folder.ts";
 
@@ -58,7 +58,10 @@ export class ContentOnDisk implements StoredContent {
   readonly #facts: ContentFacts;
   readonly #around: ContentSurroundings;
   #have: PieceSet;
+  /** Pieces that `verify` has yet to hash; null: none. */
   #inDoubt: PieceSet | null = null;
+  /** Those of them that the journal calls verified. */
+  #claimed: PieceSet;
   #verifying: Promise<void> | null = null;
   #digests: ContentDigests | null;
   #dataStamp: string | null;
@@ -74,8 +77,9 @@ export class ContentOnDisk implements StoredContent {
     for (const { index, row } of start.rows) this.manifest.append(index, row);
     const size = start.journalled.size;
     this.#have = sharedPieceSet(size);
+    this.#claimed = new PieceSet(size);
     if (start.isTrusted) for (const index of start.journalled) this.#have.add(index);
-    else if (start.journalled.count > 0) this.#inDoubt = start.journalled;
+    else this.#doubt(start);
     this.#digests = start.digests;
     this.#dataStamp = start.dataStamp;
     this.createdAt = start.createdAt;
@@ -104,7 +108,7 @@ export class ContentOnDisk implements StoredContent {
 
   /** Bytes of pieces that are on disk. */
   get storedBytes(): number {
-    const count = this.#have.count + (this.#inDoubt?.count ?? 0);
+    const count = this.#have.count + this.#claimed.count;
     return Math.min(
       count * this.manifest.layout.pieceLength,
       this.manifest.layout.length ?? Infinity,
@@ -140,14 +144,14 @@ export class ContentOnDisk implements StoredContent {
 
   commitPiece(index: number): void {
     assert(this.manifest.row(index) !== undefined, "a piece is committed after its row is known");
-    this.#inDoubt?.delete(index);
+    this.#forgetDoubt(index);
     if (!this.#have.add(index)) return;
     this.#dataStamp = null;
     this.#noteChange();
   }
 
   dropPiece(index: number): void {
-    this.#inDoubt?.delete(index);
+    this.#forgetDoubt(index);
     this.#have.delete(index);
     this.#digests = null;
     this.#noteChange();
@@ -211,6 +215,7 @@ export class ContentOnDisk implements StoredContent {
   becomeDropped(): void {
     this.#isDropped = true;
     this.#inDoubt = null;
+    this.#claimed = new PieceSet(0);
     for (const index of [...this.#have]) this.#have.delete(index);
   }
 
@@ -222,10 +227,10 @@ export class ContentOnDisk implements StoredContent {
     this.#noteChange();
   }
 
-  /** What the journal is to keep. Pieces in doubt stay noted: a second crash must not forget them. */
+  /** What the journal is to keep. Claims stay until they are checked: a second crash must not forget them. */
   get state(): ContentState {
     const all = new PieceSet(this.#have.size, this.#have.words.slice());
-    for (const index of this.#inDoubt ?? []) all.add(index);
+    for (const index of this.#claimed) all.add(index);
     return {
       length: this.manifest.layout.length,
       have: all.toBytes(),
@@ -240,43 +245,42 @@ export class ContentOnDisk implements StoredContent {
     const stamp = await this.#around.files.stamp(this.dataPath);
     let wrongCount = 0;
     for (const index of [...this.#inDoubt]) {
-      const isRight = await this.#isRightOnDisk(index);
+      const isRight = await this.#isRight(index);
       if (this.#isDropped || this.#around.closing.aborted) return;
       // Committed or dropped meanwhile: that was the later word.
       if (!this.#inDoubt.delete(index)) continue;
+      const wasClaimed = this.#claimed.delete(index);
       if (isRight) this.#have.add(index);
-      else wrongCount++;
+      else if (wasClaimed) wrongCount++;
     }
     this.#inDoubt = null;
     if (!this.#have.isFull) this.#digests = null;
     if (wrongCount === 0) this.#dataStamp = stamp;
-    else
-      this.#around.onWarning(
-        `content ${this.#facts.contentId}: ${wrongCount} pieces on disk are wrong and will be fetched again`,
-      );
+    else this.#warn(`${wrongCount} pieces on disk are wrong and will be fetched again`);
     this.#noteChange();
   }
 
-  async #isRightOnDisk(index: number): Promise<boolean> {
-    const row = this.manifest.row(index);
+  async #isRight(index: number): Promise<boolean> {
+    const { files, diskPacer, closing } = this.#around;
     const { layout } = this.manifest;
+    const row = this.manifest.row(index);
     if (row === undefined) return false;
+    const length = layout.length === null ? row.wireLength : pieceLengthAt(layout, index);
+    const piece = { path: this.dataPath, offset: pieceOffset(layout, index), length, row };
     try {
-      const length = layout.length === null ? row.wireLength : pieceLengthAt(layout, index);
-      await this.#around.diskPacer.admit(length, this.#around.closing);
-      if (this.#isDropped) return false;
-      const bytes = await this.#around.files.read(
-        this.dataPath,
-        pieceOffset(layout, index),
-        length,
-      );
-      return sameBytes(await sha256(bytes), row.plainSha256);
+      if (!this.#claimed.has(index) && (await looksLikeHole(files, piece))) return false;
+      await diskPacer.admit(length, closing);
+      return !this.#isDropped && (await isRightOnDisk(files, piece));
     } catch (error) {
-      this.#around.onWarning(
-        `content ${this.#facts.contentId}, piece ${index}: ${messageOf(error)}`,
-      );
+      // A file that ends early has no more pieces; only for claimed ones that is news.
+      if (!closing.aborted && this.#claimed.has(index))
+        this.#warn(`piece ${index}: ${messageOf(error)}`);
       return false;
     }
+  }
+
+  #warn(message: string): void {
+    this.#around.onWarning(`content ${this.#facts.contentId}: ${message}`);
   }
 
   #growTo(count: number): void {
@@ -290,6 +294,20 @@ export class ContentOnDisk implements StoredContent {
     for (const index of this.#have) grown.add(index);
     this.#have = grown;
     this.#noteChange();
+  }
+
+  #doubt({ journalled, rows }: ContentStart): void {
+    const inDoubt = new PieceSet(journalled.size, journalled.words.slice());
+    // A piece may have been committed after the last transaction: wherever a row is known, look.
+    for (const { index } of rows) inDoubt.add(index);
+    if (inDoubt.count === 0) return;
+    this.#inDoubt = inDoubt;
+    this.#claimed = journalled;
+  }
+
+  #forgetDoubt(index: number): void {
+    this.#inDoubt?.delete(index);
+    this.#claimed.delete(index);
   }
 
   #noteChange(): void {

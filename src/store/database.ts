@@ -13,6 +13,12 @@ const MIGRATIONS = [contentsSql];
 /** Only a backup tool reads beside us; a wait blocks the thread, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;
 
+/**
+ * A checkpoint syncs, and a busy disk lets it wait for seconds: the journal does it in quiet moments.
+ * Only a log of 256 MiB (pages of 4 KiB) does not wait for one.
+ */
+const WAL_PAGES_MAX = 65_536;
+
 export interface StoreDatabase {
   readonly sqlite: Database;
   readonly db: BunSQLiteDatabase;
@@ -49,6 +55,7 @@ function openOnce(path: string): StoreDatabase {
     // NORMAL: no fsync per transaction. A power loss may forget the last ones, never break the file.
     sqlite.run("PRAGMA journal_mode = WAL");
     sqlite.run("PRAGMA synchronous = NORMAL");
+    sqlite.run(`PRAGMA wal_autocheckpoint = ${WAL_PAGES_MAX}`);
     sqlite.run("PRAGMA foreign_keys = ON");
     migrate(sqlite);
     return { sqlite, db: drizzle(sqlite) };

@@ -3,6 +3,7 @@
 import { DfError, isDfError, messageOf } from "../errors.ts";
 
 const HINTS: Record<string, string> = {
+  SQLITE_FULL: "free some space or choose another disk",
   ENOSPC: "free some space or choose another disk",
   EDQUOT: "the user's disk quota is used up: free some space or ask for more",
   EROFS: "the file system is read-only: choose another place",
@@ -15,6 +16,8 @@ const HINTS: Record<string, string> = {
   EFBIG: "the file system or a limit (ulimit -f) does not allow files this large",
 };
 
+const NO_SPACE = new Set(["ENOSPC", "EDQUOT", "SQLITE_FULL"]);
+
 /** The `code` of a system error, "" without one. */
 export function errnoOf(error: unknown): string {
   return (error as { code?: string } | null)?.code ?? "";
@@ -24,7 +27,7 @@ export function errnoOf(error: unknown): string {
 export function writeError(tried: string, cause: unknown): DfError {
   if (isDfError(cause)) return cause;
   const errno = errnoOf(cause);
-  const code = errno === "ENOSPC" || errno === "EDQUOT" ? "no-space" : "file-unwritable";
+  const code = NO_SPACE.has(errno) ? "no-space" : "file-unwritable";
   return new DfError(code, `${tried}: ${messageOf(cause)}`, { cause, hint: HINTS[errno] });
 }
 

@@ -16,6 +16,9 @@ import { contents, pieces, stops } from "./schema.ts";
 /** After a failed transaction: a full disk is not asked five times a second. */
 const RETRY_INTERVAL_MS = 5_000;
 
+/** Without a transaction for so long the log is folded into the database, which syncs. */
+const QUIET_MS = 5_000;
+
 /** What may change about a content, asked for when the transaction is written. */
 export interface ContentState {
   readonly length: number | null;
@@ -48,6 +51,7 @@ export class Journal {
   #rows: PendingRow[] = [];
   readonly #changed = new Map<string, () => ContentState>();
   #timer: ReturnType<typeof setTimeout> | null = null;
+  #quietTimer: ReturnType<typeof setTimeout> | null = null;
 
   /** @throws {DfError} file-unwritable */
   constructor(path: string, onWarning: (message: string) => void) {
@@ -141,14 +145,38 @@ export class Journal {
     this.#arm(JOURNAL_INTERVAL_MS);
   }
 
-  /** Writes what has gathered; on failure it is kept for the next time. @throws {DfError} no-space, file-unwritable */
+  /** Writes what has gathered. On failure it warns, keeps it and tries again later. */
   flush(): void {
+    try {
+      this.#write();
+    } catch (error) {
+      this.#onWarning(
+        `${messageOf(error)}; downloads go on, a restart would fetch the last pieces again`,
+      );
+      this.#arm(RETRY_INTERVAL_MS);
+    }
+  }
+
+  /** @throws {DfError} no-space, file-unwritable: then the stop does not count as clean */
+  close(): void {
+    try {
+      this.#write();
+      this.#attempt(() => this.#markStop(true));
+    } finally {
+      this.#disarm();
+      if (this.#quietTimer !== null) clearTimeout(this.#quietTimer);
+      this.#database.sqlite.close();
+    }
+  }
+
+  #write(): void {
     this.#disarm();
     if (this.#rows.length === 0 && this.#changed.size === 0) return;
     this.#attempt(() =>
       this.#database.db.transaction((tx) => {
-        for (const { contentId, index, row } of this.#rows)
+        for (const { contentId, index, row } of this.#rows) {
           this.#insertRow.run({ contentId, index, ...row });
+        }
         for (const [contentId, state] of this.#changed) {
           tx.update(contents)
             .set(columnsOf(state()))
@@ -159,17 +187,20 @@ export class Journal {
     );
     this.#rows = [];
     this.#changed.clear();
+    this.#awaitQuiet();
   }
 
-  /** @throws {DfError} no-space, file-unwritable: then the stop does not count as clean */
-  close(): void {
-    try {
-      this.flush();
-      this.#attempt(() => this.#markStop(true));
-    } finally {
-      this.#disarm();
-      this.#database.sqlite.close();
-    }
+  #awaitQuiet(): void {
+    this.#quietTimer ??= setTimeout(() => {
+      this.#quietTimer = null;
+      try {
+        this.#attempt(() => this.#database.sqlite.run("PRAGMA wal_checkpoint(TRUNCATE)"));
+      } catch (error) {
+        this.#onWarning(messageOf(error));
+      }
+    }, QUIET_MS);
+    this.#quietTimer.refresh();
+    this.#quietTimer.unref();
   }
 
   /** Durable at once: a power loss must not bring an older answer back. */
@@ -184,33 +215,17 @@ export class Journal {
     try {
       work();
     } catch (error) {
-      const cause = error as { code?: string };
-      const isFull = cause.code === "SQLITE_FULL";
-      throw writeError(
-        `write store index ${this.#path}`,
-        isFull ? Object.assign(cause, { code: "ENOSPC" }) : cause,
-      );
+      throw writeError(`write store index ${this.#path}`, error);
     }
   }
 
   #arm(delayMs: number): void {
-    this.#timer ??= setTimeout(() => this.#flushOrWarn(), delayMs);
+    this.#timer ??= setTimeout(() => this.flush(), delayMs);
   }
 
   #disarm(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-  }
-
-  #flushOrWarn(): void {
-    try {
-      this.flush();
-    } catch (error) {
-      this.#onWarning(
-        `${messageOf(error)}; downloads go on, a restart would fetch the last pieces again`,
-      );
-      this.#arm(RETRY_INTERVAL_MS);
-    }
   }
 }
 

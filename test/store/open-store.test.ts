@@ -23,6 +23,7 @@ import {
   pieceBytes,
   putContent,
   putPiece,
+  rowOf,
   temporaryDir,
 } from "./store-fixture.ts";
 
@@ -39,8 +40,9 @@ testPieceStore("piece store on disk", async (quotaBytes) => {
 });
 
 /** Makes the last stop look like a crash. */
-function markUnclean(dir: string): void {
+function markUnclean(dir: string, alsoRun = "SELECT 1"): void {
   const index = new Database(join(dir, "store.sqlite"));
+  index.run(alsoRun);
   index.run("UPDATE stops SET was_clean = 0");
   index.close();
 }
@@ -87,6 +89,25 @@ test("after a crash a piece counts only once it was hashed again", async () => {
   await content.verify();
   expect(content.have.isFull).toBe(true);
   expect(content.digests).not.toBeNull();
+  await store.close();
+});
+
+test("a piece that was committed after the last transaction is found again, a hole is not", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  const written = await first.store.create(factsOf(1, 4 * PIECE_LENGTH));
+  for (const index of [0, 2]) await putPiece(written, 1, index);
+  written.addRow(3, rowOf(pieceBytes(1, 3)));
+  await written.write(3 * PIECE_LENGTH, pieceBytes(1, 3, 100));
+  await first.store.close();
+  markUnclean(dir.path, "UPDATE contents SET have = x'01'");
+
+  const { store, warnings } = await openTestStore(dir.path);
+  const content = store.get(idOf(1))!;
+  await content.verify();
+
+  expect([...content.have]).toEqual([0, 2]);
+  expect(warnings).toEqual([]);
   await store.close();
 });
 

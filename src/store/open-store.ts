@@ -56,6 +56,7 @@ class DiskPieceStore implements PieceStore {
   readonly #closing = new AbortController();
   #lastUse = 0;
   #verifyingAll: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | null = null;
 
   constructor(options: StoreOptions, release: () => void) {
     this.#options = options;
@@ -136,8 +137,12 @@ class DiskPieceStore implements PieceStore {
       : this.#free(this.usedBytes - quotaBytes, (content) => content.fullBytes);
   }
 
-  async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+  close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  async #end(): Promise<void> {
     this.#closing.abort();
     try {
       await this.#verifyingAll;

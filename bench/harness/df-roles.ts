@@ -1,11 +1,14 @@
 // Starts the built executable in its roles and waits until each is ready for work.
 
-import { connect } from "node:net";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { peerStatus } from "./local-api-client.ts";
 import { waitUntil, type Session } from "./session.ts";
 
 export const DF = `${import.meta.dir}/../../dist/df`;
+
+/** State of a listening socket in /proc/net/tcp (TCP_LISTEN). */
+const LISTEN = "0A";
 
 /** How a command is run, e.g. inside another network namespace. */
 export type Wrap = (command: string[]) => string[];
@@ -38,10 +41,9 @@ export async function startSupernode(
   const child = session.start(wrapped(options.wrap, [...command, ...(options.flags ?? [])]), {
     logPath,
   });
-  // The log tells readiness: the port may lie in a namespace that this process cannot reach.
   await waitUntil(`start ${options.name}`, async () => {
     await assertAlive(child, logPath);
-    return options.wrap === undefined ? accepts(options.host, options.port) : hasOutput(logPath);
+    return isListening(child.pid, options.port);
   });
   return { address, child };
 }
@@ -81,14 +83,13 @@ async function assertAlive(child: Bun.Subprocess, logPath: string): Promise<void
   throw new Error(`df ended with ${child.exitCode}: ${await Bun.file(logPath).text()}`);
 }
 
-async function hasOutput(logPath: string): Promise<boolean> {
-  return (await Bun.file(logPath).exists()) && Bun.file(logPath).size > 0;
-}
-
-function accepts(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    socket.once("connect", () => socket.end(() => resolve(true)));
-    socket.once("error", () => resolve(false));
-  });
+/** Whether anything in the process's own network namespace listens on a port. */
+function isListening(pid: number, port: number): boolean {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  return ["tcp", "tcp6"].some((table) =>
+    readFileSync(`/proc/${pid}/net/${table}`, "utf8")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .some(([, address, , state]) => state === LISTEN && address?.endsWith(local)),
+  );
 }

@@ -1,3 +1,5 @@
+// The choice of what to evict: order, need, leases.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { chooseEvictions, type EvictionCandidate } from "../../src/engine/core/eviction.ts";

@@ -1,3 +1,5 @@
+// Manifest rows: append-only, in any order, never contradicted.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Manifest, sameBytes, type PieceRow } from "../../src/engine/core/manifest.ts";

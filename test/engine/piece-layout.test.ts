@@ -1,3 +1,5 @@
+// How contents are cut: no gap, no overlap, exact beyond 4 GiB.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {

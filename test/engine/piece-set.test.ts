@@ -1,3 +1,5 @@
+// Piece sets against a plain set of numbers, and their byte form against garbage.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { lowestBit, PieceSet, popcount } from "../../src/engine/core/piece-set.ts";

@@ -1,3 +1,5 @@
+// Back-off, Retry-After and the shared budget.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { Retry, RetryBudget, type RetryPolicy } from "../../src/engine/core/retry.ts";

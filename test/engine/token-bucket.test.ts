@@ -1,3 +1,5 @@
+// The rate limit's promise over any window, proved by properties.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {

@@ -1,3 +1,5 @@
+// Outputs of `df get`: the final name, resuming, the lock, and what cannot be written.
+
 import { expect, test } from "bun:test";
 import {
   chmodSync,

@@ -1,3 +1,5 @@
+// Digests against published vectors, and the text forms a user may give.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {

@@ -1,3 +1,5 @@
+// The digest of a whole content whose pieces come in any order, live or read back.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { digestNow, toHex } from "../../../src/engine/bytes/digest.ts";

@@ -1,3 +1,5 @@
+// Waiting for a rate limit, in a clock that the test moves: order, fairness, live changes, windows.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {

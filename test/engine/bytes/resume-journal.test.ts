@@ -1,3 +1,5 @@
+// The note beside an unfinished output: what was written comes back, anything else is refused.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {

@@ -1,3 +1,5 @@
+// Identity: what makes two tasks or versions one, and what must keep them apart.
+
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { contentIdOf, taskIdOf, type TaskFields } from "../../../src/engine/bytes/task-id.ts";

@@ -35,8 +35,8 @@ export type PeerRequest = Exclude<PeerMessage, { type: "hello" }>;
 
 /** The role's ear. Calls for one channel come in the order of its messages. */
 export interface SwarmListener {
-  /** What this supernode says of itself; type and protocol are the channel's. */
-  hello(): Omit<Hello, "type" | "protocol">;
+  /** What this supernode says of itself to a peer; type and protocol are the channel's. */
+  hello(origin: ChannelOrigin): Omit<Hello, "type" | "protocol">;
   arrived(channel: PeerChannel): void;
   said(channel: PeerChannel, message: PeerRequest): void;
   pulled(channel: PeerChannel, handle: number, pull: Pull): void;
@@ -87,7 +87,9 @@ export class PeerChannel {
   close(code: number, reason: string): void {
     this.#waiting = [];
     this.#waitingBytes = 0;
-    this.#socket?.close(code, reason);
+    const socket = this.#socket;
+    // Later: closing calls `gone` at once, and the listener may be in the middle of a send.
+    queueMicrotask(() => socket?.close(code, reason));
   }
 
   opened(socket: ChannelSocket): void {
@@ -131,7 +133,7 @@ export class PeerChannel {
     clearTimeout(this.#helloTimer);
     this.#hello = hello;
     const protocol = { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
-    this.send({ type: "hello", protocol, ...this.#listener.hello() });
+    this.send({ type: "hello", protocol, ...this.#listener.hello(this.origin) });
     this.#listener.arrived(this);
   }
 
@@ -144,7 +146,7 @@ export class PeerChannel {
   #send(message: string | Uint8Array): void {
     if (this.#socket === null) return;
     if (this.#waiting.length === 0 && this.#hasRoom()) {
-      this.#socket.send(message as string | Uint8Array<ArrayBuffer>);
+      this.#socket.send(message);
       return;
     }
     this.#waiting.push(typeof message === "string" ? message : message.slice());

@@ -1,0 +1,136 @@
+// `df supernode`: flags and environment to options, log lines, and a clean end on a signal.
+
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { defineCommand } from "citty";
+import { DfError } from "../../errors.ts";
+import { SUPERNODE_PORT } from "../../limits.ts";
+import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { parseRate, parseSize } from "../command-line/quantities.ts";
+import { isLoopback, parseListenAddress } from "./listen-address.ts";
+import { startSupernode, type SupernodeOptions } from "./run.ts";
+
+export const FLAGS: readonly Flag[] = [
+  { name: "listen", value: "HOST:PORT", help: `where peers connect (127.0.0.1:${SUPERNODE_PORT})` },
+  {
+    name: "piece-listen",
+    value: "HOST:PORT",
+    help: "where pieces are served (the port after --listen)",
+  },
+  {
+    name: "advertise",
+    value: "HOST:PORT",
+    help: "where peers find the pieces, if not there; port 0: as served",
+  },
+  { name: "data-dir", value: "DIR", help: "where contents are kept; one process at a time" },
+  {
+    name: "quota",
+    value: "SIZE",
+    help: "disk space for contents; least recently used ones go first",
+  },
+  { name: "source-rate", value: "RATE", help: "bytes per second from all sources together" },
+  { name: "upload-rate", value: "RATE", help: "bytes per second to all peers together" },
+  { name: "disk-rate", value: "RATE", help: "bytes per second to and from the disk" },
+  {
+    name: "origin-allow",
+    value: "HOST[:PORT]",
+    help: "a local source that may be read for others; repeatable",
+  },
+  { name: "open", help: "admit every peer that can reach this address" },
+  { name: "json", help: "log as JSON, one object per line" },
+  { name: "verbose", aliases: ["v"], help: "log each content as it comes and goes" },
+];
+
+export default defineCommand({
+  meta: { name: "supernode", description: "read each source once and feed the swarm of peers" },
+  async run({ data }) {
+    const flags = data as ParsedFlags;
+    const log = logger(isOn(flags, "json"));
+    const supernode = await startSupernode({
+      ...readOptions(flags),
+      onWarning: (message) => log("warning", message),
+      ...(isOn(flags, "verbose") ? { onNotice: (message) => log("info", message) } : {}),
+    });
+    log("info", `supernode: ready on ${supernode.address}, pieces on ${supernode.pieceAddress}`);
+    await untilSignal();
+    log("info", "supernode: stopping");
+    await supernode.stop();
+  },
+});
+
+/** Flags, then DRAGONFLY_SUPERNODE_*, then defaults. @throws {DfError} usage */
+function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
+  if (flags.positionals.length > 0) {
+    throw new DfError("usage", `df supernode takes no argument ${flags.positionals[0]!}`, {
+      hint: "df supernode --help lists its flags",
+    });
+  }
+  const listen = parseListenAddress(
+    "--listen",
+    text(flags, "listen") ?? `127.0.0.1:${SUPERNODE_PORT}`,
+  );
+  const pieceListen = parsed(flags, "piece-listen", parseListenAddress);
+  const isPrivate = isLoopback(listen.hostname) && isLoopback((pieceListen ?? listen).hostname);
+  if (!isPrivate && !isOn(flags, "open")) {
+    throw new DfError(
+      "usage",
+      `listen on ${listen.hostname}: every host that reaches it could join`,
+      {
+        hint: "say --open if that is meant, or listen on 127.0.0.1",
+      },
+    );
+  }
+  return {
+    listen,
+    pieceListen,
+    advertise: parsed(flags, "advertise", parseListenAddress),
+    dataDir: text(flags, "data-dir") ?? defaultDataDir(),
+    sourceRate: parsed(flags, "source-rate", parseRate),
+    uploadRate: parsed(flags, "upload-rate", parseRate),
+    diskRate: parsed(flags, "disk-rate", parseRate),
+    quotaBytes: parsed(flags, "quota", parseSize),
+    originAllow: flags.values.get("origin-allow") ?? environment("origin-allow")?.split(",") ?? [],
+  };
+}
+
+function text(flags: ParsedFlags, name: string): string | undefined {
+  return flags.values.get(name)?.at(-1) ?? environment(name);
+}
+
+function environment(name: string): string | undefined {
+  return process.env[`DRAGONFLY_SUPERNODE_${name.toUpperCase().replaceAll("-", "_")}`];
+}
+
+function isOn(flags: ParsedFlags, name: string): boolean {
+  const value = text(flags, name);
+  return value === "true" || value === "1";
+}
+
+function parsed<T>(
+  flags: ParsedFlags,
+  name: string,
+  parse: (flag: string, text: string) => T,
+): T | null {
+  const value = text(flags, name);
+  return value === undefined ? null : parse(`--${name}`, value);
+}
+
+function defaultDataDir(): string {
+  if (process.getuid?.() === 0) return "/var/lib/dragonfly/supernode";
+  const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
+  return join(cache, "dragonfly", "supernode");
+}
+
+function logger(isJson: boolean): (level: "info" | "warning", message: string) => void {
+  return (level, message) => {
+    const time = new Date().toISOString();
+    const plain = `${time} ${level} ${message}`;
+    console.error(isJson ? JSON.stringify({ time, level, message }) : plain);
+  };
+}
+
+function untilSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+}

@@ -1,0 +1,41 @@
+// "host:port" as flags give it and as peers are told it.
+
+import { isLocalName } from "../../net/source/local-name.ts";
+import { DfError } from "../../errors.ts";
+
+export interface ListenAddress {
+  /** Without brackets, as sockets take it. */
+  hostname: string;
+  /** 0: any free port. */
+  port: number;
+}
+
+/**
+ * Reads "host:port", "[ipv6]:port" or ":port" (all addresses).
+ * @throws {DfError} usage, naming `flag`
+ */
+export function parseListenAddress(flag: string, text: string): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? NaN);
+  if (match === null || !(port <= 65_535)) {
+    throw new DfError("usage", `read ${flag} ${text}: not HOST:PORT`, {
+      hint: `write ${flag} 127.0.0.1:8002, ${flag} :8002 or ${flag} [::1]:8002`,
+    });
+  }
+  const hostname = match[1] ?? match[2] ?? "";
+  return { hostname: hostname === "" ? "0.0.0.0" : hostname, port };
+}
+
+/** As in a URL: IPv6 in brackets. */
+export function formatAddress(hostname: string, port: number): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+export function isUnspecified(hostname: string): boolean {
+  return hostname === "0.0.0.0" || hostname === "::";
+}
+
+/** Whether only this machine can reach a listener there. */
+export function isLoopback(hostname: string): boolean {
+  return !isUnspecified(hostname) && isLocalName(hostname) && !hostname.startsWith("169.254.");
+}

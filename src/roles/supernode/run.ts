@@ -1,0 +1,269 @@
+// The supernode: wires the source worker, the store, the piece worker, the scheduler and the swarm
+// channels together. Reads like a wiring diagram; the work is done in the parts.
+
+import { hostname } from "node:os";
+import { version } from "../../../package.json";
+import { Pacer } from "../../engine/bytes/pacing.ts";
+import { DfError, messageOf } from "../../errors.ts";
+import { PeerChannel, swarmSockets, type ChannelOrigin } from "../../net/swarm/swarm-server.ts";
+import { openStore } from "../../store/open-store.ts";
+import type { PieceStore } from "../../store/piece-store.ts";
+import { loadHostIdentity } from "../peer/host-identity.ts";
+import { type PieceService, startPieceService } from "../worker/piece-service.ts";
+import { createSourceService } from "../worker/source-service.ts";
+import { bracketed } from "./connected-peer.ts";
+import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "./listen-address.ts";
+import { SchedulerDriver, type SchedulerDriverOptions } from "./scheduler-driver.ts";
+import type { Seeding } from "./seeding.ts";
+import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
+import { SwarmDesk } from "./swarm-desk.ts";
+import { type SeedingEvents, TaskRegistry } from "./task-registry.ts";
+
+/** Pieces a supernode uploads at once at most; the scheduler finds the number below it that its link carries. */
+const SEED_SLOTS_MAX = 64;
+
+export interface SupernodeOptions {
+  listen: ListenAddress;
+  /** @defaultValue the control port + 1 */
+  pieceListen: ListenAddress | null;
+  /** Host name or address under which peers reach the pieces. @defaultValue as each peer reached us */
+  advertise: ListenAddress | null;
+  dataDir: string;
+  /** Bytes per second; null: no limit. */
+  sourceRate: number | null;
+  uploadRate: number | null;
+  diskRate: number | null;
+  /** Bytes; null: only a full disk limits. */
+  quotaBytes: number | null;
+  /** "host" or "host:port" of local sources that are allowed though others can reach us. */
+  originAllow: readonly string[];
+  onWarning: (message: string) => void;
+  /** Hears of each content that comes and goes. */
+  onNotice?: (message: string) => void;
+  record?: NonNullable<SchedulerDriverOptions["record"]>;
+}
+
+export interface RunningSupernode {
+  /** "host:port" of the control port, and of the pieces. */
+  readonly address: string;
+  readonly pieceAddress: string;
+  status(): SupernodeStatus;
+  /** Takes no new work, ends the channels, keeps what was read. */
+  stop(): Promise<void>;
+}
+
+/** @throws {DfError} usage (address in use), denied (directory in use), file-unwritable */
+export async function startSupernode(options: SupernodeOptions): Promise<RunningSupernode> {
+  const { listen, onWarning, quotaBytes } = options;
+  const store = await openStore({
+    dir: options.dataDir,
+    quotaBytes,
+    onWarning,
+    diskPacer: new Pacer(options.diskRate),
+  });
+  let pieces: PieceService | undefined;
+  try {
+    const identity = loadHostIdentity(options.dataDir);
+    let uploadedBytes = 0;
+    const pieceHost = options.pieceListen ?? {
+      hostname: listen.hostname,
+      port: listen.port === 0 ? 0 : listen.port + 1,
+    };
+    pieces = await startPieceService({
+      ...pieceHost,
+      limits: {
+        uploadSlots: SEED_SLOTS_MAX,
+        uploadRateBytesPerSec: options.uploadRate,
+        diskRateBytesPerSec: options.diskRate,
+      },
+      onUploads: (counts) => {
+        uploadedBytes = counts.uploadedBytes;
+        for (const contentId of counts.usedContentIds) store.get(contentId)?.touch();
+      },
+    });
+    const hall = openHall(options, { store, pieces, identity });
+    const server = listenForPeers(listen, hall, () => ({
+      version,
+      hostId: identity.hostId,
+      peers: hall.desk.peerCount,
+      contents: [...hall.registry.seedings].map(describeSeeding),
+      store: { contents: store.list().length, usedBytes: store.usedBytes, quotaBytes },
+      sourceBytes: hall.registry.sourceBytes,
+      sourceReads: hall.registry.sourceReads,
+      uploadedBytes,
+    }));
+    const running = pieces;
+    return {
+      address: formatAddress(listen.hostname, server.port),
+      pieceAddress: formatAddress(pieceHost.hostname, running.port),
+      status: server.status,
+      async stop() {
+        server.close();
+        hall.desk.closeAll();
+        await hall.registry.stop();
+        hall.stop();
+        await running.stop();
+        await server.stop();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await pieces?.stop();
+    await store.close();
+    throw error;
+  }
+}
+
+interface Hall {
+  desk: SwarmDesk;
+  registry: TaskRegistry;
+  stop(): void;
+}
+
+interface HallParts {
+  store: PieceStore;
+  pieces: PieceService;
+  identity: { hostId: string; publicKey: string };
+}
+
+/** Wires scheduler, registry and desk: the part that decides. */
+function openHall(options: SupernodeOptions, { store, pieces, identity }: HallParts): Hall {
+  const { listen, onWarning: warned, originAllow: allowed } = options;
+  const pieceHostname = (options.pieceListen ?? listen).hostname;
+  const sources = createSourceService({
+    sourceRateBytesPerSec: options.sourceRate,
+    diskRateBytesPerSec: options.diskRate,
+  });
+  const driver = new SchedulerDriver({
+    seed: Date.now(),
+    perform: (effect) => desk.perform(effect),
+    ...(options.record === undefined ? {} : { record: options.record }),
+  });
+  const seedAddress = (origin: ChannelOrigin): string => {
+    const { advertise } = options;
+    if (advertise !== null) return formatAddress(advertise.hostname, advertise.port || pieces.port);
+    if (isUnspecified(pieceHostname)) return `${origin.reachedAs}:${pieces.port}`;
+    return formatAddress(pieceHostname, pieces.port);
+  };
+  const registry = new TaskRegistry({
+    store,
+    sources,
+    policy: { allowsLocal: isLoopback(listen.hostname) && isLoopback(pieceHostname), allowed },
+    events: seedingEvents(options, pieces, () => desk),
+  });
+  const desk: SwarmDesk = new SwarmDesk({
+    hello: (origin) => ({
+      version,
+      capabilities: [],
+      publicKey: identity.publicKey,
+      hostId: identity.hostId,
+      hostname: hostname(),
+      pieceAddress: seedAddress(origin),
+      uploadSlots: SEED_SLOTS_MAX,
+      labels: {},
+    }),
+    seedAddress,
+    seedSlots: SEED_SLOTS_MAX,
+    resolve: (task) => registry.resolve(task),
+    seeding: (contentId) => registry.seeding(contentId),
+    childLeft: (seeding) => registry.childLeft(seeding),
+    step: (event) => driver.step(event),
+    warned,
+  });
+  desk.start();
+  const stop = (): void => {
+    driver.stop();
+    sources.stop();
+  };
+  return { desk, registry, stop };
+}
+
+/** What happens to a content is told to the piece worker first: no one is sent to a piece that is not served. */
+function seedingEvents(
+  { onWarning, onNotice }: SupernodeOptions,
+  pieces: PieceService,
+  desk: () => SwarmDesk,
+): SeedingEvents {
+  /** Each content's bitmap as last shown to the piece worker. */
+  const served = new WeakMap<Seeding, Uint32Array>();
+  const serve = (seeding: Seeding): void => {
+    served.set(seeding, seeding.stored.have.words);
+    pieces.serve(seeding.stored);
+  };
+  return {
+    opened(seeding) {
+      const { contentId, url, layout } = seeding.stored.facts;
+      onNotice?.(`content ${contentId}: ${url}, ${layout.length ?? "unknown"} bytes`);
+      serve(seeding);
+      desk().seedingOpened(seeding);
+    },
+    pieceSeeded(seeding, piece) {
+      if (served.get(seeding) !== seeding.stored.have.words) serve(seeding);
+      desk().pieceSeeded(seeding, piece);
+    },
+    lengthKnown(seeding) {
+      serve(seeding);
+      desk().lengthKnown(seeding);
+    },
+    dropped(seeding) {
+      const { contentId } = seeding.stored.facts;
+      onNotice?.(`content ${contentId}: no longer shared`);
+      pieces.remove(contentId);
+      desk().seedingDropped(seeding);
+    },
+    warned: onWarning,
+  };
+}
+
+function listenForPeers(listen: ListenAddress, hall: Hall, status: () => SupernodeStatus) {
+  let isReady = true;
+  const app = supernodeRoutes(status, () => isReady);
+  const serve = () =>
+    Bun.serve<PeerChannel>({
+      hostname: listen.hostname,
+      port: listen.port,
+      development: false,
+      websocket: swarmSockets,
+      fetch(request, server) {
+        const url = new URL(request.url);
+        if (url.pathname !== "/v1/swarm" || !isReady) return app.fetch(request);
+        const remoteAddress = server.requestIP(request)?.address ?? "";
+        const origin = { remoteAddress, reachedAs: url.hostname || bracketed(remoteAddress) };
+        const data = new PeerChannel(hall.desk, origin);
+        if (server.upgrade(request, { data })) return undefined;
+        const message = "open a swarm channel: this is no WebSocket request";
+        return Response.json({ error: { code: "usage", message } }, { status: 426 });
+      },
+    });
+  try {
+    const server = serve();
+    return {
+      port: server.port ?? listen.port,
+      status,
+      close: () => {
+        isReady = false;
+      },
+      stop: () => server.stop(true),
+    };
+  } catch (cause) {
+    const address = formatAddress(listen.hostname, listen.port);
+    throw new DfError("usage", `listen on ${address}: ${messageOf(cause)}`, {
+      cause,
+      hint: "another process may listen there; choose another port with --listen",
+    });
+  }
+}
+
+function describeSeeding(seeding: Seeding): SupernodeStatus["contents"][number] {
+  const { facts, have } = seeding.stored;
+  return {
+    contentId: facts.contentId,
+    taskId: facts.taskId,
+    url: facts.url,
+    length: facts.layout.length,
+    pieces: seeding.pieceCount,
+    seededPieces: have.count,
+    state: seeding.state.kind,
+    children: seeding.childCount,
+  };
+}

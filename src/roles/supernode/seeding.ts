@@ -1,0 +1,177 @@
+// One content on its way from the source to the swarm: what of it is there, who takes part, and what
+// each of them was told.
+//
+//   reading ──▶ complete ──▶ (another version is current, last child left) dropped
+//      └──────▶ failed: every child is told and the content dropped; the next join begins anew
+
+import { pieceCountOf } from "../../engine/core/piece-layout.ts";
+import { PieceSet } from "../../engine/core/piece-set.ts";
+import type { ContentIndex } from "../../engine/core/scheduler-events.ts";
+import type { DfError } from "../../errors.ts";
+import { INLINE_BYTES_MAX, UNVALIDATED_SHARE_MS, VALIDATED_FRESH_MS } from "../../limits.ts";
+import { FrameEncoder, ROWS_MAX, type NumberedRow } from "../../net/wire/swarm-frames.ts";
+import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
+import type { ConnectedPeer } from "./connected-peer.ts";
+
+/** One peer's part in a content. */
+export interface Member {
+  readonly peer: ConnectedPeer;
+  readonly seeding: Seeding;
+  /** Names the content on the peer's channel. */
+  readonly handle: number;
+  /** How many of the manifest's learned rows the peer was sent. */
+  rowsSent: number;
+}
+
+type SeedingState =
+  | { kind: "reading" }
+  | { kind: "complete"; digests: ContentDigests; inline: string | null }
+  | { kind: "failed"; error: DfError };
+
+const encoder = new FrameEncoder();
+
+export class Seeding {
+  readonly index: ContentIndex;
+  readonly stored: StoredContent;
+  readonly #children = new Map<ConnectedPeer, Member>();
+  /** Resolves when the state is no longer `reading`. */
+  readonly settled: Promise<void>;
+  /** Keeps the content from eviction while it is read or downloaded; null in between. */
+  #release: (() => void) | null;
+  readonly #settle: () => void;
+  #state: SeedingState = { kind: "reading" };
+  /** `performance.now()` when the source last confirmed this version. */
+  #validatedAtMs = performance.now();
+  /** Body bytes that this process took from the source. */
+  sourceBytes = 0;
+  /** The task has a newer version: only running downloads go on. */
+  isRetired = false;
+
+  constructor(index: ContentIndex, stored: StoredContent) {
+    this.index = index;
+    this.stored = stored;
+    this.#release = stored.lease();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.settled = promise;
+    this.#settle = resolve;
+  }
+
+  /** How many peers download it. */
+  get childCount(): number {
+    return this.#children.size;
+  }
+
+  get children(): Iterable<Member> {
+    return this.#children.values();
+  }
+
+  child(peer: ConnectedPeer): Member | undefined {
+    return this.#children.get(peer);
+  }
+
+  addChild(member: Member): void {
+    this.#children.set(member.peer, member);
+    this.#release ??= this.stored.lease();
+    this.stored.touch();
+  }
+
+  removeChild(member: Member): void {
+    if (this.#children.get(member.peer) === member) this.#children.delete(member.peer);
+    this.#releaseIdle();
+  }
+
+  get state(): SeedingState {
+    return this.#state;
+  }
+
+  /** Null while the length is not known. */
+  get pieceCount(): number | null {
+    const { length, pieceLength } = this.stored.manifest.layout;
+    return length === null ? null : pieceCountOf(length, pieceLength);
+  }
+
+  /** Whether the content travels inside the join answer. */
+  get isTiny(): boolean {
+    const { length } = this.stored.manifest.layout;
+    return length !== null && length <= INLINE_BYTES_MAX;
+  }
+
+  /** Whether a join may have this version without asking the source. */
+  get isFresh(): boolean {
+    if (this.#state.kind === "reading") return true;
+    if (this.#state.kind === "failed") return false;
+    const hasValidator = this.stored.facts.validator !== null;
+    const freshMs = hasValidator ? VALIDATED_FRESH_MS : UNVALIDATED_SHARE_MS;
+    return performance.now() - this.#validatedAtMs < freshMs;
+  }
+
+  /** The source just confirmed this version. */
+  confirm(): void {
+    this.#validatedAtMs = performance.now();
+  }
+
+  /** Nothing is known of the source's version any more, e.g. after a restart. */
+  doubt(): void {
+    this.#validatedAtMs = -Infinity;
+  }
+
+  async becomeComplete(digests: ContentDigests): Promise<void> {
+    const { length } = this.stored.manifest.layout;
+    const inline = this.isTiny ? (await this.stored.read(0, length!)).toBase64() : null;
+    this.#state = { kind: "complete", digests, inline };
+    this.confirm();
+    this.#end();
+    for (const { peer, handle } of this.#children.values()) {
+      peer.channel.send({ type: "closed", handle, length: length ?? 0, ...digests });
+    }
+  }
+
+  becomeFailed(error: DfError): void {
+    this.#state = { kind: "failed", error };
+    this.#end();
+    for (const { peer, handle } of this.#children.values()) {
+      peer.channel.send({ type: "failed", handle, error: error.toWire() });
+    }
+  }
+
+  /** Sends a member the rows it lacks: before any assignment, so that no piece comes without its row. */
+  sendRows(member: Member): void {
+    const { learned } = this.stored.manifest;
+    while (member.rowsSent < learned.length) {
+      const rows: NumberedRow[] = learned
+        .slice(member.rowsSent, member.rowsSent + ROWS_MAX)
+        .map((piece) => ({ piece, row: this.stored.manifest.row(piece)! }));
+      member.rowsSent += rows.length;
+      member.peer.channel.sendFrame(encoder.rows(member.handle, rows));
+    }
+  }
+
+  /**
+   * Reads a bitmap that a peer sent, base64 of PieceSet.toBytes; pieces without a row are left out,
+   * because nobody could check them. Null when it is no bitmap of this content.
+   */
+  readBitmap(base64: string): Uint32Array | null {
+    let bytes: Uint8Array;
+    try {
+      bytes = Uint8Array.fromBase64(base64);
+    } catch {
+      return null;
+    }
+    const { manifest } = this.stored;
+    const told = PieceSet.fromBytes(this.pieceCount ?? bytes.length * 8, bytes);
+    if (told === null) return null;
+    for (const piece of told) if (manifest.row(piece) === undefined) told.delete(piece);
+    return told.words;
+  }
+
+  #end(): void {
+    this.#settle();
+    this.#releaseIdle();
+  }
+
+  #releaseIdle(): void {
+    if (this.#children.size > 0 || this.#state.kind === "reading") return;
+    this.#release?.();
+    this.#release = null;
+  }
+}

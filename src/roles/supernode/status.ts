@@ -1,0 +1,45 @@
+// The HTTP side of a supernode's control port beside the swarm channels: health, status, and one
+// clear answer to everything else.
+
+import { Hono } from "hono";
+import { DfError } from "../../errors.ts";
+
+export interface SupernodeStatus {
+  version: string;
+  hostId: string;
+  peers: number;
+  contents: {
+    contentId: string;
+    taskId: string;
+    url: string;
+    length: number | null;
+    pieces: number | null;
+    seededPieces: number;
+    state: "reading" | "complete" | "failed";
+    children: number;
+  }[];
+  store: { contents: number; usedBytes: number; quotaBytes: number | null };
+  /** Since the start. */
+  sourceBytes: number;
+  sourceReads: number;
+  uploadedBytes: number;
+}
+
+export function supernodeRoutes(status: () => SupernodeStatus, isReady: () => boolean): Hono {
+  const app = new Hono();
+  app.get("/livez", (context) => context.text("ok\n"));
+  app.get("/readyz", (context) =>
+    isReady() ? context.text("ok\n") : context.text("stopping\n", 503),
+  );
+  app.get("/v1/status", (context) => context.json(status()));
+  app.notFound((context) => {
+    const message = `answer ${context.req.method} ${context.req.path}: nothing is here`;
+    const hint = "peers speak to a supernode over GET /v1/swarm; GET /v1/status tells how it is";
+    return context.json({ error: { code: "usage", message, hint } }, 404);
+  });
+  app.onError((error, context) => {
+    const failure = error instanceof DfError ? error : new DfError("internal", "answer a request");
+    return context.json({ error: failure.toWire() }, 500);
+  });
+  return app;
+}

@@ -1,0 +1,281 @@
+// Where peers are heard and answered: turns what they say on their channels into scheduler events,
+// and the scheduler's assignments into frames. Contents come from the task registry.
+
+import type {
+  Assignment,
+  HostIndex,
+  Pull,
+  SchedulerEffect,
+  SchedulerEvent,
+} from "../../engine/core/scheduler-events.ts";
+import { DfError, messageOf } from "../../errors.ts";
+import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
+import type { Hello, TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type {
+  ChannelOrigin,
+  PeerChannel,
+  PeerRequest,
+  SwarmListener,
+} from "../../net/swarm/swarm-server.ts";
+import { ConnectedPeer } from "./connected-peer.ts";
+import { IndexPool } from "./index-pool.ts";
+import type { Member, Seeding } from "./seeding.ts";
+
+export interface SwarmDeskOptions {
+  hello: (origin: ChannelOrigin) => Omit<Hello, "type" | "protocol">;
+  /** "host:port" of this supernode's piece server as the peer can reach it. */
+  seedAddress: (origin: ChannelOrigin) => string;
+  /** Pieces this supernode uploads at once at most. */
+  seedSlots: number;
+  resolve: (task: TaskRequest) => Promise<Seeding>;
+  seeding: (contentId: string) => Seeding | undefined;
+  childLeft: (seeding: Seeding) => void;
+  step: (event: SchedulerEvent) => void;
+  warned: (message: string) => void;
+}
+
+type JoinRequest = Extract<PeerRequest, { type: "join" }>;
+
+export class SwarmDesk implements SwarmListener {
+  readonly #options: SwarmDeskOptions;
+  readonly #peers = new Map<PeerChannel, ConnectedPeer>();
+  readonly #byHost: (ConnectedPeer | undefined)[] = [];
+  readonly #hosts = new IndexPool();
+  readonly #seedings: (Seeding | undefined)[] = [];
+  readonly #seedHost: HostIndex;
+  readonly #encoder = new FrameEncoder();
+
+  constructor(options: SwarmDeskOptions) {
+    this.#options = options;
+    this.#seedHost = this.#hosts.take();
+  }
+
+  get peerCount(): number {
+    return this.#peers.size;
+  }
+
+  /** Takes part as the seed; to be called once the scheduler can be stepped. */
+  start(): void {
+    this.#options.step({
+      kind: "hostArrived",
+      host: this.#seedHost,
+      isSeed: true,
+      uploadSlots: this.#options.seedSlots,
+    });
+  }
+
+  /** Ends all channels: the peers look for another supernode. */
+  closeAll(): void {
+    for (const channel of this.#peers.keys()) channel.close(1001, "the supernode is stopping");
+  }
+
+  hello(origin: ChannelOrigin): Omit<Hello, "type" | "protocol"> {
+    return this.#options.hello(origin);
+  }
+
+  arrived(channel: PeerChannel): void {
+    const peer = new ConnectedPeer(channel, this.#hosts.take());
+    this.#peers.set(channel, peer);
+    this.#byHost[peer.host] = peer;
+    const uploadSlots = peer.pieceAddress === "" ? 0 : channel.hello.uploadSlots;
+    this.#options.step({ kind: "hostArrived", host: peer.host, isSeed: false, uploadSlots });
+  }
+
+  said(channel: PeerChannel, message: PeerRequest): void {
+    const peer = this.#peers.get(channel)!;
+    switch (message.type) {
+      case "hold":
+        for (const { contentId, have } of message.contents) this.#held(peer, contentId, have);
+        break;
+      case "join":
+        void this.#join(peer, message);
+        break;
+      case "leave": {
+        const member = peer.member(message.handle);
+        if (member !== undefined) this.#leave(member);
+        break;
+      }
+      case "drop":
+        this.#dropHeld(peer, message.contentId);
+        break;
+    }
+  }
+
+  pulled(channel: PeerChannel, handle: number, pull: Pull): void {
+    const peer = this.#peers.get(channel)!;
+    const member = peer.member(handle);
+    // A frame that crossed the content's end.
+    if (member === undefined) return;
+    this.#options.step({
+      kind: "pulled",
+      content: member.seeding.index,
+      host: peer.host,
+      pull,
+    });
+  }
+
+  gone(channel: PeerChannel): void {
+    const peer = this.#peers.get(channel);
+    if (peer === undefined) return;
+    peer.isGone = true;
+    this.#peers.delete(channel);
+    this.#byHost[peer.host] = undefined;
+    this.#options.step({ kind: "hostGone", host: peer.host });
+    this.#hosts.giveBack(peer.host);
+    for (const member of [...peer.members]) this.#forget(member);
+  }
+
+  /** A content opened: those who offered it before take part as parents. */
+  seedingOpened(seeding: Seeding): void {
+    const { contentId, layout } = seeding.stored.facts;
+    this.#seedings[seeding.index] = seeding;
+    this.#options.step({
+      kind: "contentOpened",
+      content: seeding.index,
+      pieceCount: seeding.pieceCount,
+      pieceLength: layout.pieceLength,
+    });
+    for (const peer of this.#peers.values()) {
+      if (peer.held.has(contentId)) this.#takePartAsHolder(peer, seeding);
+    }
+  }
+
+  pieceSeeded(seeding: Seeding, piece: number): void {
+    const content = seeding.index;
+    this.#options.step({ kind: "pieceSeeded", content, host: this.#seedHost, piece });
+  }
+
+  lengthKnown(seeding: Seeding): void {
+    const pieceCount = seeding.pieceCount!;
+    this.#options.step({ kind: "contentClosed", content: seeding.index, pieceCount });
+  }
+
+  seedingDropped(seeding: Seeding): void {
+    for (const member of [...seeding.children]) {
+      member.peer.remove(member);
+      seeding.removeChild(member);
+    }
+    this.#seedings[seeding.index] = undefined;
+    this.#options.step({ kind: "contentDropped", content: seeding.index });
+  }
+
+  perform(effect: Exclude<SchedulerEffect, { kind: "wakeAt" }>): void {
+    if (effect.kind === "quarantined") {
+      const address = this.#byHost[effect.host]?.pieceAddress ?? "gone";
+      this.#options.warned(`${address} gave wrong bytes to several peers: no parent any more`);
+      return;
+    }
+    const seeding = this.#seedings[effect.content];
+    const peer = this.#byHost[effect.child];
+    const member = peer === undefined ? undefined : seeding?.child(peer);
+    if (seeding === undefined || member === undefined) return;
+    seeding.sendRows(member);
+    for (let from = 0; from < effect.assignments.length; from += ASSIGNMENTS_MAX) {
+      this.#assign(member, effect.assignments.slice(from, from + ASSIGNMENTS_MAX));
+    }
+  }
+
+  #assign(member: Member, assignments: Assignment[]): void {
+    const { channel } = member.peer;
+    const received = assignments.map(({ piece, count, parent }) => {
+      const address =
+        parent === this.#seedHost
+          ? this.#options.seedAddress(channel.origin)
+          : this.#byHost[parent]!.pieceAddress;
+      return { piece, count, parent, address };
+    });
+    channel.sendFrame(this.#encoder.assign(member.handle, received));
+  }
+
+  async #join(peer: ConnectedPeer, { request, task, known }: JoinRequest): Promise<void> {
+    try {
+      const seeding = await this.#options.resolve(task);
+      // Tiny contents travel in the answer, which then waits for their last byte.
+      if (seeding.isTiny) await seeding.settled;
+      if (peer.isGone) return;
+      if (seeding.state.kind === "failed") throw seeding.state.error;
+      this.#takePart(peer, seeding, request, known);
+    } catch (error) {
+      const failure =
+        error instanceof DfError ? error : new DfError("internal", `join: ${messageOf(error)}`);
+      peer.channel.send({ type: "refused", request, error: failure.toWire() });
+    }
+  }
+
+  #takePart(
+    peer: ConnectedPeer,
+    seeding: Seeding,
+    request: number,
+    known: JoinRequest["known"],
+  ): void {
+    const { facts, have } = seeding.stored;
+    const { state } = seeding;
+    const isComplete = state.kind === "complete";
+    const handle = peer.nextHandle();
+    const before = seeding.child(peer);
+    if (before !== undefined) peer.remove(before);
+    const member: Member = { peer, seeding, handle, rowsSent: 0 };
+    peer.channel.send({
+      type: "joined",
+      request,
+      handle,
+      contentId: facts.contentId,
+      taskId: facts.taskId,
+      length: facts.layout.length,
+      pieceLength: facts.layout.pieceLength,
+      validator: facts.validator,
+      lastModified: facts.lastModified,
+      md5: isComplete ? state.digests.md5 : null,
+      sha256: isComplete ? state.digests.sha256 : null,
+      swarmSize: seeding.childCount + 1,
+      ...(isComplete && state.inline !== null ? { inline: state.inline } : {}),
+    });
+    peer.add(member);
+    seeding.addChild(member);
+    const bitmap = known?.contentId === facts.contentId ? seeding.readBitmap(known.have) : null;
+    this.#options.step({
+      kind: "joined",
+      content: seeding.index,
+      host: peer.host,
+      have: bitmap ?? new Uint32Array((have.size + 31) >>> 5),
+      wantsPieces: true,
+    });
+  }
+
+  /** The download ended here; the peer still gives what it has, until it drops the content or goes. */
+  #leave(member: Member): void {
+    const { seeding, peer } = member;
+    const pull = { slots: 0, reports: [], overdue: [] };
+    this.#options.step({ kind: "pulled", content: seeding.index, host: peer.host, pull });
+    this.#forget(member);
+  }
+
+  #forget(member: Member): void {
+    member.peer.remove(member);
+    member.seeding.removeChild(member);
+    this.#options.childLeft(member.seeding);
+  }
+
+  #held(peer: ConnectedPeer, contentId: string, have: string): void {
+    peer.hold(contentId, have);
+    const seeding = this.#options.seeding(contentId);
+    // A child says what it has with its join and its reports.
+    if (seeding !== undefined && seeding.child(peer) === undefined) {
+      this.#takePartAsHolder(peer, seeding);
+    }
+  }
+
+  #takePartAsHolder(peer: ConnectedPeer, seeding: Seeding): void {
+    const have = seeding.readBitmap(peer.held.get(seeding.stored.facts.contentId)!);
+    if (have === null) return;
+    const content = seeding.index;
+    this.#options.step({ kind: "joined", content, host: peer.host, have, wantsPieces: false });
+  }
+
+  #dropHeld(peer: ConnectedPeer, contentId: string): void {
+    peer.held.delete(contentId);
+    const seeding = this.#options.seeding(contentId);
+    if (seeding === undefined || seeding.child(peer) !== undefined) return;
+    this.#options.step({ kind: "left", content: seeding.index, host: peer.host });
+  }
+}

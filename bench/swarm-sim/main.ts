@@ -31,7 +31,7 @@ const simulation = new Simulation({
   peerRates,
   seedRates: Array.from({ length: seeds }, () => seedRate),
   peerSlots: Number(flags["peer-slots"] ?? UPLOAD_SLOTS),
-  seedSlots: Number(flags["seed-slots"] ?? 64),
+  seedSlots: Number(flags["seed-slots"] ?? 128),
   downloadSlots: Number(flags["download-slots"] ?? UPLOAD_SLOTS),
   controlUs,
   messageUs,

@@ -9,6 +9,7 @@ import type { Prng } from "./prng.ts";
 import { Reservations } from "./reservations.ts";
 import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
 import { HOST_SEED, type Swarm, type SwarmState } from "./swarm-state.ts";
+import { isMisfit, speedClass, upClass } from "./transfer-speeds.ts";
 
 /** Free parents looked at for one child, and useful ones compared. */
 const PARENTS_LOOKED_AT = 32;
@@ -34,6 +35,7 @@ export class Dispatcher {
   readonly #prng: Prng;
   #effects: SchedulerEffect[] = [];
   #nowUs = 0;
+  #takesAnyParent = false;
   /** Members that were given something in this step. */
   readonly #given: number[] = [];
 
@@ -75,6 +77,13 @@ export class Dispatcher {
     this.updateWaiting(swarm, child);
     if (!swarm.waiting.has(child)) return;
     for (const seed of swarm.seeds) this.serveParent(swarm, seed, child);
+  }
+
+  /** As serveChild, for one that has waited: with nothing in flight, a misfit is better than nothing. */
+  serveWaiting(swarm: Swarm, child: number): void {
+    this.#takesAnyParent = true;
+    this.serveChild(swarm, child);
+    this.#takesAnyParent = false;
   }
 
   /** Uses a host's free upload slots for whoever waits. `preferred` is looked at first (−1: nobody). */
@@ -122,7 +131,7 @@ export class Dispatcher {
       const host = members.host[parent]!;
       if (host === slowHost || !hosts.hasFreeSlot(host) || !this.#state.has(parent, piece))
         continue;
-      if (!this.#mayUse(child, parent)) continue;
+      if (!this.#mayUse(swarm, child, parent)) continue;
       this.#assign(swarm, child, parent, piece);
       return;
     }
@@ -193,7 +202,7 @@ export class Dispatcher {
         continue;
       }
       position++;
-      if (!this.#mayUse(child, parent)) continue;
+      if (!this.#mayUse(swarm, child, parent)) continue;
       const piece = this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
       if (piece === -1) continue;
       if (bestParent === -1 || this.#isBetterParent(parent, bestParent)) {
@@ -225,7 +234,7 @@ export class Dispatcher {
       if (i === -1 && !list.has(child)) continue;
       if (members.content[child] !== swarm.content) continue;
       const score = members.inFlight[child]! * 0x100_0000 + members.haveCount[child]!;
-      if (score >= bestScore || !this.#mayUse(child, parent)) continue;
+      if (score >= bestScore || !this.#mayUse(swarm, child, parent)) continue;
       const piece = this.#pieceOf(swarm, child, parent);
       if (piece === -1) continue;
       bestChild = child;
@@ -261,7 +270,7 @@ export class Dispatcher {
       firstGap: from,
       pieceCount: swarm.pieceCount,
       pieceLength: swarm.pieceLength,
-      rateBytesPerSec: hosts.downRate[members.host[child]!]!,
+      rateBytesPerSec: hosts.downSpeed[members.host[child]!]! * members.slots[child]!,
     });
     const question = this.#question;
     question.words = arena.words;
@@ -274,9 +283,19 @@ export class Dispatcher {
     return choosePiece(question, this.#prng);
   }
 
-  #mayUse(child: number, parent: number): boolean {
-    const { members } = this.#state;
-    return child !== parent && !this.blocks.isBlocked(child, members.host[parent]!, this.#nowUs);
+  #mayUse(swarm: Swarm, child: number, parent: number): boolean {
+    const { members, hosts } = this.#state;
+    if (child === parent) return false;
+    const parentHost = members.host[parent]!;
+    if (this.blocks.isBlocked(child, parentHost, this.#nowUs)) return false;
+    if (this.#takesAnyParent && members.inFlight[child] === 0) return true;
+    const childClass = speedClass(hosts.downSpeed[members.host[child]!]!);
+    return !isMisfit(
+      swarm,
+      upClass(hosts, parentHost),
+      childClass,
+      hosts.kind[parentHost] === HOST_SEED,
+    );
   }
 
   #reservationCount(child: number, piece: number): number {

@@ -14,7 +14,9 @@ import {
   type SchedulerEffect,
   type SchedulerEvent,
 } from "./scheduler-events.ts";
+import { SeedPace } from "./seed-pace.ts";
 import { HOST_ABSENT, HOST_PEER, HOST_SEED, type Swarm, SwarmState } from "./swarm-state.ts";
+import { learnSpeed } from "./transfer-speeds.ts";
 
 /** A parent that was busy is left alone by that child this long: some piece times. */
 const BUSY_BLOCK_US = 200_000;
@@ -32,6 +34,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   readonly #dispatcher: Dispatcher;
   /** Hosts whose slots were freed in this step. */
   readonly #freedHosts: HostIndex[] = [];
+  /** Of the seeds, which are few. */
+  readonly #paces = new Map<HostIndex, SeedPace>();
   #wakeAtUs = Infinity;
   #nowUs = 0;
 
@@ -92,8 +96,12 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     hosts.uploading[event.host] = 0;
     hosts.isQuarantined[event.host] = 0;
     hosts.accuser[event.host] = 0;
-    hosts.upRate[event.host] = 0;
-    hosts.downRate[event.host] = 0;
+    hosts.upSpeed[event.host] = 0;
+    hosts.downSpeed[event.host] = 0;
+    if (!event.isSeed) return;
+    const pace = new SeedPace(event.uploadSlots);
+    this.#paces.set(event.host, pace);
+    hosts.slots[event.host] = pace.slots;
   }
 
   #hostGone(host: HostIndex): void {
@@ -104,6 +112,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     }
     assert(hosts.uploading[host] === 0, "a host without members uploads nothing");
     hosts.kind[host] = HOST_ABSENT;
+    this.#paces.delete(host);
   }
 
   #contentClosed(content: ContentIndex, pieceCount: number): void {
@@ -183,11 +192,13 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     const { reservations, blocks } = this.#dispatcher;
     const { piece, parent, outcome } = report;
     const entry = parent === NO_PARENT ? 0 : reservations.find(child, piece, parent);
-    if (entry !== 0) this.#release(entry);
     if (outcome === PieceOutcome.finished) {
+      if (entry !== 0 && report.elapsedMs > 0) this.#measured(swarm, child, report);
+      if (entry !== 0) this.#release(entry);
       this.#gained(swarm, child, piece);
       return;
     }
+    if (entry !== 0) this.#release(entry);
     this.#reopen(swarm, child, piece);
     if (!hosts.isPresent(parent)) return;
     switch (outcome) {
@@ -205,6 +216,20 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
       case PieceOutcome.cancelled:
         return;
     }
+  }
+
+  #measured(swarm: Swarm, child: number, { parent, elapsedMs }: PieceReport): void {
+    const { hosts, members } = this.#state;
+    learnSpeed(hosts, parent, members.host[child]!, (swarm.pieceLength * 1000) / elapsedMs);
+    this.#state.countWanting(swarm, child, members.wantsPieces[child] === 1);
+    const pace = this.#paces.get(parent);
+    if (pace === undefined) return;
+    pace.uploadFinished(
+      this.#nowUs,
+      swarm.pieceLength,
+      hosts.uploading[parent]! >= hosts.slots[parent]!,
+    );
+    hosts.slots[parent] = pace.slots;
   }
 
   /** Peers' word never silences a seed: two liars could switch a supernode off. The accuser alone leaves it for a while. */
@@ -282,6 +307,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     const { members } = this.#state;
     if (!swarm.isClosed || members.haveCount[member]! < swarm.pieceCount) return;
     members.wantsPieces[member] = 0;
+    this.#state.countWanting(swarm, member, false);
     this.#dispatcher.updateWaiting(swarm, member);
   }
 
@@ -296,7 +322,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     for (const content of this.#dispatcher.activeContents()) {
       const swarm = this.#state.swarms[content]!;
       for (let i = swarm.waiting.length - 1; i >= 0 && budget > 0; i--, budget--) {
-        if (i < swarm.waiting.length) this.#dispatcher.serveChild(swarm, swarm.waiting.at(i));
+        if (i < swarm.waiting.length) this.#dispatcher.serveWaiting(swarm, swarm.waiting.at(i));
       }
     }
   }

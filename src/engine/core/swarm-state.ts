@@ -3,6 +3,7 @@
 
 import { BitmapArena, DenseList, grown, IndexPool, type SharedColumn } from "./columns.ts";
 import type { ContentIndex, HostIndex } from "./scheduler-events.ts";
+import { SPEED_CLASSES, speedClass } from "./transfer-speeds.ts";
 
 export type HostKind = 0 | 1 | 2;
 export const HOST_ABSENT = 0;
@@ -19,9 +20,9 @@ export class HostColumns {
   isQuarantined = new Uint8Array(64);
   /** First child that accused the host of wrong bytes, plus 1; 0: nobody did. */
   accuser = new Int32Array(64);
-  /** Learned bytes per second; 0: unknown. */
-  upRate = new Float64Array(64);
-  downRate = new Float64Array(64);
+  /** Learned bytes per second of one transfer; 0: unknown. See transfer-speeds.ts. */
+  upSpeed = new Float64Array(64);
+  downSpeed = new Float64Array(64);
   /** First of the host's members, plus 1; 0: none. */
   firstMember = new Int32Array(64);
 
@@ -31,8 +32,8 @@ export class HostColumns {
     this.uploading = grown(this.uploading, count);
     this.isQuarantined = grown(this.isQuarantined, count);
     this.accuser = grown(this.accuser, count);
-    this.upRate = grown(this.upRate, count);
-    this.downRate = grown(this.downRate, count);
+    this.upSpeed = grown(this.upSpeed, count);
+    this.downSpeed = grown(this.downSpeed, count);
     this.firstMember = grown(this.firstMember, count);
   }
 
@@ -61,6 +62,8 @@ export class MemberColumns {
   slots = new Uint16Array(64);
   inFlight = new Uint16Array(64);
   wantsPieces = new Uint8Array(64);
+  /** Speed class under which it is counted among those who want pieces, plus 1; 0: not counted. */
+  countedClass = new Uint8Array(64);
   /** Neighbours in the list of the same host's members, plus 1; 0: none. */
   nextOfHost = new Int32Array(64);
   previousOfHost = new Int32Array(64);
@@ -79,6 +82,7 @@ export class MemberColumns {
     this.slots = grown(this.slots, count);
     this.inFlight = grown(this.inFlight, count);
     this.wantsPieces = grown(this.wantsPieces, count);
+    this.countedClass = grown(this.countedClass, count);
     this.nextOfHost = grown(this.nextOfHost, count);
     this.previousOfHost = grown(this.previousOfHost, count);
     this.effect = grown(this.effect, count);
@@ -87,6 +91,7 @@ export class MemberColumns {
     this.slots[member] = 0;
     this.inFlight[member] = 0;
     this.effect[member] = 0;
+    this.countedClass[member] = 0;
     return member;
   }
 
@@ -114,6 +119,9 @@ export class Swarm {
   availability: Uint32Array;
   /** Members that have free slots and want pieces. */
   readonly waiting: DenseList;
+  /** How many members want pieces, by speed class. */
+  readonly #wantingByClass = new Uint32Array(SPEED_CLASSES);
+  #fastestWanting = 0;
   /** Peers with a piece and a free upload slot. */
   readonly freeParents: DenseList;
 
@@ -134,6 +142,20 @@ export class Swarm {
     this.availability = new Uint32Array(this.wordCount * 32);
     this.waiting = new DenseList(options.waitingPlaces);
     this.freeParents = new DenseList(options.freePlaces);
+  }
+
+  /** The highest speed class of a member that wants pieces; 0: none, or none known. */
+  fastestWanting(): number {
+    return this.#fastestWanting;
+  }
+
+  /** Moves one member between classes; −1 stands for not wanting. */
+  countWanting(from: number, to: number): void {
+    if (from >= 0) this.#wantingByClass[from]!--;
+    if (to >= 0) this.#wantingByClass[to]!++;
+    if (to > this.#fastestWanting) this.#fastestWanting = to;
+    while (this.#fastestWanting > 0 && this.#wantingByClass[this.#fastestWanting] === 0)
+      this.#fastestWanting--;
   }
 
   member(host: HostIndex): number {
@@ -211,6 +233,16 @@ export class SwarmState {
     if (piece < members.firstGap[member]!) members.firstGap[member] = piece;
   }
 
+  /** Counts a member under its present speed class, or (false) no more. */
+  countWanting(swarm: Swarm, member: number, isWanting: boolean): void {
+    const { members, hosts } = this;
+    const from = members.countedClass[member]! - 1;
+    const to = isWanting ? speedClass(hosts.downSpeed[members.host[member]!]!) : -1;
+    if (from === to) return;
+    swarm.countWanting(from, to);
+    members.countedClass[member] = to + 1;
+  }
+
   addMember(swarm: Swarm, host: HostIndex, wantsPieces: boolean): number {
     const { members, hosts, arena } = this;
     const member = members.take();
@@ -239,6 +271,7 @@ export class SwarmState {
       for (let piece = 0; piece < swarm.pieceCount; piece++) {
         if (this.has(member, piece)) swarm.availability[piece]!--;
       }
+    this.countWanting(swarm, member, false);
     swarm.waiting.delete(member);
     swarm.freeParents.delete(member);
     swarm.memberOf[host] = 0;

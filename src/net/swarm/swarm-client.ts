@@ -84,6 +84,7 @@ export class SwarmClient {
   readonly #handles = new Map<SwarmMember, number>();
   #queue: SendQueue | undefined;
   #isOpen = false;
+  #pieceAddress: string | null = null;
   #isStopped = false;
   #nextRequest = 1;
   #failures = 0;
@@ -99,6 +100,11 @@ export class SwarmClient {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** "host:port" of the supernode's own pieces, known since the first hello. */
+  get pieceAddress(): string | null {
+    return this.#pieceAddress;
   }
 
   /** Whether the supernode answers; tries at once when the channel waits for its next attempt. */
@@ -121,17 +127,22 @@ export class SwarmClient {
     this.#say({ type: "join", request, task, ...(known === undefined ? {} : { known }) });
   }
 
-  /** Ends a member's part; nothing reaches it afterwards. */
+  /** Ends a member's part; nothing reaches it afterwards, and nobody is sent here for its pieces. */
   leave(member: SwarmMember): void {
+    const handle = this.#handles.get(member);
+    this.detach(member);
+    if (handle !== undefined) this.#say({ type: "leave", handle });
+  }
+
+  /** Stops listening for a member that is done; the supernode goes on sending others here. */
+  detach(member: SwarmMember): void {
     this.#members.delete(member);
     for (const [request, waiting] of this.#byRequest) {
       if (waiting === member) this.#byRequest.delete(request);
     }
     const handle = this.#handles.get(member);
-    if (handle === undefined) return;
     this.#handles.delete(member);
-    this.#byHandle.delete(handle);
-    this.#say({ type: "leave", handle });
+    if (handle !== undefined) this.#byHandle.delete(handle);
   }
 
   /** Sends a member's pull; without effect before it joined. */
@@ -288,6 +299,7 @@ export class SwarmClient {
     if (this.#isOpen || PROTOCOL_VERSION < min || PROTOCOL_VERSION > max) return false;
     this.#isOpen = true;
     this.#failures = 0;
+    this.#pieceAddress = hello.pieceAddress;
     this.#options.onOpened();
     for (const member of [...this.#members]) member.channelOpened();
     return true;

@@ -1,0 +1,178 @@
+// The server's side of the local API (wire/local-api.ts): HTTP on a unix socket for the commands of
+// this host. Shapes, streams and backpressure are here; what a download is, the role knows.
+
+import { z } from "zod";
+import { DfError, isDfError, messageOf } from "../../errors.ts";
+import { URL_BYTES_MAX } from "../../limits.ts";
+import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../wire/local-api.ts";
+import { ID_PATTERN } from "../wire/piece-api.ts";
+
+/** Bytes of a content, as far as they are there and as they arrive. */
+export interface ReadableContent {
+  /** Null: not known yet. */
+  readonly length: number | null;
+  /**
+   * Bytes `from` … `to` − 1 in order, each as soon as it is verified; `to` null: to the end.
+   * @throws {DfError} when the rest will not come
+   */
+  read(from: number, to: number | null, signal: AbortSignal): AsyncGenerator<Uint8Array>;
+}
+
+/** What the server asks of the peer. */
+export interface LocalApi {
+  /**
+   * Joins a download as one more reader; leaving the loop leaves the download. Ends with `done`.
+   * @throws {DfError} why it failed
+   */
+  download(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent>;
+  content(contentId: string): ReadableContent | undefined;
+  status(): PeerStatus;
+}
+
+export interface LocalServer {
+  /** Refuses new connections and closes the open ones. */
+  stop(): Promise<void>;
+}
+
+const REQUEST_BODY_BYTES_MAX = 256 << 10;
+
+const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
+
+const requestSchema = z.strictObject({
+  url: z.string().max(URL_BYTES_MAX),
+  headers: z.record(z.string().max(256), z.string().max(8192)).optional(),
+  tag: z.string().max(256).optional(),
+  filterQuery: z.array(z.string().max(256)).max(64).optional(),
+  checksum: z.string().max(160).optional(),
+  source: z.enum(["p2p", "supernode", "origin"]).optional(),
+  noOrigin: z.boolean().optional(),
+  limitRate: z.int().min(1).optional(),
+});
+
+/**
+ * Serves the local API; the socket's file belongs to this user alone.
+ * @param unix path of the socket; must not exist
+ */
+export function serveLocalApi(unix: string, api: LocalApi): LocalServer {
+  // The file is made by bind: no moment in which others could open it.
+  const umask = process.umask(0o177);
+  let server: Bun.Server<undefined>;
+  try {
+    server = Bun.serve({
+      unix,
+      development: false,
+      maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
+      fetch: (request, server) => {
+        // A download may be silent for as long as its source is.
+        server.timeout(request, 0);
+        return answer(request, api).catch(refusal);
+      },
+      error: refusal,
+    });
+  } finally {
+    process.umask(umask);
+  }
+  return { stop: () => server.stop(true) };
+}
+
+async function answer(request: Request, api: LocalApi): Promise<Response> {
+  const path = new URL(request.url).pathname;
+  if (path === "/v1/downloads") {
+    requireMethod(request, "POST");
+    const download = await downloadRequestOf(request);
+    return eventStream(api.download(download, request.signal));
+  }
+  requireMethod(request, "GET");
+  if (path === "/v1/status") return Response.json(api.status());
+  const contentId = path.startsWith("/v1/contents/") ? path.slice("/v1/contents/".length) : "";
+  const content = ID_PATTERN.test(contentId) ? api.content(contentId) : undefined;
+  if (content !== undefined) return contentRange(request, content);
+  return Response.json({ error: { code: "usage", message: `no ${path} here` } }, { status: 404 });
+}
+
+async function downloadRequestOf(request: Request): Promise<DownloadRequest> {
+  const json: unknown = await request.json().catch(() => undefined);
+  const parsed = requestSchema.safeParse(json);
+  if (!parsed.success) {
+    throw new DfError("usage", `read the download request: ${z.prettifyError(parsed.error)}`);
+  }
+  // Absent and undefined say the same here.
+  return parsed.data as DownloadRequest;
+}
+
+/** Starts the answer with the first event: a failure before it still is an HTTP status. */
+async function eventStream(events: AsyncGenerator<DownloadStreamEvent>): Promise<Response> {
+  const first = await events.next();
+  return new Response(linesOf(first, events), {
+    headers: { "content-type": "application/x-ndjson" },
+  });
+}
+
+async function* linesOf(
+  first: IteratorResult<DownloadStreamEvent, void>,
+  events: AsyncGenerator<DownloadStreamEvent>,
+): AsyncGenerator<string> {
+  try {
+    for (let next = first; !next.done; next = await events.next()) {
+      yield `${JSON.stringify(next.value)}\n`;
+    }
+  } catch (error) {
+    const failed: DownloadStreamEvent = { event: "failed", error: dfErrorOf(error).toWire() };
+    yield `${JSON.stringify(failed)}\n`;
+  } finally {
+    await events.return(undefined);
+  }
+}
+
+async function contentRange(request: Request, content: ReadableContent): Promise<Response> {
+  const header = request.headers.get("range");
+  const length = content.length;
+  if (header === null) {
+    return bytesResponse(content.read(0, length, request.signal), { status: 200 });
+  }
+  const match = RANGE.exec(header);
+  const from = Number(match?.[1] ?? NaN);
+  const asked = match === null || match[2] === "" ? Infinity : Number(match[2]) + 1;
+  const to = Math.min(asked, length ?? Infinity);
+  if (!(from < to)) {
+    const headers = { "content-range": `bytes */${length ?? "*"}` };
+    return new Response(null, { status: 416, headers });
+  }
+  // The end of an unknown length is not known either: the range says as much as can be said.
+  const last = Number.isFinite(to) ? `${to - 1}` : "";
+  const headers = { "content-range": `bytes ${from}-${last}/${length ?? "*"}` };
+  const bytes = content.read(from, Number.isFinite(to) ? to : null, request.signal);
+  return bytesResponse(bytes, { status: 206, headers });
+}
+
+/** A stream of bytes that a slow reader slows down, whatever it is fed from. */
+function bytesResponse(bytes: AsyncGenerator<Uint8Array>, init: ResponseInit): Response {
+  const body = new ReadableStream<Uint8Array>({
+    type: "bytes",
+    async pull(controller) {
+      const next = await bytes.next();
+      if (next.done) return controller.close();
+      controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
+    },
+    async cancel() {
+      await bytes.return(undefined);
+    },
+  });
+  const headers = { "content-type": "application/octet-stream", ...init.headers };
+  return new Response(body, { ...init, headers });
+}
+
+function requireMethod(request: Request, method: string): void {
+  if (request.method === method) return;
+  throw new DfError("usage", `${request.method} is not answered here, only ${method}`);
+}
+
+function refusal(error: unknown): Response {
+  const wrapped = dfErrorOf(error);
+  return Response.json({ error: wrapped.toWire() }, { status: wrapped.status });
+}
+
+function dfErrorOf(error: unknown): DfError {
+  if (isDfError(error)) return error;
+  return new DfError("internal", messageOf(error), { cause: error });
+}

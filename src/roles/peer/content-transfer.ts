@@ -1,0 +1,211 @@
+// Brings the pieces of one content from parents to the store: drives the Download machine, performs
+// its effects, and keeps count of where bytes came from. The channel is the PeerDownload's.
+
+import { monotonicClock, type Pacer } from "../../engine/bytes/pacing.ts";
+import { Download } from "../../engine/core/download.ts";
+import type { DownloadEffect, DownloadEvent } from "../../engine/core/download-events.ts";
+import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
+import { pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
+import { Prng } from "../../engine/core/prng.ts";
+import { PieceOutcome, type Pull } from "../../engine/core/scheduler-events.ts";
+import { UPLOAD_SLOTS } from "../../limits.ts";
+import type { PieceClient } from "../../net/piece/piece-client.ts";
+import type { BytesBySource } from "../../net/wire/local-api.ts";
+import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
+import type { StoredContent } from "../../store/piece-store.ts";
+import type { SharedContents } from "./shared-contents.ts";
+
+/**
+ * Pieces asked for at once. As many as a parent's upload slots: more in flight than the parents
+ * have slots made the last host up to 1.5 times slower in measured swarms.
+ */
+const FETCH_SLOTS = UPLOAD_SLOTS;
+
+export interface TransferOptions {
+  client: PieceClient;
+  shared: SharedContents;
+  /** The limits of the host and of this download. */
+  pacers: readonly Pacer[];
+  mayReadSource: boolean;
+  /** Tells a supernode's pieces from a peer's. */
+  isSupernode: (pieceAddress: string) => boolean;
+  pull: (pull: Pull) => void;
+  readSource: () => void;
+  /** Something a reader may want to see has changed. */
+  onProgress: () => void;
+  /** Every piece is here. */
+  onComplete: () => void;
+  /** This host cannot go on, e.g. its disk is full. */
+  onFailure: (error: unknown) => void;
+}
+
+export class ContentTransfer {
+  readonly content: StoredContent;
+  readonly #options: TransferOptions;
+  readonly #machine: Download;
+  readonly #fetches = new Map<number, AbortController>();
+  readonly #bytes: BytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
+  readonly #releaseLease: () => void;
+  #served: unknown;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #firstGap = 0;
+  #isStopped = false;
+
+  constructor(content: StoredContent, options: TransferOptions) {
+    this.content = content;
+    this.#options = options;
+    this.#releaseLease = content.lease();
+    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+    this.#machine = new Download({
+      prng: new Prng(seed),
+      slots: FETCH_SLOTS,
+      have: content.have,
+      mayReadSource: options.mayReadSource,
+    });
+    for (const piece of content.have) this.#bytes.cache += this.#lengthOf(piece);
+    this.offer();
+  }
+
+  /** Verified bytes by where they came from. */
+  get bytes(): BytesBySource {
+    return { ...this.#bytes };
+  }
+
+  get doneBytes(): number {
+    const { source, supernode, peers, cache } = this.#bytes;
+    return source + supernode + peers + cache;
+  }
+
+  /** Verified bytes from offset 0 on without a gap. */
+  get prefixBytes(): number {
+    const { have, manifest } = this.content;
+    this.#firstGap = have.firstMissing(this.#firstGap);
+    const bytes = this.#firstGap * manifest.layout.pieceLength;
+    return Math.min(bytes, manifest.layout.length ?? this.doneBytes);
+  }
+
+  /** Parents with a transfer under way. */
+  get parents(): number {
+    return this.#fetches.size;
+  }
+
+  get isComplete(): boolean {
+    return this.#machine.isComplete;
+  }
+
+  step(event: DownloadEvent): void {
+    if (this.#isStopped) return;
+    const effects: DownloadEffect[] = [];
+    this.#machine.step(monotonicClock.nowUs(), event, effects);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  /** Learns rows; returns false when one contradicts what is known: these are other bytes. */
+  learn(rows: readonly NumberedRow[]): boolean {
+    for (const { piece, row } of rows) {
+      const known = this.content.manifest.row(piece);
+      if (known !== undefined && !sameBytes(known.wireSha256, row.wireSha256)) return false;
+      if (known === undefined && this.#fits(piece, row)) this.content.addRow(piece, row);
+    }
+    this.offer();
+    return true;
+  }
+
+  /** A piece that is verified, written and committed already, from elsewhere than a parent. */
+  gained(piece: number, from: "source" | "supernode"): void {
+    this.#bytes[from] += this.#lengthOf(piece);
+    this.step({ kind: "sourcePieceRead", piece });
+    this.#options.onProgress();
+  }
+
+  /** Lets the piece worker serve what is here; needed again when the bitmap was replaced. */
+  offer(): void {
+    if (this.#served === this.content.have) return;
+    this.#served = this.content.have;
+    this.#options.shared.share(this.content);
+  }
+
+  /** Ends all fetches; pieces stay and are served on. */
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    for (const fetch of this.#fetches.values()) fetch.abort();
+    this.#options.client.forget(this.content.facts.contentId);
+    this.#releaseLease();
+  }
+
+  #perform(effect: DownloadEffect): void {
+    switch (effect.kind) {
+      case "fetch":
+        void this.#fetch(effect);
+        break;
+      case "cancel":
+        this.#fetches.get(effect.fetch)?.abort();
+        break;
+      case "pull":
+        this.#options.pull(effect.pull);
+        break;
+      case "readSource":
+        this.#options.readSource();
+        break;
+      case "complete":
+        this.#options.onComplete();
+        break;
+      case "wakeAt":
+        this.#wakeAt(effect.atUs);
+        break;
+    }
+  }
+
+  #wakeAt(atUs: number): void {
+    clearTimeout(this.#timer);
+    const delayMs = Math.max(0, (atUs - monotonicClock.nowUs()) / 1_000);
+    this.#timer = setTimeout(() => this.step({ kind: "woke" }), Math.ceil(delayMs));
+  }
+
+  async #fetch(effect: Extract<DownloadEffect, { kind: "fetch" }>): Promise<void> {
+    const abort = new AbortController();
+    this.#fetches.set(effect.fetch, abort);
+    try {
+      const result = await this.#fetchPiece(effect, abort.signal);
+      this.#fetches.delete(effect.fetch);
+      this.step({ kind: "fetched", fetch: effect.fetch, ...result });
+      this.#options.onProgress();
+    } catch (error) {
+      this.#fetches.delete(effect.fetch);
+      if (!this.#isStopped) this.#options.onFailure(error);
+    }
+  }
+
+  async #fetchPiece({ piece, address }: { piece: number; address: string }, signal: AbortSignal) {
+    const { content } = this;
+    const { contentId } = content.facts;
+    const row = content.manifest.row(piece);
+    // Rows travel before the work that needs them: without one the piece cannot be checked.
+    if (row === undefined) {
+      await Promise.resolve();
+      return { outcome: PieceOutcome.gone, bytes: 0, elapsedMs: 0, retryAfterMs: 0 };
+    }
+    const { client, pacers, isSupernode } = this.#options;
+    const store = async (bytes: Uint8Array): Promise<void> => {
+      await content.write(pieceOffset(content.manifest.layout, piece), bytes);
+      // A hedge may have brought it while this one was being written: the same bytes.
+      if (content.have.has(piece)) return;
+      content.commitPiece(piece);
+      this.#bytes[isSupernode(address) ? "supernode" : "peers"] += bytes.length;
+    };
+    return client.fetch({ address, contentId, index: piece, row, pacers, store }, signal);
+  }
+
+  #lengthOf(piece: number): number {
+    const { layout } = this.content.manifest;
+    if (layout.length !== null) return pieceLengthAt(layout, piece);
+    return this.content.manifest.row(piece)?.wireLength ?? layout.pieceLength;
+  }
+
+  #fits(piece: number, row: PieceRow): boolean {
+    const { layout } = this.content.manifest;
+    if (layout.length === null) return row.wireLength > 0 && row.wireLength <= layout.pieceLength;
+    return row.wireLength > 0 && row.wireLength === pieceLengthAt(layout, piece);
+  }
+}

@@ -1,0 +1,37 @@
+// What a download is made of and what can become of it.
+
+import type { Pacer } from "../../engine/bytes/pacing.ts";
+import type { DfError } from "../../errors.ts";
+import type { PieceClient } from "../../net/piece/piece-client.ts";
+import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { ContentDigests, PieceStore } from "../../store/piece-store.ts";
+import type { SourceService } from "../worker/source-service.ts";
+import type { SharedContents } from "./shared-contents.ts";
+import type { Supernodes } from "./supernodes.ts";
+
+/** What all downloads of a peer share. */
+export interface DownloadSurroundings {
+  store: PieceStore;
+  client: PieceClient;
+  shared: SharedContents;
+  sources: SourceService;
+  supernodes: Supernodes;
+  /** The download rate of the host. */
+  hostPacer: Pacer;
+  onWarning: (message: string) => void;
+}
+
+export interface DownloadOptions {
+  taskId: string;
+  task: TaskRequest;
+  /** Neither a supernode nor a parent is asked. */
+  mustReadSelf: boolean;
+  mayReadSource: boolean;
+  /** The limit of this download; its rate follows the readers. */
+  pacer: Pacer;
+}
+
+export type DownloadState =
+  | { kind: "running" }
+  | { kind: "done"; digests: ContentDigests; inline: string | undefined }
+  | { kind: "failed"; error: DfError };

@@ -1,0 +1,170 @@
+// The downloads under way on this host: two requests for one task are one download with two
+// readers; a download that nobody reads any more is stopped after a while.
+
+import { Pacer } from "../../engine/bytes/pacing.ts";
+import { taskIdOf } from "../../engine/bytes/task-id.ts";
+import { DfError } from "../../errors.ts";
+import { READERLESS_GRACE_MS } from "../../limits.ts";
+import { taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
+import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
+import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import { followDownload } from "./follow-download.ts";
+import type { DownloadSurroundings } from "./download-parts.ts";
+import { PeerDownload } from "./peer-download.ts";
+
+/** One download and who waits for it. */
+interface Shared {
+  download: PeerDownload;
+  pacer: Pacer;
+  /** The rate each reader asked for; null: as fast as it goes. */
+  readers: Map<symbol, number | null>;
+  grace: ReturnType<typeof setTimeout> | undefined;
+}
+
+export interface DownloadsOptions extends DownloadSurroundings {
+  /** Called when the last reader of all downloads left, and when the first came. */
+  onIdle: (isIdle: boolean) => void;
+}
+
+export class Downloads {
+  readonly #options: DownloadsOptions;
+  readonly #shared = new Map<string, Shared>();
+  #readerCount = 0;
+  #endedBytes = 0;
+
+  constructor(options: DownloadsOptions) {
+    this.#options = options;
+  }
+
+  get readerCount(): number {
+    return this.#readerCount;
+  }
+
+  /** Bytes that came over the network since the start. */
+  get downloadedBytes(): number {
+    let bytes = this.#endedBytes;
+    for (const { download } of this.#shared.values()) bytes += arrivedBytes(download);
+    return bytes;
+  }
+
+  get status(): PeerStatus["downloads"] {
+    return [...this.#shared.values()].flatMap(({ download, readers }) => {
+      const { contentId, transfer, task } = download;
+      if (contentId === null || transfer === null) return [];
+      const { length } = transfer.content.manifest.layout;
+      const { doneBytes } = transfer;
+      return { contentId, url: task.url, doneBytes, length, readers: readers.size };
+    });
+  }
+
+  /**
+   * Joins the download of a task, or starts it; the reader leaves with the generator's end.
+   * @throws {DfError} usage, not-shareable, or why the download failed
+   */
+  async *read(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent> {
+    const shared = this.#join(request);
+    const reader = Symbol("reader");
+    shared.readers.set(reader, request.limitRate ?? null);
+    this.#readersChanged(shared, +1);
+    try {
+      yield* followDownload(shared.download, signal);
+    } finally {
+      shared.readers.delete(reader);
+      this.#readersChanged(shared, -1);
+    }
+  }
+
+  /** The download that brings a content, if one does. */
+  bringing(contentId: string): PeerDownload | undefined {
+    for (const { download } of this.#shared.values()) {
+      if (download.contentId === contentId) return download;
+    }
+    return undefined;
+  }
+
+  stop(): void {
+    for (const { download, grace } of this.#shared.values()) {
+      clearTimeout(grace);
+      download.stop();
+    }
+    this.#shared.clear();
+  }
+
+  #join(request: DownloadRequest): Shared {
+    const task = shareableTask(request);
+    const taskId = taskIdOf(taskFieldsOf(task, "public"));
+    const mustReadSelf = request.source === "origin";
+    const mayReadSource = request.noOrigin !== true && request.source !== "supernode";
+    if (mustReadSelf && !mayReadSource) {
+      throw new DfError(
+        "usage",
+        "bring from the source, and never read the source: both were asked",
+      );
+    }
+    // Who may not read the source must not join a download that does, nor the other way round.
+    const key = `${taskId} ${mustReadSelf} ${mayReadSource}`;
+    const known = this.#shared.get(key);
+    if (known?.download.state.kind === "running") return known;
+    const pacer = new Pacer(null);
+    const options = { taskId, task, mustReadSelf, mayReadSource, pacer };
+    const download = new PeerDownload(this.#options, options);
+    const shared: Shared = { download, pacer, readers: new Map(), grace: undefined };
+    this.#shared.set(key, shared);
+    download.start();
+    void this.#forgetWhenSettled(key, shared);
+    return shared;
+  }
+
+  async #forgetWhenSettled(key: string, shared: Shared): Promise<void> {
+    const never = new AbortController().signal;
+    while (shared.download.state.kind === "running") await shared.download.changes.next(never);
+    clearTimeout(shared.grace);
+    this.#forget(key, shared);
+  }
+
+  #readersChanged(shared: Shared, change: 1 | -1): void {
+    this.#readerCount += change;
+    const rates = [...shared.readers.values()];
+    // The fastest reader decides: the others read from the store at their own pace.
+    const isLimited = rates.length > 0 && rates.every((rate) => rate !== null);
+    shared.pacer.setRate(isLimited ? Math.max(...rates.map((rate) => rate!)) : null);
+    clearTimeout(shared.grace);
+    if (rates.length === 0)
+      shared.grace = setTimeout(() => this.#abandon(shared), READERLESS_GRACE_MS);
+    if (this.#readerCount === (change === 1 ? 1 : 0)) this.#options.onIdle(change === -1);
+  }
+
+  #abandon(shared: Shared): void {
+    if (shared.download.state.kind !== "running") return;
+    for (const key of this.#shared.keys()) this.#forget(key, shared);
+    shared.download.stop();
+  }
+
+  #forget(key: string, shared: Shared): void {
+    if (this.#shared.get(key) !== shared) return;
+    this.#shared.delete(key);
+    this.#endedBytes += arrivedBytes(shared.download);
+  }
+}
+
+/** @throws {DfError} usage, not-shareable */
+function shareableTask(request: DownloadRequest): TaskRequest {
+  const { url, headers = {}, tag = "", filterQuery = [], checksum = "" } = request;
+  if (!URL.canParse(url) || !/^https?:/.test(url)) {
+    throw new DfError("usage", "bring a URL: it is none that df can read", {
+      hint: "write http:// or https:// in front",
+    });
+  }
+  // What the client sends besides neutral headers was declared public by its user.
+  const visibility = visibilityOf({ url, headers }, Object.keys(headers));
+  if (visibility.kind === "private") {
+    throw new DfError("not-shareable", `bring a private URL (${visibility.because})`, {
+      hint: "read it from the source directly",
+    });
+  }
+  return { url, headers, tag, filterQuery: [...filterQuery], checksum };
+}
+
+function arrivedBytes({ transfer }: PeerDownload): number {
+  return transfer === null ? 0 : transfer.doneBytes - transfer.bytes.cache;
+}

@@ -1,0 +1,83 @@
+// What one reader of a download sees: the events of the local API, made from the download's state.
+// Progress in between is left out when the reader is slow; the last state never is.
+
+import type { DownloadStreamEvent } from "../../net/wire/local-api.ts";
+import type { ContentTransfer } from "./content-transfer.ts";
+import type { PeerDownload } from "./peer-download.ts";
+
+/** Between two progress events: smooth to the eye, and 20 lines a second at most. */
+const PROGRESS_INTERVAL_MS = 50;
+
+/**
+ * Yields until `done`. A `content` event after the first one means a new version: what was read of
+ * the former is to be discarded.
+ * @throws {DfError} why the download failed; the signal's reason
+ */
+export async function* followDownload(
+  download: PeerDownload,
+  signal: AbortSignal,
+): AsyncGenerator<DownloadStreamEvent> {
+  let seen: ContentTransfer | null = null;
+  let seenLength: number | null = null;
+  let shownBytes = -1;
+  for (;;) {
+    const { state, transfer } = download;
+    if (state.kind === "failed") throw state.error;
+    if (transfer !== null) {
+      const { length } = transfer.content.manifest.layout;
+      if (transfer !== seen || length !== seenLength) {
+        seen = transfer;
+        seenLength = length;
+        shownBytes = -1;
+        yield contentEvent(transfer);
+        continue;
+      }
+      if (transfer.doneBytes !== shownBytes) {
+        shownBytes = transfer.doneBytes;
+        yield progressEvent(transfer);
+        if (state.kind === "running") await settledOr(PROGRESS_INTERVAL_MS, download, signal);
+        continue;
+      }
+      if (state.kind === "done") {
+        const { digests, inline } = state;
+        const done = { event: "done", length: length!, ...digests, bytes: transfer.bytes } as const;
+        yield inline === undefined ? done : { ...done, inline };
+        return;
+      }
+    }
+    await download.changes.next(signal);
+  }
+}
+
+/** Waits, but not beyond the end of the download. */
+async function settledOr(
+  timeoutMs: number,
+  download: PeerDownload,
+  signal: AbortSignal,
+): Promise<void> {
+  const untilMs = performance.now() + timeoutMs;
+  while (download.state.kind === "running") {
+    const leftMs = untilMs - performance.now();
+    if (leftMs <= 0) return;
+    await download.changes.next(signal, leftMs);
+  }
+}
+
+function contentEvent(transfer: ContentTransfer): DownloadStreamEvent {
+  const { facts, manifest, dataPath } = transfer.content;
+  return {
+    event: "content",
+    contentId: facts.contentId,
+    taskId: facts.taskId,
+    length: manifest.layout.length,
+    pieceLength: manifest.layout.pieceLength,
+    validator: facts.validator,
+    lastModified: facts.lastModified,
+    dataPath,
+  };
+}
+
+function progressEvent(transfer: ContentTransfer): DownloadStreamEvent {
+  const { prefixBytes, doneBytes, bytes, parents } = transfer;
+  return { event: "progress", prefixBytes, doneBytes, bytes, parents };
+}

@@ -1,0 +1,385 @@
+// One task on this host: joins it at its owner, follows it to another supernode or another version,
+// reads the source itself where that is allowed, and ends with every piece here or with an error.
+//
+//   starting ─▶ joining ─▶ open (a ContentTransfer brings pieces) ─▶ done
+//      │           ▲  │ moved, lost      │ source-changed                │
+//      │           └──┴──────────────────┘                               ▼
+//      └─▶ reading the source itself ─────────────────────────▶ done | failed
+
+import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
+import { pieceCountOf, pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
+import { digestNow } from "../../engine/bytes/digest.ts";
+import { DfError, isDfError, messageOf } from "../../errors.ts";
+import type { KnownContent, SwarmClient, SwarmMember } from "../../net/swarm/swarm-client.ts";
+import { redactUrl } from "../../net/task-request.ts";
+import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
+import type { Joined, TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
+import { Changes } from "./changes.ts";
+import { ContentTransfer } from "./content-transfer.ts";
+import type { DownloadOptions, DownloadState, DownloadSurroundings } from "./download-parts.ts";
+import { readFromSource } from "./own-read.ts";
+
+/** A source that changes more often than this within one download is given up. */
+const VERSIONS_MAX = 3;
+
+/** How long a lost owner may stay silent before the next member is asked. */
+const OWNER_SILENCE_MS = 3_000;
+
+export class PeerDownload implements SwarmMember {
+  readonly taskId: string;
+  readonly task: TaskRequest;
+  /** Told about everything that a reader may want to see. */
+  readonly changes = new Changes();
+  readonly #around: DownloadSurroundings;
+  readonly #options: DownloadOptions;
+  readonly #stop = new AbortController();
+  #state: DownloadState = { kind: "running" };
+  #owner: SwarmClient | null = null;
+  #transfer: ContentTransfer | null = null;
+  #digests: ContentDigests | null = null;
+  #inline: string | undefined;
+  /** Messages that came while a content was being opened. */
+  #backlog: (() => void)[] | null = null;
+  #versions = new Set<string>();
+  #ownRead: { abort: AbortController; ended: Promise<void> } | null = null;
+  #silence: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(around: DownloadSurroundings, options: DownloadOptions) {
+    this.#around = around;
+    this.#options = options;
+    this.taskId = options.taskId;
+    this.task = options.task;
+  }
+
+  get state(): DownloadState {
+    return this.#state;
+  }
+
+  /** The version that is being brought, once it is known. */
+  get transfer(): ContentTransfer | null {
+    return this.#transfer;
+  }
+
+  get contentId(): string | null {
+    return this.#transfer?.content.facts.contentId ?? null;
+  }
+
+  start(): void {
+    this.#attempt(async () => {
+      await this.#around.store.findByTask(this.taskId)?.verify();
+      if (this.#options.mustReadSelf) return this.#readSelf(null);
+      await this.#joinOwner();
+    });
+  }
+
+  /** Ends the download; what is here stays and is shared. */
+  stop(): void {
+    this.#stop.abort(new DfError("interrupted", `bring ${this.#shownUrl}: stopped`));
+    clearTimeout(this.#silence);
+    this.#owner?.leave(this);
+    this.#transfer?.stop();
+    const known = this.#known();
+    if (known !== undefined) this.#owner?.hold([known]);
+  }
+
+  // What the owner says, in the order of its messages.
+
+  joined(joined: Joined): void {
+    clearTimeout(this.#silence);
+    this.#inOrder(() => {
+      this.#backlog = [];
+      this.#attempt(() => this.#open(joined));
+    });
+  }
+
+  moved(address: string): void {
+    const owner = this.#around.supernodes.at(address);
+    this.#attempt(async () => {
+      if (await owner.reach()) return this.#joinAt(owner);
+      await this.#joinOwner();
+    });
+  }
+
+  refused(error: DfError): void {
+    // A supernode does not read some sources for others; this host may read them for itself.
+    if (error.code === "not-shareable" && this.#options.mayReadSource) {
+      this.#attempt(() => this.#readSelf(null));
+    } else this.#fail(error);
+  }
+
+  rows(rows: readonly NumberedRow[]): void {
+    this.#inOrder(() => {
+      if (this.#transfer?.learn(rows) === false) this.#attempt(() => this.#startOver());
+    });
+  }
+
+  assigned(assignments: ReceivedAssignment[]): void {
+    this.#inOrder(() => this.#transfer?.step({ kind: "assigned", assignments }));
+  }
+
+  closed(facts: { length: number; md5: string; sha256: string | null }): void {
+    this.#inOrder(() => {
+      if (this.#transfer === null) return;
+      const { content } = this.#transfer;
+      if (content.manifest.layout.length === null) content.setLength(facts.length);
+      this.#transfer.offer();
+      this.#digests = { md5: facts.md5, sha256: facts.sha256 };
+      const pieceCount = pieceCountOf(facts.length, content.manifest.layout.pieceLength);
+      this.#transfer.step({ kind: "closed", pieceCount });
+      this.#finishWhenWhole();
+    });
+  }
+
+  failed(error: DfError): void {
+    this.#inOrder(() => {
+      if (error.code !== "source-changed") return this.#fail(error);
+      this.#attempt(() => this.#rejoin());
+    });
+  }
+
+  channelLost(): void {
+    this.#backlog = null;
+    this.#transfer?.step({ kind: "channelLost" });
+    // The owner may be back in a moment; after some silence the next member is asked.
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#attempt(() => this.#joinNext()), OWNER_SILENCE_MS);
+  }
+
+  channelOpened(): void {
+    this.#attempt(() => this.#rejoin());
+  }
+
+  // Joining.
+
+  async #joinOwner(): Promise<void> {
+    const owner = await this.#around.supernodes.ownerOf(this.taskId);
+    this.#stop.signal.throwIfAborted();
+    if (owner !== undefined) return this.#joinAt(owner);
+    if (this.#options.mayReadSource) return this.#readSelf(null);
+    const known = this.#around.supernodes.isEmpty
+      ? "no supernode is known"
+      : "no supernode answers";
+    throw new DfError("no-supernode", `bring ${this.#shownUrl}: ${known}`, {
+      hint: "check --supernode, or allow the source to be read",
+      taskId: this.taskId,
+    });
+  }
+
+  /** Joins at another member while the owner is away; its own return is waited for otherwise. */
+  async #joinNext(): Promise<void> {
+    const next = await this.#around.supernodes.ownerOf(this.taskId);
+    if (this.#stop.signal.aborted || this.#owner?.isOpen) return;
+    if (next !== undefined) return this.#joinAt(next);
+    // Nothing was brought yet that could go on without an owner.
+    if (this.#transfer === null) return this.#joinOwner();
+  }
+
+  #joinAt(owner: SwarmClient): void {
+    if (this.#owner !== owner) this.#owner?.leave(this);
+    this.#owner = owner;
+    owner.join(this, this.task, this.#known());
+  }
+
+  /** Joins the owner again: after its return, or because the source has a new version. */
+  async #rejoin(): Promise<void> {
+    if (this.#ownRead !== null) {
+      // Two writers in one piece could spoil it: the swarm goes on only when the source read ended.
+      this.#ownRead.abort.abort(new DfError("interrupted", "the swarm is back"));
+      await this.#ownRead.ended;
+    }
+    if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
+    this.#owner?.join(this, this.task, this.#known());
+  }
+
+  /** What is here contradicts the owner's manifest: fetches everything anew. */
+  async #startOver(): Promise<void> {
+    const contentId = this.contentId;
+    this.#transfer?.stop();
+    this.#transfer = null;
+    if (contentId !== null) await this.#around.store.delete(contentId);
+    await this.#rejoin();
+  }
+
+  #known(): KnownContent | undefined {
+    const content = this.#transfer?.content ?? this.#around.store.findByTask(this.taskId);
+    if (content === undefined || content.have.count === 0) return undefined;
+    return { contentId: content.facts.contentId, have: content.have.toBytes().toBase64() };
+  }
+
+  // The content.
+
+  async #open(joined: Joined): Promise<void> {
+    const { store } = this.#around;
+    const { contentId, pieceLength, length } = joined;
+    if (store.get(contentId) !== undefined && !fits(store.get(contentId)!, joined)) {
+      await store.delete(contentId);
+    }
+    const content = await store.create({
+      contentId,
+      taskId: joined.taskId,
+      url: redactUrl(this.task.url),
+      layout: { length, pieceLength },
+      validator: joined.validator,
+      lastModified: joined.lastModified,
+    });
+    if (this.#stop.signal.aborted) return;
+    if (length !== null && content.manifest.layout.length === null) content.setLength(length);
+    const transfer = this.#become(content);
+    if (joined.md5 !== null) this.#digests = { md5: joined.md5, sha256: joined.sha256 };
+    if (joined.inline !== undefined) await this.#takeInline(transfer, joined.inline);
+    const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
+    transfer.step({ kind: "joined", pieceCount, pieceLength, swarmSize: joined.swarmSize });
+    this.#finishWhenWhole();
+    for (const message of this.#backlog?.splice(0) ?? []) message();
+    this.#backlog = null;
+  }
+
+  /** Makes `content` the version that is being brought. */
+  #become(content: StoredContent): ContentTransfer {
+    if (this.#transfer?.content === content) return this.#transfer;
+    const { contentId } = content.facts;
+    this.#versions.add(contentId);
+    if (this.#versions.size > VERSIONS_MAX) throw this.#changesTooOften();
+    this.#transfer?.stop();
+    this.#digests = content.digests;
+    this.#inline = undefined;
+    const { client, shared, hostPacer, supernodes } = this.#around;
+    const transfer: ContentTransfer = new ContentTransfer(content, {
+      client,
+      shared,
+      pacers: [this.#options.pacer, hostPacer],
+      mayReadSource: this.#options.mayReadSource,
+      isSupernode: (address) => supernodes.isPieceAddress(address),
+      pull: (pull) => this.#owner?.pull(this, pull),
+      readSource: () => this.#attempt(() => this.#readSelf(transfer)),
+      onProgress: () => this.changes.notify(),
+      onComplete: () => this.#finishWhenWhole(),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#transfer = transfer;
+    content.touch();
+    this.changes.notify();
+    return transfer;
+  }
+
+  async #takeInline(transfer: ContentTransfer, inline: string): Promise<void> {
+    const { content } = transfer;
+    const { layout } = content.manifest;
+    const bytes = new Uint8Array(Buffer.from(inline, "base64"));
+    if (bytes.length !== layout.length) {
+      throw new DfError("protocol", `bring ${this.#shownUrl}: the supernode sent another length`);
+    }
+    this.#inline = inline;
+    for (let piece = 0; piece < content.have.size; piece++) {
+      if (content.have.has(piece)) continue;
+      const from = pieceOffset(layout, piece);
+      const part = bytes.subarray(from, from + pieceLengthAt(layout, piece));
+      const digest = digestNow("sha256", part);
+      const row = { wireLength: part.length, wireSha256: digest, plainSha256: digest };
+      if (!transfer.learn([{ piece, row: { form: "plain", ...row } }])) return this.#startOver();
+      await content.write(from, part);
+      content.commitPiece(piece);
+      transfer.gained(piece, "supernode");
+    }
+  }
+
+  /** Reads the source on this host: all of it, or what `transfer` still lacks. */
+  async #readSelf(transfer: ContentTransfer | null): Promise<void> {
+    if (this.#ownRead !== null) return;
+    const { store, sources } = this.#around;
+    const abort = new AbortController();
+    const ended = Promise.withResolvers<void>();
+    this.#ownRead = { abort, ended: ended.promise };
+    let brought = transfer;
+    try {
+      this.#digests = await readFromSource(
+        {
+          ...{ store, sources, taskId: this.taskId, task: this.task },
+          content: transfer?.content ?? null,
+          rateBytesPerSec: this.#options.pacer.rateBytesPerSec,
+          onOpened: (content) => (brought ??= this.#become(content)),
+          onPiece: (piece) => brought!.gained(piece, "source"),
+        },
+        AbortSignal.any([abort.signal, this.#stop.signal]),
+      );
+      const { layout } = brought!.content.manifest;
+      brought!.step({
+        kind: "closed",
+        pieceCount: pieceCountOf(layout.length!, layout.pieceLength),
+      });
+      this.#finishWhenWhole();
+    } catch (error) {
+      // The swarm took over, or can still bring what the source did not.
+      if (abort.signal.aborted) return;
+      if (transfer === null) throw error;
+      this.#around.onWarning(`read the source of ${this.#shownUrl}: ${messageOf(error)}`);
+    } finally {
+      this.#ownRead = null;
+      ended.resolve();
+      transfer?.step({ kind: "sourceReadEnded", ok: brought!.isComplete });
+    }
+  }
+
+  #finishWhenWhole(): void {
+    const transfer = this.#transfer;
+    if (this.#state.kind !== "running" || !transfer?.isComplete || this.#digests === null) return;
+    this.#state = { kind: "done", digests: this.#digests, inline: this.#inline };
+    clearTimeout(this.#silence);
+    this.#owner?.detach(this);
+    this.changes.notify();
+    void this.#seal(transfer, this.#digests);
+  }
+
+  /** Syncs and records what is complete; readers need not wait for it. */
+  async #seal(transfer: ContentTransfer, digests: ContentDigests): Promise<void> {
+    try {
+      if (transfer.content.digests === null) await transfer.content.complete(digests);
+    } catch (error) {
+      this.#around.onWarning(`keep ${this.#shownUrl}: ${messageOf(error)}`);
+    } finally {
+      transfer.stop();
+      await this.#around.shared.keepQuota();
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
+    const known = isDfError(error)
+      ? error
+      : new DfError("internal", `bring ${this.#shownUrl}: ${messageOf(error)}`, { cause: error });
+    this.stop();
+    this.#state = { kind: "failed", error: known };
+    this.changes.notify();
+  }
+
+  /** Runs work of this download; what it throws fails the download. */
+  #attempt(work: () => Promise<void> | void): void {
+    const run = async (): Promise<void> => work();
+    run().catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Runs now, or after the content that is being opened. */
+  #inOrder(message: () => void): void {
+    if (this.#backlog === null) message();
+    else this.#backlog.push(message);
+  }
+
+  #changesTooOften(): DfError {
+    return new DfError("source-changed", `bring ${this.#shownUrl}: it changes while it is read`, {
+      hint: "try again when the source is quiet",
+      taskId: this.taskId,
+    });
+  }
+
+  get #shownUrl(): string {
+    return redactUrl(this.task.url);
+  }
+}
+
+/** Whether a stored content is cut as the owner says. */
+function fits({ manifest }: StoredContent, { length, pieceLength }: Joined): boolean {
+  const { layout } = manifest;
+  const isSameLength = layout.length === null || length === null || layout.length === length;
+  return isSameLength && layout.pieceLength === pieceLength;
+}

@@ -1,0 +1,191 @@
+// What the flags and environment of `df peer` mean; everything wrong is told at once.
+
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { DfError } from "../../errors.ts";
+import { PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
+import { isLocalName } from "../../net/source/local-name.ts";
+import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
+
+export interface PeerOptions {
+  /** "host:port" each; empty: this host only reads sources and its own store. */
+  supernodes: readonly string[];
+  listen: { hostname: string; port: number };
+  /** "host:port" that children use; null: as listened. */
+  advertise: string | null;
+  socketPath: string;
+  dataDir: string;
+  /** Bytes per second; null: no limit. */
+  downloadRateBytesPerSec: number | null;
+  uploadRateBytesPerSec: number | null;
+  diskRateBytesPerSec: number | null;
+  quotaBytes: number | null;
+  uploadSlots: number;
+  /** Exits after so long without readers and uploads; null: never. */
+  lingerMs: number | null;
+}
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: "supernode",
+    aliases: ["n"],
+    value: "HOST:PORT,…",
+    help: "supernodes to join (DRAGONFLY_SUPERNODE)",
+  },
+  {
+    name: "listen",
+    value: "HOST:PORT",
+    help: `where other peers fetch pieces (default 127.0.0.1:${PIECE_PORT}; DRAGONFLY_PEER_LISTEN)`,
+  },
+  { name: "open", help: "serve beyond this host without authentication (DRAGONFLY_OPEN=1)" },
+  {
+    name: "advertise",
+    value: "HOST:PORT",
+    help: "address that other peers use to reach --listen (DRAGONFLY_PEER_ADVERTISE)",
+  },
+  {
+    name: "socket",
+    value: "PATH",
+    help: "local API for df get (default /run/dragonfly/peer.sock, DRAGONFLY_PEER_SOCKET)",
+  },
+  { name: "data-dir", value: "DIR", help: "pieces and their index (DRAGONFLY_PEER_DATA_DIR)" },
+  {
+    name: "download-rate",
+    value: "RATE",
+    help: "limit of all downloads (DRAGONFLY_DOWNLOAD_RATE)",
+  },
+  { name: "upload-rate", value: "RATE", help: "limit of all uploads (DRAGONFLY_UPLOAD_RATE)" },
+  { name: "disk-rate", value: "RATE", help: "limit of disk traffic (DRAGONFLY_DISK_RATE)" },
+  {
+    name: "quota",
+    value: "SIZE",
+    help: "bytes kept; the least recently used go (DRAGONFLY_QUOTA)",
+  },
+  {
+    name: "upload-slots",
+    value: "N",
+    help: `uploads at once (default ${UPLOAD_SLOTS}, 0: none; DRAGONFLY_UPLOAD_SLOTS)`,
+  },
+  { name: "linger", value: "TIME", help: "exit after so long without use (default: never)" },
+  { name: "background" },
+];
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** @throws {DfError} usage */
+export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: number): PeerOptions {
+  const faults: DfError[] = [];
+  const text = (flag: string, variable?: string): string | undefined =>
+    parsed.values.get(flag)?.at(-1) ??
+    (variable === undefined ? undefined : env[variable] || undefined);
+  const read = <T>(
+    [flag, variable]: [flag: string, variable?: string],
+    parse: (flag: string, text: string) => T,
+  ): T | undefined => {
+    const given = text(flag, variable);
+    try {
+      return given === undefined ? undefined : parse(`--${flag}`, given);
+    } catch (error) {
+      if (!(error instanceof DfError)) throw error;
+      faults.push(error);
+      return undefined;
+    }
+  };
+  const isBackground = text("background") === "true";
+  const slots = { min: 0, max: 1024 };
+  const options: PeerOptions = {
+    supernodes: read(["supernode", "DRAGONFLY_SUPERNODE"], parseSupernodes) ?? [],
+    listen: read(["listen", "DRAGONFLY_PEER_LISTEN"], parseListen) ?? {
+      hostname: "127.0.0.1",
+      port: isBackground ? 0 : PIECE_PORT,
+    },
+    advertise: read(["advertise", "DRAGONFLY_PEER_ADVERTISE"], parseAdvertise) ?? null,
+    socketPath: text("socket", "DRAGONFLY_PEER_SOCKET") ?? defaultSocket(env, uid),
+    dataDir: text("data-dir", "DRAGONFLY_PEER_DATA_DIR") ?? defaultDataDir(env, uid),
+    downloadRateBytesPerSec: read(["download-rate", "DRAGONFLY_DOWNLOAD_RATE"], parseRate) ?? null,
+    uploadRateBytesPerSec: read(["upload-rate", "DRAGONFLY_UPLOAD_RATE"], parseRate) ?? null,
+    diskRateBytesPerSec: read(["disk-rate", "DRAGONFLY_DISK_RATE"], parseRate) ?? null,
+    quotaBytes: read(["quota", "DRAGONFLY_QUOTA"], parseSize) ?? null,
+    uploadSlots:
+      read(["upload-slots", "DRAGONFLY_UPLOAD_SLOTS"], (flag, given) =>
+        parseCount(flag, given, slots),
+      ) ?? UPLOAD_SLOTS,
+    lingerMs: read(["linger"], parseDuration) ?? null,
+  };
+  const { hostname } = options.listen;
+  if (!isLoopback(hostname) && text("open", "DRAGONFLY_OPEN") === undefined) {
+    faults.push(
+      new DfError("usage", `listen on ${hostname}: anyone who reaches it could fetch pieces`, {
+        hint: "add --open where the network is trusted, or listen on 127.0.0.1",
+      }),
+    );
+  }
+  if (faults.length > 0) throw joined(faults);
+  return options;
+}
+
+/** Whether only this host reaches an address, as "localhost", "127.0.0.1" or "[::1]". */
+export function isLoopback(hostname: string): boolean {
+  const isWildcard = /^(0\.0\.0\.0|\[::\]|::)$/.test(hostname);
+  return !isWildcard && isLocalName(hostname) && /^(localhost|127\.|\[?::1\]?$)/.test(hostname);
+}
+
+/** The host of "host:port", IPv6 in brackets. */
+export function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":"));
+}
+
+function parseSupernodes(flag: string, text: string): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim().replace(/=\d+$/, ""))
+    .filter((item) => item !== "")
+    .map((item) => {
+      const { hostname, port } = parseAddress(flag, item, SUPERNODE_PORT);
+      return `${hostname}:${port}`;
+    });
+}
+
+function parseListen(flag: string, text: string): { hostname: string; port: number } {
+  return parseAddress(flag, text, PIECE_PORT);
+}
+
+function parseAdvertise(flag: string, text: string): string {
+  const { hostname, port } = parseAddress(flag, text, PIECE_PORT);
+  return `${hostname}:${port}`;
+}
+
+function parseAddress(
+  flag: string,
+  text: string,
+  defaultPort: number,
+): { hostname: string; port: number } {
+  const match = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[2] ?? defaultPort);
+  if (match !== null && port <= 65_535) return { hostname: match[1]!, port };
+  throw new DfError("usage", `read ${flag} ${text}: not an address`, {
+    hint: "write HOST:PORT, IPv6 in brackets",
+  });
+}
+
+function defaultSocket(env: Environment, uid: number): string {
+  if (uid === 0) return "/run/dragonfly/peer.sock";
+  const runtime = env["XDG_RUNTIME_DIR"];
+  return join(runtime ? join(runtime, "dragonfly") : userStateDir(env), "peer.sock");
+}
+
+function defaultDataDir(env: Environment, uid: number): string {
+  return uid === 0 ? "/var/lib/dragonfly/peer" : join(userStateDir(env), "peer");
+}
+
+function userStateDir(env: Environment): string {
+  return join(env["XDG_STATE_HOME"] || join(homedir(), ".local", "state"), "dragonfly");
+}
+
+function joined(faults: readonly DfError[]): DfError {
+  if (faults.length === 1) return faults[0]!;
+  return new DfError("usage", faults.map(({ message }) => message).join("; "), {
+    hint: faults.flatMap(({ hint }) => hint ?? []).join("; "),
+  });
+}

@@ -1,0 +1,59 @@
+// The bytes of a content in order, each as soon as it is verified: what the local API streams.
+
+import { DfError } from "../../errors.ts";
+import { RANGE_BYTES_MAX } from "../../limits.ts";
+import type { StoredContent } from "../../store/piece-store.ts";
+import type { PeerDownload } from "./peer-download.ts";
+
+/**
+ * Reads `from` … `to` − 1; `to` null: to the end. Holds a lease, so that nothing is evicted while
+ * it is read; holds at most one part in memory.
+ * @param download who brings what is missing; undefined: nobody does
+ * @throws {DfError} when the rest will not come; the signal's reason
+ */
+export async function* readContent(
+  content: StoredContent,
+  range: { from: number; to: number | null },
+  download: PeerDownload | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const releaseLease = content.lease();
+  content.touch();
+  const endOf = (): number =>
+    Math.min(range.to ?? Infinity, content.manifest.layout.length ?? Infinity);
+  try {
+    for (let at = range.from; at < endOf();) {
+      signal.throwIfAborted();
+      const { pieceLength } = content.manifest.layout;
+      const piece = Math.floor(at / pieceLength);
+      if (piece < content.have.size && content.have.has(piece)) {
+        const pieceEnd = piece * pieceLength + content.manifest.row(piece)!.wireLength;
+        const length = Math.min(RANGE_BYTES_MAX, pieceEnd - at, endOf() - at);
+        yield await content.read(at, length);
+        at += length;
+      } else await nextChange(content, download, signal);
+    }
+  } finally {
+    releaseLease();
+  }
+}
+
+async function nextChange(
+  content: StoredContent,
+  download: PeerDownload | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const { contentId } = content.facts;
+  if (download?.state.kind === "failed") throw download.state.error;
+  const isBrought = download?.state.kind === "running" && download.contentId === contentId;
+  if (!isBrought) {
+    throw new DfError(
+      "unavailable",
+      `read content ${contentId}: the rest of it is not being brought`,
+      {
+        hint: "start the download again",
+      },
+    );
+  }
+  await download.changes.next(signal);
+}

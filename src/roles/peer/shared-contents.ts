@@ -1,0 +1,48 @@
+// What this host shares: tells the piece worker what to serve, and takes back everywhere what the
+// store evicted to make room.
+
+import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { PieceService } from "../worker/piece-service.ts";
+
+export class SharedContents {
+  readonly #store: PieceStore;
+  readonly #pieces: PieceService;
+  readonly #onEvicted: (contentId: string) => void;
+  readonly #shared = new Set<string>();
+
+  constructor(
+    store: PieceStore,
+    pieces: PieceService,
+    /** The content is not here any more. */
+    onEvicted: (contentId: string) => void,
+  ) {
+    this.#store = store;
+    this.#pieces = pieces;
+    this.#onEvicted = onEvicted;
+    // Only what `have` says is served: pieces in doubt appear when the store has hashed them.
+    for (const content of store.list()) this.share(content);
+  }
+
+  /** Serves a content; again when its bitmap was replaced. */
+  share(content: StoredContent): void {
+    this.#shared.add(content.facts.contentId);
+    this.#pieces.serve(content);
+    this.#withdrawGone();
+  }
+
+  /** Brings the store down to its quota. */
+  async keepQuota(): Promise<void> {
+    await this.#store.evict();
+    this.#withdrawGone();
+  }
+
+  /** The store evicts on its own when it makes room for a new content. */
+  #withdrawGone(): void {
+    for (const contentId of this.#shared) {
+      if (this.#store.get(contentId) !== undefined) continue;
+      this.#shared.delete(contentId);
+      this.#pieces.remove(contentId);
+      this.#onEvicted(contentId);
+    }
+  }
+}

@@ -1,0 +1,265 @@
+// The composition root of `df peer`: store, piece worker, channels, downloads, local API.
+//
+//   df get ─ local API ─▶ Downloads ─▶ PeerDownload ─▶ supernode channel (work) ─┐
+//                              ▲                                                 ▼
+//   children ◀─ piece worker ◀─ store ◀─ ContentTransfer ◀─ PieceClient ◀─ parents
+
+import { existsSync, mkdirSync, unlinkSync } from "node:fs";
+import { hostname as ownHostname } from "node:os";
+import { dirname } from "node:path";
+import packageJson from "../../../package.json" with { type: "json" };
+import { Pacer } from "../../engine/bytes/pacing.ts";
+import { DfError } from "../../errors.ts";
+import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
+import { PieceClient } from "../../net/piece/piece-client.ts";
+import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { PeerStatus } from "../../net/wire/local-api.ts";
+import { openStore } from "../../store/open-store.ts";
+import type { PieceStore } from "../../store/piece-store.ts";
+import { startPieceService, type PieceService } from "../worker/piece-service.ts";
+import type { UploadCounts } from "../worker/piece-worker-messages.ts";
+import { createSourceService } from "../worker/source-service.ts";
+import { Downloads } from "./downloads.ts";
+import { loadHostIdentity } from "./host-identity.ts";
+import { hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
+import { readContent } from "./read-content.ts";
+import { SharedContents } from "./shared-contents.ts";
+import { Supernodes } from "./supernodes.ts";
+
+export interface StartPeerOptions extends PeerOptions {
+  onWarning: (message: string) => void;
+  /** Called once `lingerMs` passed without readers and uploads. */
+  onUnused?: () => void;
+}
+
+export interface RunningPeer {
+  /** "host:port" of the piece server. */
+  readonly listen: string;
+  readonly socketPath: string;
+  status(): PeerStatus;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a peer; returns when it serves.
+ * @throws {DfError} usage (addresses), denied (data directory in use), file-unwritable
+ */
+export async function startPeer(options: StartPeerOptions): Promise<RunningPeer> {
+  const store = await openStore({
+    dir: options.dataDir,
+    quotaBytes: options.quotaBytes,
+    onWarning: options.onWarning,
+    diskPacer: new Pacer(diskShare(options)),
+  });
+  const undo: (() => Promise<void> | void)[] = [() => store.close()];
+  try {
+    const peer = new Peer(options, store);
+    undo.push(() => peer.stopTraffic());
+    await peer.start();
+    return peer;
+  } catch (error) {
+    for (const step of undo.toReversed()) await step();
+    throw error;
+  }
+}
+
+/** Uploads are read by another thread with a pacer of its own: each side gets half. */
+function diskShare({ diskRateBytesPerSec }: PeerOptions): number | null {
+  return diskRateBytesPerSec === null ? null : Math.max(1, Math.floor(diskRateBytesPerSec / 2));
+}
+
+class Peer implements RunningPeer {
+  listen = "";
+  readonly socketPath: string;
+  readonly #options: StartPeerOptions;
+  readonly #store: PieceStore;
+  readonly #supernodes: Supernodes;
+  readonly #identity;
+  readonly #sources;
+  #pieces: PieceService | undefined;
+  #downloads: Downloads | undefined;
+  #server: LocalServer | undefined;
+  #uploads: UploadCounts | undefined;
+  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: StartPeerOptions, store: PieceStore) {
+    this.#options = options;
+    this.#store = store;
+    this.socketPath = options.socketPath;
+    this.#identity = loadHostIdentity(options.dataDir);
+    this.#supernodes = new Supernodes({
+      addresses: options.supernodes,
+      hello: (address) => this.#hello(address),
+      holdings: () => this.#holdings(),
+    });
+    this.#sources = createSourceService({
+      sourceRateBytesPerSec: options.downloadRateBytesPerSec,
+      diskRateBytesPerSec: diskShare(options),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { hostname, port } = this.#options.listen;
+    const pieces = await startPieceService({
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port,
+      limits: {
+        uploadSlots: this.#options.uploadSlots,
+        uploadRateBytesPerSec: this.#options.uploadRateBytesPerSec,
+        diskRateBytesPerSec: diskShare(this.#options),
+      },
+      onUploads: (counts) => this.#uploaded(counts),
+    });
+    this.#pieces = pieces;
+    this.listen = `${hostname}:${pieces.port}`;
+    const downloads = new Downloads({
+      store: this.#store,
+      client: new PieceClient(),
+      shared: new SharedContents(this.#store, pieces, (id) => this.#supernodes.drop(id)),
+      sources: this.#sources,
+      supernodes: this.#supernodes,
+      hostPacer: new Pacer(this.#options.downloadRateBytesPerSec),
+      onWarning: this.#options.onWarning,
+      onIdle: () => this.#used(),
+    });
+    this.#downloads = downloads;
+    this.#supernodes.connect();
+    this.#server = await this.#serveLocalApi(downloads);
+    this.#used();
+  }
+
+  status(): PeerStatus {
+    const downloads = this.#downloads?.status ?? [];
+    return {
+      version: packageJson.version,
+      peerId: this.#identity.hostId,
+      pid: process.pid,
+      listen: this.listen,
+      supernodes: this.#supernodes.all.map(({ address, isOpen }) => ({
+        address,
+        connected: isOpen,
+      })),
+      downloads,
+      store: {
+        contents: this.#store.list().length,
+        usedBytes: this.#store.usedBytes,
+        quotaBytes: this.#options.quotaBytes,
+      },
+      uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
+      downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
+    };
+  }
+
+  async stop(): Promise<void> {
+    await this.stopTraffic();
+    await this.#store.close();
+  }
+
+  async stopTraffic(): Promise<void> {
+    clearTimeout(this.#lingerTimer);
+    if (this.#server !== undefined) {
+      await this.#server.stop();
+      removeSocket(this.socketPath);
+    }
+    this.#downloads?.stop();
+    this.#supernodes.stop();
+    this.#sources.stop();
+    await this.#pieces?.stop();
+  }
+
+  async #serveLocalApi(downloads: Downloads): Promise<LocalServer> {
+    await clearSocket(this.socketPath);
+    return serveLocalApi(this.socketPath, {
+      download: (request, signal) => downloads.read(request, signal),
+      content: (contentId) => {
+        const content = this.#store.get(contentId);
+        if (content === undefined) return undefined;
+        const download = downloads.bringing(contentId);
+        return {
+          length: content.manifest.layout.length,
+          read: (from, to, signal) => readContent(content, { from, to }, download, signal),
+        };
+      },
+      status: () => this.status(),
+    });
+  }
+
+  #hello(supernode: string): HelloFields {
+    return {
+      version: packageJson.version,
+      capabilities: [],
+      publicKey: this.#identity.publicKey,
+      hostId: this.#identity.hostId,
+      hostname: ownHostname().slice(0, 255),
+      pieceAddress: this.#pieceAddressFor(supernode),
+      uploadSlots: this.#options.uploadSlots,
+      labels: {},
+    };
+  }
+
+  /** Null where children that the supernode would send could not reach this host. */
+  #pieceAddressFor(supernode: string): string | null {
+    if (this.#options.uploadSlots === 0) return null;
+    if (this.#options.advertise !== null) return this.#options.advertise;
+    const isReachable = !isLoopback(this.#options.listen.hostname) || isLoopback(hostOf(supernode));
+    return isReachable ? this.listen : null;
+  }
+
+  #holdings(): KnownContent[] {
+    return this.#store
+      .list()
+      .filter(({ have }) => have.count > 0)
+      .map(({ facts, have }) => ({
+        contentId: facts.contentId,
+        have: have.toBytes().toBase64(),
+      }));
+  }
+
+  #uploaded(counts: UploadCounts): void {
+    this.#uploads = counts;
+    for (const contentId of counts.usedContentIds) this.#store.get(contentId)?.touch();
+    this.#used();
+  }
+
+  /** Starts the wait for the next use anew. */
+  #used(): void {
+    const { lingerMs, onUnused } = this.#options;
+    if (lingerMs === null || onUnused === undefined) return;
+    clearTimeout(this.#lingerTimer);
+    this.#lingerTimer = setTimeout(() => {
+      const isUsed = this.#downloads!.readerCount > 0 || (this.#uploads?.activeUploads ?? 0) > 0;
+      if (isUsed) this.#used();
+      else onUnused();
+    }, lingerMs);
+  }
+}
+
+/**
+ * Makes way for the socket: a file that a dead peer left is removed.
+ * @throws {DfError} usage when a living one has it
+ */
+async function clearSocket(path: string): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  if (!existsSync(path)) return;
+  const isAlive = await Bun.connect({ unix: path, socket: { data() {} } }).then(
+    (socket) => {
+      socket.end();
+      return true;
+    },
+    () => false,
+  );
+  if (isAlive) {
+    throw new DfError("usage", `listen on ${path}: another peer serves there`, {
+      hint: "stop it, or choose another --socket",
+    });
+  }
+  removeSocket(path);
+}
+
+function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Bun removes it too; whoever was first.
+  }
+}

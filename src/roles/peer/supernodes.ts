@@ -1,0 +1,84 @@
+// The supernodes this peer knows: one channel each, opened at start or when a task moves there.
+
+import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import { SwarmClient } from "../../net/swarm/swarm-client.ts";
+import { rankOwners } from "../../net/swarm/owner-rank.ts";
+
+export interface SupernodesOptions {
+  /** "host:port" of the static list; may be empty. */
+  addresses: readonly string[];
+  /** What is said to a supernode, by its address. */
+  hello: (address: string) => HelloFields;
+  /** What can be shared from here, said whenever a channel opens. */
+  holdings: () => KnownContent[];
+}
+
+export class Supernodes {
+  readonly #options: SupernodesOptions;
+  readonly #clients = new Map<string, SwarmClient>();
+
+  constructor(options: SupernodesOptions) {
+    this.#options = options;
+  }
+
+  get all(): SwarmClient[] {
+    return [...this.#clients.values()];
+  }
+
+  get isEmpty(): boolean {
+    return this.#options.addresses.length === 0;
+  }
+
+  /** Opens a channel to every supernode of the list; those that do not answer are tried again. */
+  connect(): void {
+    for (const address of this.#options.addresses) void this.at(address).reach();
+  }
+
+  /** The channel to one supernode, made on first use. */
+  at(address: string): SwarmClient {
+    const known = this.#clients.get(address);
+    if (known !== undefined) return known;
+    const client: SwarmClient = new SwarmClient({
+      address,
+      hello: () => this.#options.hello(address),
+      onOpened: () => client.hold(this.#options.holdings()),
+    });
+    this.#clients.set(address, client);
+    return client;
+  }
+
+  /** The first supernode, in the order of ownership, that answers; undefined when none does. */
+  async ownerOf(taskId: string): Promise<SwarmClient | undefined> {
+    for (const address of rankOwners(taskId, this.#options.addresses)) {
+      const client = this.at(address);
+      if (await client.reach()) return client;
+    }
+    return undefined;
+  }
+
+  /** Whether pieces at this address are a supernode's own. */
+  isPieceAddress(address: string): boolean {
+    return this.all.some((client) => {
+      if (client.pieceAddress === address) return true;
+      // A supernode that listens on every address is reached under the name we know it by.
+      const port = portOf(client.pieceAddress ?? "");
+      return address === client.address.slice(0, -portOf(client.address).length) + port;
+    });
+  }
+
+  hold(contents: readonly KnownContent[]): void {
+    for (const client of this.all) client.hold(contents);
+  }
+
+  drop(contentId: string): void {
+    for (const client of this.all) client.drop(contentId);
+  }
+
+  stop(): void {
+    for (const client of this.all) client.stop();
+  }
+}
+
+function portOf(address: string): string {
+  return address.slice(address.lastIndexOf(":") + 1);
+}

@@ -177,8 +177,8 @@ export class ContentOnDisk implements StoredContent {
     assert(length !== null && this.#have.isFull, "a complete content has a length and every piece");
     const { files } = this.#around;
     try {
-      if (Number((await files.stamp(this.dataPath))?.split(":")[0]) !== length)
-        await files.resize(this.dataPath, length);
+      // An interrupted read of another length may have left more behind the end.
+      await files.resize(this.dataPath, length);
       await files.sync(this.dataPath);
     } catch (error) {
       // After a failed sync the kernel may call lost pages clean: nothing of the file can be believed.
@@ -222,9 +222,13 @@ export class ContentOnDisk implements StoredContent {
   /** Syncs what was written since the last stamp, so that a clean stop may vouch for it. */
   async seal(): Promise<void> {
     if (this.#inDoubt !== null || this.#dataStamp !== null || this.#isDropped) return;
-    await this.#around.files.sync(this.dataPath);
-    this.#dataStamp = await this.#around.files.stamp(this.dataPath);
-    this.#noteChange();
+    try {
+      await this.#around.files.sync(this.dataPath);
+      this.#dataStamp = await this.#around.files.stamp(this.dataPath);
+      this.#noteChange();
+    } catch (error) {
+      this.#warn(`${messageOf(error)}; its pieces will be checked at the next start`);
+    }
   }
 
   /** What the journal is to keep. Claims stay until they are checked: a second crash must not forget them. */

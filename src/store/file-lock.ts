@@ -29,7 +29,7 @@ export function tryLock(fd: number): boolean {
   libc ??= openLibc();
   if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
   const errno = libc.errnoPointer();
-  return errno !== null && ERRNOS_UNSUPPORTED.has(read.i32(errno as Pointer));
+  return errno !== null && ERRNOS_UNSUPPORTED.has(read.i32(errno));
 }
 
 function openLibc(): Libc {

@@ -53,6 +53,7 @@ class DiskPieceStore implements PieceStore {
   readonly #contents = new Map<string, ContentOnDisk>();
   readonly #newestByTask = new Map<string, ContentOnDisk>();
   readonly #creating = new Map<string, Promise<ContentOnDisk>>();
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
   #lastUse = 0;
   #verifyingAll: Promise<void> = Promise.resolve();
@@ -126,8 +127,11 @@ class DiskPieceStore implements PieceStore {
       // A full disk may refuse even this. The next start forgets an entry whose file is gone.
       this.#options.onWarning(messageOf(error));
     }
-    await this.#files.close(content.dataPath);
-    await rm(content.dataPath, { force: true });
+    const removing = this.#removeFile(content.dataPath).finally(() => {
+      this.#removing.delete(contentId);
+    });
+    this.#removing.set(contentId, removing);
+    await removing;
   }
 
   async evict(): Promise<string[]> {
@@ -156,6 +160,8 @@ class DiskPieceStore implements PieceStore {
 
   async #make(facts: ContentFacts): Promise<ContentOnDisk> {
     const { contentId, layout } = facts;
+    // The same content may just be on its way out: its file must be gone before the new one comes.
+    await this.#removing.get(contentId);
     await this.#makeRoom(layout.length ?? 0, facts.taskId);
     const dataPath = this.#dataPath(contentId);
     const createdAt = this.#around.nextUse();
@@ -178,8 +184,7 @@ class DiskPieceStore implements PieceStore {
       if (layout.length !== null) await this.#files.resize(dataPath, layout.length);
       this.#journal.insert(facts, content.state, createdAt);
     } catch (error) {
-      await this.#files.close(dataPath);
-      await rm(dataPath, { force: true });
+      await this.#removeFile(dataPath);
       throw error;
     }
     this.#add(content);
@@ -206,6 +211,11 @@ class DiskPieceStore implements PieceStore {
     const isTrusted = this.#journal.wasClean && record.dataStamp === stamp;
     this.#lastUse = Math.max(this.#lastUse, record.usedAt);
     this.#add(new ContentOnDisk({ ...record, dataPath, journalled, isTrusted }, this.#around));
+  }
+
+  async #removeFile(dataPath: string): Promise<void> {
+    await this.#files.close(dataPath);
+    await rm(dataPath, { force: true });
   }
 
   /** Data files without an entry: left by a crash between two steps, or by an index set aside. */

@@ -1,5 +1,6 @@
 // What any piece store must do, whatever it rests on.
 
+import { existsSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
 import type { PieceStore } from "../../src/store/piece-store.ts";
 import {
@@ -156,6 +157,19 @@ export function testPieceStore(
         expect([...have]).toEqual([]);
         expect(store.usedBytes).toBe(0);
         await expect(content.read(0, 1)).rejects.toMatchObject({ code: "unavailable" });
+      }));
+
+    test("a content that is deleted and made anew at once is a fresh one", () =>
+      withStore(null, async (store) => {
+        const old = await putContent(store, 1, 2);
+        const deleting = store.delete(old.facts.contentId);
+        const fresh = await store.create(old.facts);
+        await deleting;
+        await putPiece(fresh, 1, 1);
+
+        expect(fresh).not.toBe(old);
+        expect([...fresh.have]).toEqual([1]);
+        expect(existsSync(fresh.dataPath)).toBe(true);
       }));
 
     test("a new content pushes the least recently used ones out, but never a leased one", () =>

@@ -54,7 +54,7 @@ export class Pacer {
    * @throws the signal's reason when it is aborted first
    */
   admit(bytes: number, signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) return Promise.reject(signal.reason as Error);
     if (this.#bucket.rateBytesPerSec === null && this.#waiters.length === 0)
       return Promise.resolve();
     return new Promise<void>((resolve, reject) => {

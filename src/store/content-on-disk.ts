@@ -30,6 +30,9 @@ export interface ContentSurroundings {
   readonly journal: Journal;
   /** Limits writes and verification reads. */
   readonly diskPacer: Pacer;
+  /** Limits verification that nobody waits for. */
+  readonly backgroundPacer: Pacer;
+  readonly onVerified: (content: StoredContent) => void;
   readonly onWarning: (message: string) => void;
   /** Aborted when the store closes: verification stops and leaves the rest in doubt. */
   readonly closing: AbortSignal;
@@ -63,6 +66,7 @@ export class ContentOnDisk implements StoredContent {
   /** Those of them that the journal calls verified. */
   #claimed: PieceSet;
   #verifying: Promise<void> | null = null;
+  #isVerifyAwaited = false;
   #digests: ContentDigests | null;
   #dataStamp: string | null;
   #usedAt: number;
@@ -207,6 +211,12 @@ export class ContentOnDisk implements StoredContent {
   }
 
   verify(): Promise<void> {
+    this.#isVerifyAwaited = true;
+    return this.verifyGently();
+  }
+
+  /** Verifies as well, sparing the disk until someone awaits it. */
+  verifyGently(): Promise<void> {
     this.#verifying ??= this.#verifyInDoubt();
     return this.#verifying;
   }
@@ -262,10 +272,11 @@ export class ContentOnDisk implements StoredContent {
     if (wrongCount === 0) this.#dataStamp = stamp;
     else this.#warn(`${wrongCount} pieces on disk are wrong and will be fetched again`);
     this.#noteChange();
+    this.#around.onVerified(this);
   }
 
   async #isRight(index: number): Promise<boolean> {
-    const { files, diskPacer, closing } = this.#around;
+    const { files, diskPacer, backgroundPacer, closing } = this.#around;
     const { layout } = this.manifest;
     const row = this.manifest.row(index);
     if (row === undefined) return false;
@@ -273,6 +284,7 @@ export class ContentOnDisk implements StoredContent {
     const piece = { path: this.dataPath, offset: pieceOffset(layout, index), length, row };
     try {
       if (!this.#claimed.has(index) && (await looksLikeHole(files, piece))) return false;
+      if (!this.#isVerifyAwaited) await backgroundPacer.admit(length, closing);
       await diskPacer.admit(length, closing);
       return !this.#isDropped && (await isRightOnDisk(files, piece));
     } catch (error) {

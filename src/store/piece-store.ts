@@ -69,6 +69,7 @@ export interface PieceStore {
   findByTask(taskId: string): StoredContent | undefined;
   list(): StoredContent[];
   delete(contentId: string): Promise<void>;
+  /** What the quota counts: bytes of all contents, unfinished ones at their full length. */
   readonly usedBytes: number;
   /** Frees contents by least recent use down to the quota; leased ones stay. Returns what was evicted. */
   evict(): Promise<string[]>;

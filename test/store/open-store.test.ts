@@ -92,6 +92,45 @@ test("after a crash a piece counts only once it was hashed again", async () => {
   await store.close();
 });
 
+test("the store hashes what is in doubt by itself and says when a content is ready to be shared", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  await putContent(first.store, 1, 4);
+  await putContent(first.store, 2, 4);
+  await first.store.close();
+  markUnclean(dir.path);
+
+  const verified: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { store } = await openTestStore(dir.path, {
+    onVerified: ({ facts, have }) => {
+      if (have.isFull) verified.push(facts.contentId);
+      if (verified.length === 2) resolve();
+    },
+  });
+  await promise;
+
+  expect(verified).toEqual([idOf(2), idOf(1)]);
+  await store.close();
+});
+
+test("a store that is closed while it hashes leaves the rest in doubt, and nothing is lost", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  await putContent(first.store, 1, 40);
+  await first.store.close();
+  markUnclean(dir.path);
+  const interrupted = await openTestStore(dir.path);
+  await interrupted.store.close();
+
+  const { store } = await openTestStore(dir.path);
+  await store.get(idOf(1))!.verify();
+
+  expect(store.get(idOf(1))!.have.isFull).toBe(true);
+  expect(store.get(idOf(1))!.digests).not.toBeNull();
+  await store.close();
+});
+
 test("a piece that was committed after the last transaction is found again, a hole is not", async () => {
   using dir = temporaryDir();
   const first = await openTestStore(dir.path);

@@ -1,0 +1,99 @@
+// Garbage on a supernode's control port: a clear answer or a closed connection, and the process lives.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { connect } from "node:net";
+import { scriptedSwarmPeer, type ScriptedSwarmPeer } from "../fixtures/scripted-swarm-peer.ts";
+import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
+
+let node: SupernodeFixture;
+beforeAll(async () => {
+  node = await supernodeFixture();
+});
+afterAll(() => node.stop());
+
+async function isAlive(): Promise<boolean> {
+  return (await fetch(`http://${node.current.address}/livez`)).ok;
+}
+
+/** What the port answers to raw bytes until it closes the connection. */
+function answerTo(bytes: string | Uint8Array): Promise<string> {
+  const [host, port] = node.current.address.split(":") as [string, string];
+  return new Promise((resolve) => {
+    let text = "";
+    const socket = connect({ host, port: Number(port) }, () => socket.end(bytes));
+    socket.on("data", (data) => (text += data.toString("latin1")));
+    socket.on("error", () => resolve(text));
+    socket.on("close", () => resolve(text));
+  });
+}
+
+async function closedAfter(say: (peer: ScriptedSwarmPeer) => void): Promise<void> {
+  const peer = await scriptedSwarmPeer(node.current.address);
+  say(peer);
+  while (!peer.isClosed()) await Bun.sleep(2);
+}
+
+test.each([
+  ["TLS", Buffer.from("16030100c8010000c40303", "hex")],
+  ["zeros", new Uint8Array(10_000)],
+  ["a bad request line", "GET\r\n\r\n"],
+  ["another protocol", "SSH-2.0-OpenSSH_9.2\r\n"],
+])("%s is answered with a 400 or closed", async (_, bytes) => {
+  expect(await answerTo(bytes)).toMatch(/^(HTTP\/1\.1 400|$)/);
+  expect(await isAlive()).toBe(true);
+});
+
+test("other paths and methods are answered with a JSON error", async () => {
+  const answer = await fetch(`http://${node.current.address}/admin`, { method: "POST", body: "x" });
+
+  expect(answer.status).toBe(404);
+  expect(await answer.json()).toMatchObject({ error: { code: "usage" } });
+});
+
+test("a swarm channel needs a WebSocket", async () => {
+  const answer = await fetch(`http://${node.current.address}/v1/swarm`);
+
+  expect(answer.status).toBe(426);
+});
+
+test.each<[string, (peer: ScriptedSwarmPeer) => void]>([
+  ["text that is no JSON", (peer) => peer.sayRaw("{")],
+  ["an unknown message", (peer) => peer.sayRaw('{"type":"dance"}')],
+  ["a message with a wrong field", (peer) => peer.sayRaw('{"type":"leave","handle":-1}')],
+  ["a second hello of another protocol", (peer) => peer.sayRaw('{"type":"hello","protocol":{}}')],
+  ["a frame that does not parse", (peer) => peer.sayRaw(new Uint8Array([1, 2, 3]))],
+  ["a frame only a supernode sends", (peer) => peer.sayRaw(new Uint8Array([2, 0, 0, 0, 0, 0, 0]))],
+  ["a message beyond the limit", (peer) => peer.sayRaw(JSON.stringify("x".repeat(300 << 10)))],
+])("%s closes the channel and nothing else", async (_, say) => {
+  const bystander = await scriptedSwarmPeer(node.current.address);
+
+  await closedAfter(say);
+
+  expect(bystander.isClosed()).toBe(false);
+  expect(await isAlive()).toBe(true);
+  bystander.close();
+});
+
+test("a channel that does not begin with hello is closed", async () => {
+  const socket = new WebSocket(`ws://${node.current.address}/v1/swarm`);
+  socket.addEventListener("open", () => socket.send('{"type":"leave","handle":1}'));
+
+  const { code } = await new Promise<CloseEvent>((resolve) => {
+    socket.addEventListener("close", resolve);
+  });
+
+  expect(code).toBe(1002);
+});
+
+test("handles and contents that nobody knows are ignored", async () => {
+  const peer = await scriptedSwarmPeer(node.current.address);
+
+  peer.pull(4711);
+  peer.say({ type: "leave", handle: 4711 });
+  peer.say({ type: "drop", contentId: "b".repeat(64) });
+  peer.say({ type: "hold", contents: [{ contentId: "b".repeat(64), have: "!!not base64" }] });
+
+  expect(await isAlive()).toBe(true);
+  expect(peer.isClosed()).toBe(false);
+  peer.close();
+});

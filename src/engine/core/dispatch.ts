@@ -9,7 +9,7 @@ import type { Prng } from "./prng.ts";
 import { Reservations } from "./reservations.ts";
 import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
 import { HOST_SEED, type Swarm, type SwarmState } from "./swarm-state.ts";
-import { isMisfit, speedClass, upClass } from "./transfer-speeds.ts";
+import { isMisfit, keepsSlotForProof } from "./transfer-speeds.ts";
 
 /** Free parents looked at for one child, and useful ones compared. */
 const PARENTS_LOOKED_AT = 32;
@@ -289,13 +289,11 @@ export class Dispatcher {
     const parentHost = members.host[parent]!;
     if (this.blocks.isBlocked(child, parentHost, this.#nowUs)) return false;
     if (this.#takesAnyParent && members.inFlight[child] === 0) return true;
-    const childClass = speedClass(hosts.downSpeed[members.host[child]!]!);
-    return !isMisfit(
-      swarm,
-      upClass(hosts, parentHost),
-      childClass,
-      hosts.kind[parentHost] === HOST_SEED,
-    );
+    const childHost = members.host[child]!;
+    if (isMisfit(hosts, swarm, parentHost, childHost)) return false;
+    const inFlight = members.inFlight[child]!;
+    const isLastSlot = inFlight > 0 && inFlight + 1 >= members.slots[child]!;
+    return !(isLastSlot && keepsSlotForProof(hosts, swarm, parentHost, childHost));
   }
 
   #reservationCount(child: number, piece: number): number {

@@ -98,6 +98,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     hosts.accuser[event.host] = 0;
     hosts.upSpeed[event.host] = 0;
     hosts.downSpeed[event.host] = 0;
+    hosts.isUpProven[event.host] = 0;
+    hosts.isDownProven[event.host] = 0;
     if (!event.isSeed) return;
     const pace = new SeedPace(event.uploadSlots);
     this.#paces.set(event.host, pace);
@@ -220,7 +222,13 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
 
   #measured(swarm: Swarm, child: number, { parent, elapsedMs }: PieceReport): void {
     const { hosts, members } = this.#state;
-    learnSpeed(hosts, parent, members.host[child]!, (swarm.pieceLength * 1000) / elapsedMs);
+    learnSpeed(hosts, {
+      parent,
+      child: members.host[child]!,
+      bytesPerSec: (swarm.pieceLength * 1000) / elapsedMs,
+      parentShare: Math.min(1, hosts.uploading[parent]! / hosts.slots[parent]!),
+      childShare: Math.min(1, members.inFlight[child]! / Math.max(1, members.slots[child]!)),
+    });
     this.#state.countWanting(swarm, child, members.wantsPieces[child] === 1);
     const pace = this.#paces.get(parent);
     if (pace === undefined) return;

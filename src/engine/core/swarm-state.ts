@@ -3,7 +3,7 @@
 
 import { BitmapArena, DenseList, grown, IndexPool, type SharedColumn } from "./columns.ts";
 import type { ContentIndex, HostIndex } from "./scheduler-events.ts";
-import { SPEED_CLASSES, speedClass } from "./transfer-speeds.ts";
+import { downClass, SPEED_CLASSES } from "./transfer-speeds.ts";
 
 export type HostKind = 0 | 1 | 2;
 export const HOST_ABSENT = 0;
@@ -20,9 +20,12 @@ export class HostColumns {
   isQuarantined = new Uint8Array(64);
   /** First child that accused the host of wrong bytes, plus 1; 0: nobody did. */
   accuser = new Int32Array(64);
-  /** Learned bytes per second of one transfer; 0: unknown. See transfer-speeds.ts. */
+  /** Learned bytes per second of each slot; 0: unknown. See transfer-speeds.ts. */
   upSpeed = new Float64Array(64);
   downSpeed = new Float64Array(64);
+  /** Whether a transfer was seen that the host's own link limited. */
+  isUpProven = new Uint8Array(64);
+  isDownProven = new Uint8Array(64);
   /** First of the host's members, plus 1; 0: none. */
   firstMember = new Int32Array(64);
 
@@ -34,6 +37,8 @@ export class HostColumns {
     this.accuser = grown(this.accuser, count);
     this.upSpeed = grown(this.upSpeed, count);
     this.downSpeed = grown(this.downSpeed, count);
+    this.isUpProven = grown(this.isUpProven, count);
+    this.isDownProven = grown(this.isDownProven, count);
     this.firstMember = grown(this.firstMember, count);
   }
 
@@ -237,7 +242,7 @@ export class SwarmState {
   countWanting(swarm: Swarm, member: number, isWanting: boolean): void {
     const { members, hosts } = this;
     const from = members.countedClass[member]! - 1;
-    const to = isWanting ? speedClass(hosts.downSpeed[members.host[member]!]!) : -1;
+    const to = isWanting ? downClass(hosts, members.host[member]!) : -1;
     if (from === to) return;
     swarm.countWanting(from, to);
     members.countedClass[member] = to + 1;

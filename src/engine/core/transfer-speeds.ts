@@ -1,18 +1,18 @@
-// What the scheduler learns of its hosts' links from reports: the speed of one transfer, up and
-// down, in classes of half an octave. Children are kept from parents of a far slower class, and
+// What the scheduler learns of its hosts' links from reports: the speed that each of their slots
+// gets, up and down, in classes of half an octave. Children are kept from parents of a far slower class, and
 // parents for children of their own class while such children want pieces.
 
-import type { HostColumns, Swarm } from "./swarm-state.ts";
 import type { HostIndex } from "./scheduler-events.ts";
+import { HOST_SEED, type HostColumns, type Swarm } from "./swarm-state.ts";
 
-/** Classes apart that count as another kind of host: 4 half octaves are 4 to 5.6 times. Sharing a link by its slots alone makes 3. */
+/** Classes apart that count as another kind of host: 4 half octaves are 3 to 5.3 times, beyond the noise of shared links. */
 const CLASSES_APART = 4;
 
 /** A slower transfer pulls an estimate down by this share of the difference; a faster one sets it. */
 const DECAY = 1 / 16;
 
-/** Estimates within this factor of each other may both be what limited a transfer. */
-const SIMILAR = 1.5;
+/** A transfer this many times slower than one side can do was limited by the other side. */
+const PROOF_FACTOR = 2;
 
 /** Half octaves of a speed in units of 1,024 bytes per second, plus 1; 0: unknown. At most 64. */
 export function speedClass(bytesPerSec: number): number {
@@ -24,44 +24,83 @@ export function speedClass(bytesPerSec: number): number {
 
 export const SPEED_CLASSES = 66;
 
-/** Notes that one transfer between the two ran at this speed. */
+/**
+ * Notes that one transfer ran at this speed. Scaled by the share of slots in use, it tells what each
+ * slot would get if all were: a host that had a transfer for itself is no faster for it.
+ */
 export function learnSpeed(
   hosts: HostColumns,
-  parent: HostIndex,
-  child: HostIndex,
-  bytesPerSec: number,
+  transfer: {
+    parent: HostIndex;
+    child: HostIndex;
+    bytesPerSec: number;
+    parentShare: number;
+    childShare: number;
+  },
 ): void {
+  const { parent, child } = transfer;
+  const ofParent = transfer.bytesPerSec * transfer.parentShare;
+  const ofChild = transfer.bytesPerSec * transfer.childShare;
+  const up = upSpeed(hosts, parent);
   const down = hosts.downSpeed[child]!;
-  // Links are mostly symmetric: until a host has uploaded, what it received is the best guess.
-  const up = hosts.upSpeed[parent] === 0 ? hosts.downSpeed[parent]! : hosts.upSpeed[parent]!;
-  hosts.upSpeed[parent] = updated(up, bytesPerSec, down * SIMILAR >= up);
-  hosts.downSpeed[child] = updated(down, bytesPerSec, up * SIMILAR >= down);
+  if (up >= ofParent * PROOF_FACTOR && up >= down) hosts.isDownProven[child] = 1;
+  if (down >= ofChild * PROOF_FACTOR && down >= up) hosts.isUpProven[parent] = 1;
+  hosts.upSpeed[parent] = updated(hosts.upSpeed[parent]!, ofParent);
+  hosts.downSpeed[child] = updated(down, ofChild);
 }
 
-/** @param isLimit whether this side may be what kept the transfer from being faster */
-function updated(estimate: number, sample: number, isLimit: boolean): number {
-  if (sample >= estimate) return sample;
-  return isLimit ? estimate - (estimate - sample) * DECAY : estimate;
+function updated(estimate: number, sample: number): number {
+  return sample >= estimate ? sample : estimate - (estimate - sample) * DECAY;
+}
+
+/** Links are mostly symmetric: until a host was seen to limit an upload, what it received counts too. */
+function upSpeed(hosts: HostColumns, host: HostIndex): number {
+  const up = hosts.upSpeed[host]!;
+  return hosts.isUpProven[host] === 1 ? up : Math.max(up, hosts.downSpeed[host]!);
 }
 
 /** The class of a host as a parent. */
 export function upClass(hosts: HostColumns, host: HostIndex): number {
-  return speedClass(hosts.upSpeed[host] === 0 ? hosts.downSpeed[host]! : hosts.upSpeed[host]!);
+  return speedClass(upSpeed(hosts, host));
+}
+
+/** The class of a host as a child. */
+export function downClass(hosts: HostColumns, host: HostIndex): number {
+  return speedClass(hosts.downSpeed[host]!);
 }
 
 /**
  * Whether a pair is a misfit: a fast child would be stuck on a slow parent, or a slow child would
- * hold a slot of a fast parent that others could use better. Unknown speeds fit everyone.
- * @param parentClass 0 also for seeds towards fast children: new pieces are nowhere else
+ * hold a slot of a fast parent that faster children want. Unknown speeds fit everyone, and a child
+ * is slow only once a faster parent has proven it: the first parents may have been the slow ones.
  */
 export function isMisfit(
+  hosts: HostColumns,
   swarm: Swarm,
-  parentClass: number,
-  childClass: number,
-  isSeed: boolean,
+  parent: HostIndex,
+  child: HostIndex,
 ): boolean {
-  if (parentClass === 0 || childClass === 0) return false;
-  if (childClass - parentClass >= CLASSES_APART) return !isSeed;
-  if (parentClass - childClass < CLASSES_APART) return false;
-  return swarm.fastestWanting() > parentClass - CLASSES_APART;
+  const ofParent = upClass(hosts, parent);
+  const ofChild = downClass(hosts, child);
+  if (ofParent === 0 || ofChild === 0) return false;
+  // A seed's new pieces are nowhere else.
+  if (ofChild - ofParent >= CLASSES_APART) return hosts.kind[parent] !== HOST_SEED;
+  if (ofParent - ofChild < CLASSES_APART || hosts.isDownProven[child] === 0) return false;
+  return swarm.fastestWanting() > ofParent - CLASSES_APART;
+}
+
+/**
+ * Whether a child should keep its last slot for a faster parent than this: it seems slow, but was
+ * only ever measured with slow parents, while far faster children show that there are better ones.
+ */
+export function keepsSlotForProof(
+  hosts: HostColumns,
+  swarm: Swarm,
+  parent: HostIndex,
+  child: HostIndex,
+): boolean {
+  if (hosts.isDownProven[child] === 1) return false;
+  const ofChild = downClass(hosts, child);
+  if (ofChild === 0 || swarm.fastestWanting() - ofChild < CLASSES_APART) return false;
+  return upClass(hosts, parent) - ofChild < CLASSES_APART;
 }

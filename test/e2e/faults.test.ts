@@ -90,7 +90,7 @@ test.if(hasDf)(
       await killHard(peers[0]!.child);
 
       const [, ...others] = await Promise.all(runs.map(({ finished }) => finished));
-      expect(others.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+      expect(others).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
 
       const reborn = await startPeer(session, options[0]!);
       const again = await runDf(session, getArgs(source.url, outputs[0]!, reborn));
@@ -197,7 +197,7 @@ test.if(hasDf)("a bit that flips on a peer's disk reaches no output", async () =
         others.map((peer, i) => runDf(session, getArgs(source.url, outputs[i]!, peer))),
       );
 
-      expect(runs.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+      expect(runs).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
       expect(await Promise.all(outputs.map(sha256HexOfFile))).toEqual(
         Array(2).fill(sha256Hex(bytes)),
       );

@@ -12,9 +12,11 @@ import {
 import { startPeer } from "../../bench/harness/df-roles.ts";
 import { freePortPair } from "../../bench/harness/free-port.ts";
 import { run, Session } from "../../bench/harness/session.ts";
+import { DISK_MARGIN_BYTES } from "../../src/store/disk-space.ts";
 import { getArgs, hasDf, outputIn, runDf, supernodeFixture } from "../fixtures/spawn-df.ts";
 
-const DISK_BYTES = 8 << 20;
+/** Twice the margin that a store leaves free. */
+const DISK_BYTES = 2 * DISK_MARGIN_BYTES;
 
 const canMount = process.platform === "linux" && process.getuid?.() === 0;
 if (!canMount) console.warn("SKIPPED: the full-disk tests need root");
@@ -22,7 +24,7 @@ if (!canMount) console.warn("SKIPPED: the full-disk tests need root");
 async function mountSmall(session: Session, name: string): Promise<string> {
   const folder = outputIn(session, name);
   await mkdir(folder);
-  await run(["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "tmpfs", folder]);
+  await run(["mount", "-t", "tmpfs", "-o", `size=${DISK_BYTES},mode=700`, "tmpfs", folder]);
   session.defer(async () => {
     await run(["umount", "--lazy", folder]);
   });
@@ -32,7 +34,7 @@ async function mountSmall(session: Session, name: string): Promise<string> {
 test.if(hasDf && canMount)(
   "an output folder that is too small exits 12 and keeps no part",
   async () => {
-    await using source = await CountingSource.start({ bytes: randomPayload(2 * DISK_BYTES) });
+    await using source = await CountingSource.start({ bytes: randomPayload(DISK_BYTES + 1) });
 
     await Session.run("e2e", async (session) => {
       const folder = await mountSmall(session, "small");
@@ -50,7 +52,7 @@ test.if(hasDf && canMount)(
   "a peer whose disk is too small refuses that file and brings the next",
   async () => {
     const small = randomPayload(1_000_000);
-    await using tooBig = await CountingSource.start({ bytes: randomPayload(4 * DISK_BYTES) });
+    await using tooBig = await CountingSource.start({ bytes: randomPayload(DISK_BYTES) });
     await using fitting = await CountingSource.start({ bytes: small });
 
     await Session.run("e2e", async (session) => {

@@ -104,7 +104,7 @@ test.if(hasDf)("garbage on every port gets a refusal and harms nobody", async ()
       peers.map((peer, i) => runDf(session, getArgs(source.url, outputs[i]!, peer))),
     );
 
-    expect(runs.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(runs).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
     expect(await Promise.all(outputs.map(sha256HexOfFile))).toEqual(
       Array(2).fill(sha256Hex(bytes)),
     );

@@ -69,7 +69,7 @@ test.if(hasDf)("two gets of one URL on one host are one download", async () => {
       outputs.map((output) => runDf(session, getArgs(source.url, output, peers[0]!))),
     );
 
-    expect(runs.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    expect(runs).toMatchObject([{ exitCode: 0 }, { exitCode: 0 }]);
     expect(await Promise.all(outputs.map(sha256HexOfFile))).toEqual(
       Array(2).fill(sha256Hex(bytes)),
     );

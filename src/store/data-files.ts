@@ -4,6 +4,7 @@ import { constants } from "node:fs";
 import { mkdir, open, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { assert } from "../engine/core/machine.ts";
+import { EarlySync } from "./early-sync.ts";
 import { errnoOf, readError, writeError } from "./file-errors.ts";
 
 /** Open data files kept for the next access: far below the usual limit of 1,024 descriptors. */
@@ -19,6 +20,8 @@ interface OpenFile {
 export class DataFiles {
   /** In order of use, the longest unused first. */
   readonly #open = new Map<string, OpenFile>();
+  /** Of files written to since their last sync. They outlive open files: a failure must be told. */
+  readonly #syncs = new Map<string, EarlySync>();
 
   /** Writes all of `bytes` at `offset`. @throws {DfError} no-space, file-unwritable */
   async write(path: string, offset: number, bytes: Uint8Array): Promise<void> {
@@ -37,6 +40,7 @@ export class DataFiles {
     } catch (error) {
       throw writeError(`write ${path}`, error);
     }
+    this.#syncsOf(path).wrote();
   }
 
   /** Reads exactly `length` bytes at `offset`. @throws {DfError} file-unreadable */
@@ -79,9 +83,11 @@ export class DataFiles {
   /** Returns once all bytes written so far survive a power loss. @throws {DfError} no-space, file-unwritable */
   async sync(path: string): Promise<void> {
     try {
-      await this.#use(path, (handle) => handle.datasync());
+      await this.#syncsOf(path).finish();
     } catch (error) {
       throw writeError(`sync ${path}`, error);
+    } finally {
+      this.#syncs.delete(path);
     }
   }
 
@@ -103,11 +109,20 @@ export class DataFiles {
   async close(path: string): Promise<void> {
     const file = this.#open.get(path);
     this.#open.delete(path);
+    this.#syncs.delete(path);
     if (file?.users === 0) await closeQuietly(file);
   }
 
   async closeAll(): Promise<void> {
     await Promise.all([...this.#open.keys()].map((path) => this.close(path)));
+  }
+
+  #syncsOf(path: string): EarlySync {
+    const known = this.#syncs.get(path);
+    if (known !== undefined) return known;
+    const syncs = new EarlySync(() => this.#use(path, (handle) => handle.datasync()));
+    this.#syncs.set(path, syncs);
+    return syncs;
   }
 
   async #use<T>(path: string, work: (handle: FileHandle) => Promise<T>): Promise<T> {

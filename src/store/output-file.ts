@@ -27,6 +27,7 @@ import {
 } from "../engine/bytes/resume-journal.ts";
 import { DfError } from "../errors.ts";
 import { freeBytes } from "./disk-space.ts";
+import { EarlySync } from "./early-sync.ts";
 import { errnoOf, readError, writeError } from "./file-errors.ts";
 import { tryLock } from "./file-lock.ts";
 import { syncFolder } from "./sync-folder.ts";
@@ -71,12 +72,14 @@ export class OutputFile {
   readonly #target: Target;
   readonly #partPath: string;
   readonly #handle: FileHandle;
+  readonly #syncs: EarlySync;
   #earlier: ResumeJournal | null;
 
   constructor(target: Target, part: Part) {
     this.#target = target;
     this.#partPath = part.path;
     this.#handle = part.handle;
+    this.#syncs = new EarlySync(() => part.handle.datasync());
     this.#earlier = part.earlier;
   }
 
@@ -131,6 +134,7 @@ export class OutputFile {
         done += bytesWritten;
       }
     });
+    this.#syncs.wrote();
   }
 
   /** Reads up to `length` bytes; fewer only at the part's end. @throws {DfError} file-unreadable */
@@ -166,7 +170,7 @@ export class OutputFile {
     const { path, folder, mode } = this.#target;
     try {
       if (mode !== null) await this.#handle.chmod(mode);
-      await this.#handle.datasync();
+      await this.#syncs.finish();
       await rename(this.#partPath, path);
     } catch (error) {
       await this.close();

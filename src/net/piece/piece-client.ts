@@ -11,6 +11,8 @@ import {
 import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
 import { PieceOutcome } from "../../engine/core/scheduler-events.ts";
 import { PIECE_STALL_TIMEOUT_MS } from "../../limits.ts";
+import { ConnectionPool } from "./connection-pool.ts";
+import type { AnswerHead, PieceExchange } from "./piece-connection.ts";
 import { piecePath } from "../wire/piece-api.ts";
 
 export interface PieceRequest {
@@ -54,10 +56,13 @@ const PARTIALS_MAX = 4;
 /** Free buffers kept, in bytes: as much as a few of the largest pieces in flight. */
 const FREE_BYTES_MAX = 32 << 20;
 
+/** A refusal's text is read to keep the connection; a longer one is not worth it. */
+const REFUSAL_BYTES_MAX = 4 << 10;
+
 /** A parent that asks for more than this is as good as gone. */
 const RETRY_AFTER_MS_MAX = 60_000;
 
-/** What stands between "http://" and the path must be a host and a port, and nothing else. */
+/** A host and a port, and nothing else that could end up in a request. */
 const ADDRESS = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/;
 
 const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
@@ -66,6 +71,7 @@ const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 export class PieceClient {
   readonly #partials = new Map<string, PartialPiece>();
   #freeBuffers: Uint8Array[] = [];
+  readonly #pool = new ConnectionPool();
   readonly #stallTimeoutMs: number;
 
   /** @param options.stallTimeoutMs a parent that delivers nothing for this long is given up */
@@ -81,7 +87,7 @@ export class PieceClient {
     const key = partialKey(request.contentId, request.index);
     const partial = this.#partials.get(key) ?? this.#startPiece(request.row.wireLength);
     this.#partials.delete(key);
-    const transfer = new Transfer(request, partial, this.#stallTimeoutMs, signal);
+    const transfer = new Transfer(request, partial, this.#pool, this.#stallTimeoutMs, signal);
     const outcome = await transfer.run();
 
     if (outcome === PieceOutcome.broken && partial.receivedBytes > 0) this.#keep(key, partial);
@@ -142,17 +148,20 @@ class Transfer {
   retryAfterMs = 0;
   readonly #request: PieceRequest;
   readonly #partial: PartialPiece;
+  readonly #pool: ConnectionPool;
   readonly #stallTimeoutMs: number;
   readonly #signal: AbortSignal;
 
   constructor(
     request: PieceRequest,
     partial: PartialPiece,
+    pool: ConnectionPool,
     stallTimeoutMs: number,
     signal: AbortSignal,
   ) {
     this.#request = request;
     this.#partial = partial;
+    this.#pool = pool;
     this.#stallTimeoutMs = stallTimeoutMs;
     this.#signal = signal;
   }
@@ -176,7 +185,7 @@ class Transfer {
         }
       }
     } catch {
-      // Whatever fetch throws means that this parent did not deliver; why is its own affair.
+      // Whatever is thrown means that this parent did not deliver; why is its own affair.
       return this.#signal.aborted ? PieceOutcome.cancelled : PieceOutcome.broken;
     }
     if (sameBytes(partial.digest.finish(), row.wireSha256)) return PieceOutcome.finished;
@@ -196,56 +205,70 @@ class Transfer {
     } finally {
       clearTimeout(stall);
       this.#signal.removeEventListener("abort", giveUp);
-      // Closes a connection whose body was not read to its end; a finished one is kept alive.
-      gaveUp.abort();
       this.elapsedMs += performance.now() - startedAt;
     }
   }
 
   async #range(rangeLength: number, signal: AbortSignal, progress: () => void): Promise<RangeEnd> {
     const { address, contentId, index, row } = this.#request;
-    const start = this.#partial.receivedBytes;
-    const response = await fetch(`http://${address}${piecePath(contentId, index)}`, {
-      headers: { range: `bytes=${start}-${start + rangeLength - 1}` },
-      redirect: "error",
-      decompress: false,
-      proxy: false,
-      signal,
-    });
-    progress();
-    const announced = announcedLength(response, start, row.wireLength);
-    if (announced === null || announced > rangeLength) return refusalOf(response);
-    await this.#receive(response, announced, progress);
-    return { kind: "complete" };
-  }
-
-  async #receive(response: Response, length: number, progress: () => void): Promise<void> {
-    const partial = this.#partial;
-    const end = partial.receivedBytes + length;
-    for await (const chunk of response.body ?? []) {
-      progress();
-      this.bytes += chunk.length;
-      if (partial.receivedBytes + chunk.length > end) throw new Error("more bytes than announced");
-      partial.buffer.set(chunk, partial.receivedBytes);
-      partial.digest.update(chunk);
-      partial.receivedBytes += chunk.length;
+    const first = this.#partial.receivedBytes;
+    let refused: RangeEnd | null = null;
+    let hasAnswer = false;
+    const exchange: PieceExchange = {
+      path: piecePath(contentId, index),
+      range: { first, last: first + rangeLength - 1 },
+      onHead: (head) => {
+        progress();
+        hasAnswer = true;
+        const isGood = isAnswerTo(head, { first, rangeLength, wireLength: row.wireLength });
+        if (!isGood) refused = refusalOf(head);
+        return isGood || head.contentLength <= REFUSAL_BYTES_MAX;
+      },
+      onBody: (bytes) => {
+        progress();
+        if (refused === null) this.#take(bytes);
+      },
+    };
+    for (;;) {
+      const reused = this.#pool.take(address);
+      const connection = reused ?? (await this.#pool.open(address, signal));
+      try {
+        await connection.ask(exchange, signal);
+        this.#pool.give(connection);
+      } catch (error) {
+        // The parent may have closed an idle connection just now: that is not its failure.
+        if (reused !== undefined && !hasAnswer && !signal.aborted) continue;
+        if (refused === null) throw error;
+      }
+      return refused ?? { kind: "complete" };
     }
-    if (partial.receivedBytes < end) throw new Error("fewer bytes than announced");
+  }
+
+  #take(bytes: Uint8Array): void {
+    const partial = this.#partial;
+    this.bytes += bytes.length;
+    partial.buffer.set(bytes, partial.receivedBytes);
+    partial.digest.update(bytes);
+    partial.receivedBytes += bytes.length;
   }
 }
 
-/** Bytes that a good answer announces for the range from `start`; null for any other answer. */
-function announcedLength(response: Response, start: number, wireLength: number): number | null {
-  if (response.status === 200) return start === 0 ? wireLength : null;
-  if (response.status !== 206) return null;
-  const range = CONTENT_RANGE.exec(response.headers.get("content-range") ?? "");
-  if (range === null || Number(range[1]) !== start || Number(range[3]) !== wireLength) return null;
-  const length = Number(range[2]) + 1 - start;
-  return length > 0 ? length : null;
+/** Whether an answer brings bytes of the range that was asked for, or its first part. */
+function isAnswerTo(
+  { status, contentLength, contentRange }: AnswerHead,
+  asked: { first: number; rangeLength: number; wireLength: number },
+): boolean {
+  const { first, rangeLength, wireLength } = asked;
+  if (contentLength < 1 || contentLength > rangeLength) return false;
+  if (status === 200) return first === 0 && contentLength === wireLength;
+  const range = CONTENT_RANGE.exec(contentRange ?? "");
+  if (status !== 206 || range === null) return false;
+  const [start, last, total] = range.slice(1).map(Number);
+  return start === first && last === first + contentLength - 1 && total === wireLength;
 }
 
-function refusalOf(response: Response): RangeEnd {
-  switch (response.status) {
+function refusalOf({ status, retryAfter }: AnswerHead): RangeEnd {
+  switch (status) {
     case 404:
     case 410:
     case 416:
@@ -255,15 +278,15 @@ function refusalOf(response: Response): RangeEnd {
       return {
         kind: "refused",
         outcome: PieceOutcome.busy,
-        retryAfterMs: retryAfterMsOf(response),
+        retryAfterMs: retryAfterMsOf(retryAfter),
       };
     default:
       return { kind: "refused", outcome: PieceOutcome.broken, retryAfterMs: 0 };
   }
 }
 
-function retryAfterMsOf(response: Response): number {
-  const seconds = Number(response.headers.get("retry-after") ?? "");
+function retryAfterMsOf(retryAfter: string | null): number {
+  const seconds = Number(retryAfter ?? "");
   return Number.isFinite(seconds) ? Math.min(RETRY_AFTER_MS_MAX, Math.max(0, seconds * 1_000)) : 0;
 }
 

@@ -2,6 +2,9 @@
 // peers are told, and how often the source is asked.
 
 import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { startBadSource, type BadSource, type Reply } from "../fixtures/bad-source.ts";
 import {
   isKind,
@@ -12,6 +15,9 @@ import {
 } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { sampleBytes } from "../net/source/memory-sink.ts";
+import { Prng } from "../../src/engine/core/prng.ts";
+import { Scheduler } from "../../src/engine/core/scheduler.ts";
+import { replay } from "../../src/engine/core/trace.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
 import type { SupernodeOptions } from "../../src/roles/supernode/run.ts";
 
@@ -286,4 +292,31 @@ describe("a restart", () => {
     expect(closed.md5).toBe(md5(large));
     expect(started.bodyBytes - sentBefore).toBeLessThan(large.length - 50 * joined.pieceLength);
   });
+});
+
+test("the trace of a real run replays to the same decisions", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "df-trace-"));
+  cleanUps.push(() => rm(folder, { recursive: true }));
+  const tracePath = join(folder, "trace");
+  const { url } = await source((reply) => reply.serve(content));
+  const node = await supernodeFixture({ tracePath });
+  for (let peers = 0; peers < 3; peers++) {
+    const child = await scriptedSwarmPeer(node.current.address);
+    const { handle, md5 } = await child.join(url);
+    child.pull(handle);
+    const { assignments } = await child.next(isKind("assign"));
+    const reports = assignments.map(({ piece, parent }) => ({
+      ...{ piece, parent, outcome: 0 as const, elapsedMs: 1 },
+    }));
+    child.pull(handle, { reports });
+    if (md5 === null) await child.next(isType("closed"));
+    child.close();
+    while (node.current.status().peers > 0) await Bun.sleep(2);
+  }
+  await node.stop();
+
+  const [head, ...lines] = (await Bun.file(tracePath).text()).trimEnd().split("\n");
+  const { seed } = JSON.parse(head!) as { seed: number };
+  expect(lines.length).toBeGreaterThan(100);
+  expect(replay(new Scheduler({ prng: new Prng(seed) }), lines)).toBeNull();
 });

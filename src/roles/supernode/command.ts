@@ -20,7 +20,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "advertise",
     value: "HOST:PORT",
-    help: "where peers find the pieces, if not there; port 0: as served",
+    help: "where peers reach this supernode, if not at --listen",
   },
   { name: "data-dir", value: "DIR", help: "where contents are kept; one process at a time" },
   {
@@ -46,8 +46,10 @@ export default defineCommand({
   async run({ data }) {
     const flags = data as ParsedFlags;
     const log = logger(isOn(flags, "json"));
+    const tracePath = process.env["DRAGONFLY_TRACE"];
     const supernode = await startSupernode({
       ...readOptions(flags),
+      ...(tracePath === undefined ? {} : { tracePath }),
       onWarning: (message) => log("warning", message),
       ...(isOn(flags, "verbose") ? { onNotice: (message) => log("info", message) } : {}),
     });

@@ -13,7 +13,8 @@ import { type PieceService, startPieceService } from "../worker/piece-service.ts
 import { createSourceService } from "../worker/source-service.ts";
 import { bracketed } from "./connected-peer.ts";
 import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "./listen-address.ts";
-import { SchedulerDriver, type SchedulerDriverOptions } from "./scheduler-driver.ts";
+import { SchedulerDriver } from "./scheduler-driver.ts";
+import { openTrace } from "./scheduler-trace.ts";
 import type { Seeding } from "./seeding.ts";
 import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
 import { SwarmDesk } from "./swarm-desk.ts";
@@ -26,7 +27,7 @@ export interface SupernodeOptions {
   listen: ListenAddress;
   /** @defaultValue the control port + 1 */
   pieceListen: ListenAddress | null;
-  /** Host name or address under which peers reach the pieces. @defaultValue as each peer reached us */
+  /** Where peers reach the control port; the pieces are as many ports further as here. @defaultValue as each peer reached us */
   advertise: ListenAddress | null;
   dataDir: string;
   /** Bytes per second; null: no limit. */
@@ -40,7 +41,8 @@ export interface SupernodeOptions {
   onWarning: (message: string) => void;
   /** Hears of each content that comes and goes. */
   onNotice?: (message: string) => void;
-  record?: NonNullable<SchedulerDriverOptions["record"]>;
+  /** File to which every scheduler step is written, to be replayed. @defaultValue none */
+  tracePath?: string;
 }
 
 export interface RunningSupernode {
@@ -134,14 +136,24 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
     sourceRateBytesPerSec: options.sourceRate,
     diskRateBytesPerSec: options.diskRate,
   });
+  const seed = Date.now() >>> 0;
+  const trace = options.tracePath === undefined ? null : openTrace(options.tracePath, seed);
   const driver = new SchedulerDriver({
-    seed: Date.now(),
+    seed,
     perform: (effect) => desk.perform(effect),
-    ...(options.record === undefined ? {} : { record: options.record }),
+    broke: (error) => {
+      warned(`${error.message}; the scheduler starts anew`);
+      desk.restart(registry.seedings);
+    },
+    ...(trace === null ? {} : { trace: trace.write }),
   });
   const seedAddress = (origin: ChannelOrigin): string => {
     const { advertise } = options;
-    if (advertise !== null) return formatAddress(advertise.hostname, advertise.port || pieces.port);
+    if (advertise !== null) {
+      // A forwarder moves both ports alike.
+      const moved = listen.port === 0 || advertise.port === 0 ? 0 : advertise.port - listen.port;
+      return formatAddress(advertise.hostname, pieces.port + moved);
+    }
     if (isUnspecified(pieceHostname)) return `${origin.reachedAs}:${pieces.port}`;
     return formatAddress(pieceHostname, pieces.port);
   };
@@ -173,6 +185,7 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
   desk.start();
   const stop = (): void => {
     driver.stop();
+    trace?.end();
     sources.stop();
   };
   return { desk, registry, stop };

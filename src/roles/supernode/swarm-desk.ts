@@ -69,6 +69,19 @@ export class SwarmDesk implements SwarmListener {
     for (const channel of this.#peers.keys()) channel.close(1001, "the supernode is stopping");
   }
 
+  /** The scheduler lost its books: the peers come back with bitmaps, the seedings are told again. */
+  restart(seedings: Iterable<Seeding>): void {
+    for (const channel of [...this.#peers.keys()]) {
+      this.gone(channel);
+      channel.close(1012, "the scheduler restarts");
+    }
+    this.start();
+    for (const seeding of seedings) {
+      this.seedingOpened(seeding);
+      for (const piece of seeding.stored.have) this.pieceSeeded(seeding, piece);
+    }
+  }
+
   hello(origin: ChannelOrigin): Omit<Hello, "type" | "protocol"> {
     return this.#options.hello(origin);
   }
@@ -82,7 +95,8 @@ export class SwarmDesk implements SwarmListener {
   }
 
   said(channel: PeerChannel, message: PeerRequest): void {
-    const peer = this.#peers.get(channel)!;
+    const peer = this.#peers.get(channel);
+    if (peer === undefined) return;
     switch (message.type) {
       case "hold":
         for (const { contentId, have } of message.contents) this.#held(peer, contentId, have);
@@ -102,10 +116,10 @@ export class SwarmDesk implements SwarmListener {
   }
 
   pulled(channel: PeerChannel, handle: number, pull: Pull): void {
-    const peer = this.#peers.get(channel)!;
-    const member = peer.member(handle);
+    const peer = this.#peers.get(channel);
+    const member = peer?.member(handle);
     // A frame that crossed the content's end.
-    if (member === undefined) return;
+    if (peer === undefined || member === undefined) return;
     this.#options.step({
       kind: "pulled",
       content: member.seeding.index,

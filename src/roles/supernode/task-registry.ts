@@ -169,6 +169,7 @@ export class TaskRegistry {
             ...resumePoint(partial),
             connections: SOURCE_CONNECTIONS,
           },
+          wantsSha256: request.checksum.startsWith("sha256:"),
           opened: async (facts) => {
             const seeding = await this.#openRead(task, request, facts);
             opening.resolve(seeding);

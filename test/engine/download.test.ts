@@ -1,0 +1,260 @@
+// One download's rules: what it fetches, what it tells the owner, and what it does without one.
+
+import { describe, expect, test } from "bun:test";
+
+import type { DownloadEffect, DownloadEvent } from "../../src/engine/core/download-events.ts";
+import { Download } from "../../src/engine/core/download.ts";
+import { PieceSet } from "../../src/engine/core/piece-set.ts";
+import { Prng } from "../../src/engine/core/prng.ts";
+import {
+  NO_PARENT,
+  PieceOutcome,
+  type PieceReport,
+} from "../../src/engine/core/scheduler-events.ts";
+
+class DownloadFixture {
+  readonly download: Download;
+  nowUs = 0;
+  /** Effects of the last step. */
+  effects: DownloadEffect[] = [];
+
+  constructor({ slots = 2, have = null as PieceSet | null, mayReadSource = true, seed = 1 } = {}) {
+    this.download = new Download({ prng: new Prng(seed), slots, have, mayReadSource });
+  }
+
+  step(event: DownloadEvent): this {
+    this.effects = [];
+    this.download.step(this.nowUs, event, this.effects);
+    return this;
+  }
+
+  joins(pieceCount: number | null, swarmSize = 1): this {
+    return this.step({ kind: "joined", pieceCount, pieceLength: 65_536, swarmSize });
+  }
+
+  assigned(...pieces: { piece: number; parent: number; count?: number }[]): this {
+    const assignments = pieces.map(({ piece, parent, count = 1 }) => {
+      return { piece, parent, count, address: `10.0.0.${parent}:1` };
+    });
+    return this.step({ kind: "assigned", assignments });
+  }
+
+  fetched(fetch: number, outcome: keyof typeof PieceOutcome = "finished", retryAfterMs = 0): this {
+    return this.step({
+      kind: "fetched",
+      fetch,
+      outcome: PieceOutcome[outcome],
+      bytes: 65_536,
+      elapsedMs: 10,
+      retryAfterMs,
+    });
+  }
+
+  /** Lets time pass as the caller would: wakes whenever it was asked to. */
+  waits(durationUs: number): DownloadEffect[] {
+    const seen: DownloadEffect[] = [];
+    for (const endUs = this.nowUs + durationUs; this.nowUs < endUs;) {
+      this.nowUs += 100_000;
+      seen.push(...this.step({ kind: "woke" }).effects);
+    }
+    return seen;
+  }
+
+  get fetches(): { fetch: number; piece: number }[] {
+    return this.effects.flatMap((effect) =>
+      effect.kind === "fetch" ? [{ fetch: effect.fetch, piece: effect.piece }] : [],
+    );
+  }
+
+  get reports(): PieceReport[] {
+    return this.effects.flatMap((effect) => (effect.kind === "pull" ? effect.pull.reports : []));
+  }
+
+  has(kind: DownloadEffect["kind"]): boolean {
+    return this.effects.some((effect) => effect.kind === kind);
+  }
+}
+
+describe("with an owner", () => {
+  test("it pulls as soon as it joined, naming its slots", () => {
+    const { effects } = new DownloadFixture({ slots: 3 }).joins(4);
+
+    expect(effects).toContainEqual({ kind: "pull", pull: { slots: 3, reports: [], overdue: [] } });
+  });
+
+  test("it fetches as many pieces at once as it has slots and the next when one ends", () => {
+    const fixture = new DownloadFixture({ slots: 2 }).joins(9);
+
+    fixture.assigned({ piece: 0, parent: 1, count: 2 }, { piece: 5, parent: 2 });
+    expect(fixture.fetches.map(({ piece }) => piece)).toEqual([0, 1]);
+
+    fixture.fetched(1);
+    expect(fixture.fetches.map(({ piece }) => piece)).toEqual([5]);
+    expect(fixture.reports).toEqual([
+      { piece: 0, parent: 1, outcome: PieceOutcome.finished, elapsedMs: 10 },
+    ]);
+  });
+
+  test.each(["busy", "broken", "corrupt", "gone"] as const)(
+    "it reports %s and keeps the piece open",
+    (outcome) => {
+      const fixture = new DownloadFixture().joins(4).assigned({ piece: 0, parent: 1 });
+
+      fixture.fetched(1, outcome);
+
+      expect(fixture.reports[0]).toMatchObject({
+        piece: 0,
+        parent: 1,
+        outcome: PieceOutcome[outcome],
+      });
+      expect(fixture.download.have.has(0)).toBe(false);
+    },
+  );
+
+  test("it reports a piece as finished when it is assigned what it has", () => {
+    const have = new PieceSet(4);
+    have.add(2);
+    const fixture = new DownloadFixture({ have }).joins(4);
+
+    fixture.assigned({ piece: 2, parent: 1 });
+
+    expect(fixture.fetches).toEqual([]);
+    expect(fixture.reports).toEqual([
+      { piece: 2, parent: 1, outcome: PieceOutcome.finished, elapsedMs: 0 },
+    ]);
+  });
+
+  test("it starts a second transfer of an overdue piece at once and cancels the loser", () => {
+    const fixture = new DownloadFixture({ slots: 1 }).joins(4).assigned({ piece: 0, parent: 1 });
+    const named = fixture
+      .waits(6_000_000)
+      .flatMap((effect) => (effect.kind === "pull" ? effect.pull.overdue : []));
+    expect(named).toContain(0);
+
+    fixture.assigned({ piece: 0, parent: 2 });
+    expect(fixture.fetches.length).toBe(1);
+    fixture.fetched(2);
+
+    expect(fixture.effects).toContainEqual({ kind: "cancel", fetch: 1 });
+    expect(fixture.reports.map(({ parent, outcome }) => [parent, outcome])).toEqual([
+      [1, PieceOutcome.cancelled],
+      [2, PieceOutcome.finished],
+    ]);
+    // The cancelled fetch's own end says nothing new.
+    expect(fixture.fetched(1, "cancelled").effects).toEqual([]);
+  });
+
+  test("it completes once, with the last report sent", () => {
+    const fixture = new DownloadFixture().joins(1).assigned({ piece: 0, parent: 1 });
+
+    fixture.fetched(1);
+
+    expect(fixture.effects.map(({ kind }) => kind)).toEqual(["pull", "complete"]);
+    expect(fixture.joins(1).has("complete")).toBe(false);
+  });
+
+  test("an empty content is complete when it is joined", () => {
+    expect(new DownloadFixture().joins(0).has("complete")).toBe(true);
+  });
+
+  test("a content of unknown length completes when it is closed", () => {
+    const fixture = new DownloadFixture().joins(null).assigned({ piece: 0, parent: 0, count: 2 });
+    fixture.fetched(1);
+    expect(fixture.fetched(2).has("complete")).toBe(false);
+
+    fixture.step({ kind: "closed", pieceCount: 2 });
+
+    expect(fixture.has("complete")).toBe(true);
+  });
+
+  test("it tells the owner when its slots change", () => {
+    const fixture = new DownloadFixture({ slots: 3 }).joins(4);
+
+    fixture.step({ kind: "slotsChanged", slots: 1 });
+
+    expect(fixture.effects).toContainEqual({
+      kind: "pull",
+      pull: { slots: 1, reports: [], overdue: [] },
+    });
+  });
+
+  test("it asks again when nothing came for long", () => {
+    const fixture = new DownloadFixture().joins(4);
+
+    expect(fixture.waits(6_000_000).filter(({ kind }) => kind === "pull").length).toBe(1);
+  });
+});
+
+describe("without an owner", () => {
+  test("it goes on with what was assigned and pulls nothing", () => {
+    const fixture = new DownloadFixture({ slots: 1 }).joins(4);
+    fixture
+      .assigned({ piece: 0, parent: 1 }, { piece: 1, parent: 1 })
+      .step({ kind: "channelLost" });
+
+    fixture.fetched(1);
+
+    expect(fixture.fetches.map(({ piece }) => piece)).toEqual([1]);
+    expect(fixture.has("pull")).toBe(false);
+  });
+
+  test("it asks a busy parent again after the time that it named", () => {
+    const fixture = new DownloadFixture().joins(4).assigned({ piece: 0, parent: 1 });
+    fixture.step({ kind: "channelLost" });
+    fixture.fetched(1, "busy", 1000);
+    expect(fixture.fetches).toEqual([]);
+
+    const effects = fixture.waits(1_100_000);
+
+    expect(effects.some((effect) => effect.kind === "fetch" && effect.piece === 0)).toBe(true);
+  });
+
+  test("reports from before are forgotten when it joins again: the bitmap told them", () => {
+    const fixture = new DownloadFixture().joins(4).assigned({ piece: 0, parent: 1 });
+    fixture.step({ kind: "channelLost" }).fetched(1);
+
+    expect(fixture.joins(4).reports).toEqual([]);
+    expect(fixture.download.have.has(0)).toBe(true);
+  });
+
+  test("a lone peer reads the source after 3 s of silence, and once at a time", () => {
+    const fixture = new DownloadFixture().joins(4).step({ kind: "channelLost" });
+
+    expect(fixture.waits(2_900_000).some(({ kind }) => kind === "readSource")).toBe(false);
+    expect(fixture.waits(5_000_000).filter(({ kind }) => kind === "readSource").length).toBe(1);
+    fixture.step({ kind: "sourceReadEnded", ok: false });
+    expect(fixture.waits(2_000_000).some(({ kind }) => kind === "readSource")).toBe(true);
+  });
+
+  test("a peer that may not read the source never does", () => {
+    const fixture = new DownloadFixture({ mayReadSource: false })
+      .joins(4)
+      .step({ kind: "channelLost" });
+
+    expect(fixture.waits(20_000_000).some(({ kind }) => kind === "readSource")).toBe(false);
+  });
+
+  test("about ten peers a second of a thousand begin to read the source", () => {
+    let readers = 0;
+    for (let seed = 0; seed < 1000; seed++) {
+      const fixture = new DownloadFixture({ seed }).joins(4, 1000).step({ kind: "channelLost" });
+      if (fixture.waits(12_900_000).some(({ kind }) => kind === "readSource")) readers++;
+    }
+
+    // Ten draws each: 1000 × (1 − 0.99^10) = 96, standard deviation 9.
+    expect(readers).toBeGreaterThan(60);
+    expect(readers).toBeLessThan(130);
+  });
+
+  test("pieces read from the source count, and the owner learns of them without a parent", () => {
+    const fixture = new DownloadFixture().joins(2);
+
+    fixture.step({ kind: "sourcePieceRead", piece: 1 });
+
+    expect(fixture.reports).toEqual([
+      { piece: 1, parent: NO_PARENT, outcome: PieceOutcome.finished, elapsedMs: 0 },
+    ]);
+    fixture.step({ kind: "sourcePieceRead", piece: 0 });
+    expect(fixture.has("complete")).toBe(true);
+  });
+});

@@ -1,0 +1,271 @@
+// The scheduler's rules, one small drawn swarm each: row 0 is the seed, then hosts 1, 2, …
+
+import { describe, expect, test } from "bun:test";
+
+import { DrawnSwarm, report, SEED_HOST } from "./scheduler-fixture.ts";
+
+describe("seed", () => {
+  test("gives out every piece once before it repeats one", () => {
+    const swarm = new DrawnSwarm("######  ......  ......  ......");
+
+    const given = [1, 2, 3].flatMap((host) => swarm.pulls(host, 2));
+
+    expect(given.map(({ piece }) => piece).toSorted()).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test("gives a new piece to one that waits the moment it is seeded", () => {
+    const swarm = new DrawnSwarm("....  ....");
+    expect(swarm.pulls(1, 2)).toEqual([]);
+
+    swarm.seeds(2);
+
+    expect(swarm.givenTo(1)).toEqual([{ piece: 2, count: 1, parent: SEED_HOST }]);
+  });
+
+  test("gives a piece again when its first child failed", () => {
+    const swarm = new DrawnSwarm("#...  ....  ....");
+    swarm.pulls(1, 1);
+
+    swarm.pulls(1, 0, [report(0, SEED_HOST, "broken")]);
+
+    expect(swarm.pulls(2, 1)).toEqual([{ piece: 0, count: 1, parent: SEED_HOST }]);
+  });
+
+  test("is not quarantined on peers' word", () => {
+    const swarm = new DrawnSwarm("##  ..  ..  ..");
+    for (const host of [1, 2]) {
+      const [given] = swarm.pulls(host, 1);
+      swarm.pulls(host, 1, [report(given!.piece, SEED_HOST, "corrupt")]);
+      expect(swarm.effects.some(({ kind }) => kind === "quarantined")).toBe(false);
+    }
+
+    expect(swarm.pulls(3, 1).length).toBe(1);
+  });
+});
+
+describe("child", () => {
+  test("is given what its parents have and it lacks", () => {
+    const swarm = new DrawnSwarm("....  ##..  #.#.");
+
+    expect(swarm.pulls(2, 4)).toEqual([{ piece: 1, count: 1, parent: 1 }]);
+    expect(swarm.pulls(1, 4)).toEqual([{ piece: 2, count: 1, parent: 2 }]);
+  });
+
+  test("never has more in flight than the slots it named, however often it pulls", () => {
+    const swarm = new DrawnSwarm("########  ........");
+
+    expect(swarm.pulls(1, 3).length).toBe(3);
+    expect(swarm.pulls(1, 3).length).toBe(0);
+    expect(swarm.pulls(1, 5).length).toBe(2);
+  });
+
+  test("waits and is served when a parent gains something useful", () => {
+    const swarm = new DrawnSwarm("....  ....  ....");
+    swarm.pulls(2, 1);
+
+    swarm.pulls(1, 0, [report(3, 0)]);
+
+    expect(swarm.givenTo(2)).toEqual([{ piece: 3, count: 1, parent: 1 }]);
+  });
+
+  test("stays within its window above the first gap, except for new pieces of the seed", () => {
+    const swarm = new DrawnSwarm(
+      `${".".repeat(200)}  ${".".repeat(100)}${"#".repeat(100)}  ${".".repeat(200)}`,
+    );
+    expect(swarm.pulls(2, 1)).toEqual([]);
+
+    swarm.seeds(150);
+    swarm.seeds(199);
+
+    // Host 1 has both: they are not new. Its pieces lie past the window of 64.
+    expect(swarm.givenTo(2)).toEqual([]);
+    swarm.leaves(1);
+    swarm.seeds(99);
+    expect(swarm.givenTo(2).length).toBe(1);
+  });
+
+  test("that has a piece already is never given it again", () => {
+    const swarm = new DrawnSwarm("##  ..");
+    const [first] = swarm.pulls(1, 1);
+
+    const rest = swarm.pulls(1, 2, [report(first!.piece, SEED_HOST)]);
+
+    expect(rest.map(({ piece }) => piece)).toEqual([1 - first!.piece]);
+  });
+});
+
+describe("parent", () => {
+  test("is never given more uploads than its slots", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....  ....", { slots: 2 });
+
+    const given = [2, 3, 4].map((host) => swarm.pulls(host, 3).length);
+
+    expect(given).toEqual([2, 0, 0]);
+  });
+
+  test("serves the next one when a slot is reported free", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....", { slots: 1 });
+    const [first] = swarm.pulls(2, 1);
+    swarm.pulls(3, 1);
+
+    swarm.pulls(2, 0, [report(first!.piece, 1)]);
+
+    expect(swarm.givenTo(3).map(({ parent }) => parent)).toEqual([1]);
+  });
+
+  test("that broke is left alone by that child, not by others", () => {
+    const swarm = new DrawnSwarm("....  #...  ....  ....");
+    swarm.pulls(2, 1);
+
+    expect(swarm.pulls(2, 1, [report(0, 1, "broken")])).toEqual([]);
+    expect(swarm.pulls(3, 1).length).toBe(1);
+  });
+
+  test("that was busy is asked again a little later", () => {
+    const swarm = new DrawnSwarm("....  #...  ....");
+    swarm.pulls(2, 1);
+    expect(swarm.pulls(2, 1, [report(0, 1, "busy")])).toEqual([]);
+
+    swarm.nowUs += 300_000;
+    swarm.wakes();
+
+    expect(swarm.givenTo(2)).toEqual([{ piece: 0, count: 1, parent: 1 }]);
+  });
+
+  test("that said gone is not asked for that piece any more", () => {
+    const swarm = new DrawnSwarm("....  ##..  ....  ....");
+    swarm.pulls(2, 2);
+    swarm.pulls(2, 0, [report(0, 1, "gone"), report(1, 1, "cancelled")]);
+
+    expect(swarm.pulls(3, 2)).toEqual([{ piece: 1, count: 1, parent: 1 }]);
+  });
+
+  test("that gave wrong bytes is quarantined by the second accuser and serves no one", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....  ....");
+    const [first] = swarm.pulls(2, 1);
+    swarm.pulls(2, 1, [report(first!.piece, 1, "corrupt")]);
+    expect(swarm.effects.some(({ kind }) => kind === "quarantined")).toBe(false);
+    const [second] = swarm.pulls(3, 1);
+
+    swarm.pulls(3, 1, [report(second!.piece, 1, "corrupt")]);
+
+    expect(swarm.effects).toContainEqual({ kind: "quarantined", host: 1 });
+    expect(swarm.pulls(4, 2)).toEqual([]);
+  });
+
+  test("accused twice by one child is not quarantined", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....");
+    const given = swarm.pulls(2, 2);
+
+    swarm.pulls(
+      2,
+      2,
+      given.map(({ piece }) => report(piece, 1, "corrupt")),
+    );
+
+    expect(swarm.effects.some(({ kind }) => kind === "quarantined")).toBe(false);
+    expect(swarm.pulls(3, 1).length).toBe(1);
+  });
+
+  test("that is gone leaves its pieces to be taken elsewhere", () => {
+    const swarm = new DrawnSwarm("....  #...  #...  ....", { slots: 1 });
+    const [given] = swarm.pulls(3, 1);
+
+    swarm.leaves(given!.parent);
+    swarm.nowUs += 100_000;
+    swarm.wakes();
+
+    expect(swarm.givenTo(3)).toEqual([{ piece: 0, count: 1, parent: 3 - given!.parent }]);
+  });
+});
+
+describe("time", () => {
+  test("a child that never reports does not hold a slot for ever", () => {
+    const swarm = new DrawnSwarm("....  #...  ....  ....", { slots: 1 });
+    swarm.pulls(2, 1);
+    swarm.pulls(3, 1);
+
+    swarm.nowUs += 60_000_000;
+    swarm.wakes();
+
+    expect([...swarm.givenTo(2), ...swarm.givenTo(3)].length).toBe(1);
+  });
+
+  test("an overdue piece is taken from a second parent too, once", () => {
+    const swarm = new DrawnSwarm("....  #...  #...  ....");
+    const [slow] = swarm.pulls(3, 1);
+
+    expect(swarm.pulls(3, 1, [], [0])).toEqual([{ piece: 0, count: 1, parent: 3 - slow!.parent }]);
+    expect(swarm.pulls(3, 1, [], [0])).toEqual([]);
+  });
+
+  test("it asks to be woken while something is assigned, and not when all is done", () => {
+    const swarm = new DrawnSwarm("#  .");
+    swarm.pulls(1, 1);
+    expect(swarm.effects.some(({ kind }) => kind === "wakeAt")).toBe(true);
+
+    swarm.pulls(1, 1, [report(0, SEED_HOST)]);
+    swarm.nowUs += 200_000;
+    swarm.wakes();
+
+    expect(swarm.effects).toEqual([]);
+  });
+});
+
+describe("content", () => {
+  test("of unknown length grows with its seeded pieces and ends when it is closed", () => {
+    const swarm = new DrawnSwarm("#  .", { pieceCount: null });
+    swarm.pulls(1, 64);
+    swarm.pulls(1, 64, [report(0, SEED_HOST)]);
+    for (let piece = 1; piece < 1000; piece++) {
+      swarm.seeds(piece);
+      expect(swarm.givenTo(1)).toEqual([{ piece, count: 1, parent: SEED_HOST }]);
+      swarm.pulls(1, 64, [report(piece, SEED_HOST)]);
+    }
+
+    swarm.step({ kind: "contentClosed", content: 0, pieceCount: 1000 });
+    swarm.nowUs += 200_000;
+    swarm.wakes();
+
+    expect(swarm.effects).toEqual([]);
+  });
+
+  test("of one host does not take the slots that another content's child needs for ever", () => {
+    const swarm = new DrawnSwarm("##  ##  ..", { slots: 1 });
+    swarm.step({ kind: "contentOpened", content: 1, pieceCount: 1, pieceLength: 1 << 20 });
+    const have = Uint32Array.of(1);
+    swarm.step({ kind: "joined", content: 1, host: 1, have, wantsPieces: true });
+    swarm.joins(3, "..");
+    swarm.step({ kind: "joined", content: 1, host: 3, have: Uint32Array.of(0), wantsPieces: true });
+    const [first] = swarm.pulls(2, 1);
+    expect(first!.parent).toBe(1);
+    swarm.step({
+      kind: "pulled",
+      content: 1,
+      host: 3,
+      pull: { slots: 1, reports: [], overdue: [] },
+    });
+    expect(swarm.givenTo(3)).toEqual([]);
+
+    swarm.pulls(2, 0, [report(first!.piece, 1)]);
+
+    expect(swarm.effects).toContainEqual({
+      kind: "assign",
+      content: 1,
+      child: 3,
+      assignments: [{ piece: 0, count: 1, parent: 1 }],
+    });
+  });
+
+  test("that is dropped frees all that it held", () => {
+    const swarm = new DrawnSwarm("....  ##..  ....", { slots: 1 });
+    swarm.pulls(2, 1);
+
+    swarm.step({ kind: "contentDropped", content: 0 });
+    swarm.step({ kind: "contentOpened", content: 0, pieceCount: 4, pieceLength: 1 << 20 });
+    swarm.joins(1, "##..", 1);
+    swarm.joins(2, "....", 1);
+
+    expect(swarm.pulls(2, 1).length).toBe(1);
+  });
+});

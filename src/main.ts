@@ -25,6 +25,8 @@ interface CommandModule {
 interface Verb {
   summary: string;
   synopsis: string;
+  /** Whether anything but flags may follow. */
+  takesArguments: boolean;
   examples: string[];
   load: () => Promise<CommandModule>;
 }
@@ -33,6 +35,7 @@ const VERBS: Record<string, Verb> = {
   get: {
     summary: "download a file, through the swarm where there is one",
     synopsis: "[flags] URL...",
+    takesArguments: true,
     examples: [
       "df get https://example.org/image.iso",
       "df get https://example.org/image.iso -o /tmp/image.iso --checksum sha256:9f86d08…",
@@ -40,6 +43,26 @@ const VERBS: Record<string, Verb> = {
       "df get --supernode 10.0.0.5:8002 --limit-rate 20M http://files.lan/model.bin",
     ],
     load: () => import("./roles/get/command.ts"),
+  },
+  peer: {
+    summary: "run the host's daemon: bring, keep and share pieces",
+    synopsis: "[flags]",
+    takesArguments: false,
+    examples: [
+      "df peer --supernode 10.0.0.5:8002 --listen 10.0.0.7:65002 --open",
+      "df peer --supernode 10.0.0.5:8002 --quota 200G --upload-rate 50M",
+    ],
+    load: () => import("./roles/peer/command.ts"),
+  },
+  supernode: {
+    summary: "run the swarm's head: read each source once, seed and schedule",
+    synopsis: "[flags]",
+    takesArguments: false,
+    examples: [
+      "df supernode --data-dir /var/lib/dragonfly/supernode",
+      "df supernode --listen 10.0.0.5:8002 --open --source-rate 200M --quota 500G",
+    ],
+    load: () => import("./roles/supernode/command.ts"),
   },
 };
 
@@ -73,7 +96,7 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
     return;
   }
   if (parsed.values.has("version")) return main(["--version"]);
-  if (parsed.positionals.length > 0 && !takesArguments(module)) {
+  if (parsed.positionals.length > 0 && !verb.takesArguments) {
     throw new DfError("usage", `df ${name} takes no argument ${parsed.positionals[0]!}`, {
       hint: `df ${name} --help lists its flags`,
     });
@@ -85,12 +108,6 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
 async function resolveArgs(command: CommandDef): Promise<ArgsDef> {
   const args = await (typeof command.args === "function" ? command.args() : command.args);
   return args ?? {};
-}
-
-function takesArguments(module: CommandModule): boolean {
-  if (module.FLAGS !== undefined) return true;
-  const args = Object.values(module.default.args ?? {}) as { type?: string }[];
-  return args.some(({ type }) => type === "positional");
 }
 
 function unknownVerb(name: string): DfError {

@@ -125,12 +125,13 @@ function unknownFlag(spelled: string, byName: ReadonlyMap<string, Flag>): DfErro
   return new DfError("usage", `unknown flag ${spelled}`, { hint });
 }
 
-function joinFaults(faults: readonly DfError[]): DfError {
-  if (faults.length === 1) return faults[0]!;
-  const hints = faults.flatMap(({ hint }) => hint ?? []);
-  return new DfError("usage", faults.map(({ message }) => message).join("; "), {
-    hint: [...new Set(hints)].join("; "),
-  });
+/** One error that tells everything that is wrong with a command line. */
+export function joinFaults(faults: readonly DfError[]): DfError {
+  const [first, ...others] = faults;
+  if (first !== undefined && others.length === 0) return first;
+  const messages = faults.map(({ message }) => message).join("; ");
+  const hints = [...new Set(faults.flatMap(({ hint }) => hint ?? []))].join("; ");
+  return new DfError("usage", messages, hints === "" ? {} : { hint: hints });
 }
 
 /** The name with the fewest edits from `wrong`, if few enough to be a slip. */

@@ -2,7 +2,7 @@
 // known. The started peer has a session of its own and outlives this command by `--linger`.
 
 import { spawn } from "node:child_process";
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, closeSync, constants, mkdirSync, openSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError, isDfError } from "../../errors.ts";
@@ -17,18 +17,19 @@ const HOST_SOCKET = "/run/dragonfly/peer.sock";
 const START_TIMEOUT_MS = 10_000;
 const START_POLL_MS = 10;
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** Where peers of this user keep data and sockets; never shared with another user. */
-export function userStateDir(env: Environment = process.env): string {
-  const base = env["XDG_STATE_HOME"] || join(homedir(), ".local", "state");
+export function userStateDir(): string {
+  const base = process.env["XDG_STATE_HOME"] || join(homedir(), ".local", "state");
   return join(base, "dragonfly");
 }
 
-/** A background peer belongs to a user and a set of supernodes: two clusters do not share one. */
-function backgroundName(supernodes: readonly string[]): string {
+/**
+ * The data folder of a background peer; its socket and log lie beside it. There is one per user and
+ * set of supernodes: two clusters do not share a peer.
+ */
+function placeOf(supernodes: readonly string[]): string {
   const digest = digestNow("sha256", supernodes.toSorted().join(","));
-  return `peer-${toHex(digest).slice(0, 8)}`;
+  return join(userStateDir(), `peer-${toHex(digest).slice(0, 8)}`);
 }
 
 /**
@@ -36,9 +37,13 @@ function backgroundName(supernodes: readonly string[]): string {
  * Null when there is none.
  */
 export async function findPeer(supernodes: readonly string[]): Promise<LocalClient | null> {
-  const stateDir = userStateDir();
-  const sockets = [HOST_SOCKET, join(stateDir, "peer.sock")];
-  if (supernodes.length > 0) sockets.push(join(stateDir, `${backgroundName(supernodes)}.sock`));
+  const runtimeDir = process.env["XDG_RUNTIME_DIR"];
+  const sockets = [
+    HOST_SOCKET,
+    ...(runtimeDir ? [join(runtimeDir, "dragonfly", "peer.sock")] : []),
+    join(userStateDir(), "peer.sock"),
+    ...(supernodes.length > 0 ? [`${placeOf(supernodes)}.sock`] : []),
+  ];
   for (const path of sockets) {
     if (!isWritable(path)) continue;
     const client = new LocalClient(path);
@@ -62,14 +67,15 @@ export interface BackgroundPeerOptions {
  * @throws {DfError} unavailable when no peer answers in time
  */
 export async function startBackgroundPeer(options: BackgroundPeerOptions): Promise<LocalClient> {
-  const stateDir = userStateDir();
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const place = join(stateDir, backgroundName(options.supernodes));
+  const place = placeOf(options.supernodes);
+  mkdirSync(userStateDir(), { recursive: true, mode: 0o700 });
+  const log = openSync(`${place}.log`, "a", 0o600);
   const child = spawn(process.execPath, [...ownScript(), ...peerArguments(place, options)], {
     cwd: "/",
     detached: true,
-    stdio: "ignore",
+    stdio: ["ignore", log, log],
   });
+  closeSync(log);
   child.unref();
   const client = new LocalClient(`${place}.sock`);
   for (let waitedMs = 0; waitedMs < START_TIMEOUT_MS; waitedMs += START_POLL_MS) {

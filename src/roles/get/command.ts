@@ -25,7 +25,9 @@ async function runGet(parsed: ParsedFlags): Promise<void> {
   const isStderrTty = process.stderr.isTTY && process.env["TERM"] !== "dumb";
   const options = readOptions(parsed, { env: process.env, isStderrTty });
   const urls = [...options.urls, ...readList(options.inputFile)];
-  const peers = new PeerAccess(options);
+  const peers = new PeerAccess(options, (message) => {
+    if (options.isVerbose) console.error(`df: ${message}`);
+  });
   const signals = listenForSignals();
   const codes: number[] = [];
   try {
@@ -34,7 +36,8 @@ async function runGet(parsed: ParsedFlags): Promise<void> {
       if (signals.signal.aborted) break;
     }
   } finally {
-    await peers.close();
+    // What failed may be tried again with the pieces that are there.
+    await peers.close(codes.every((code) => code === 0));
   }
   process.exitCode = signals.exitCode() ?? worstCode(codes);
 }

@@ -6,7 +6,7 @@ import { SOURCE_RETRY } from "../../engine/core/retry.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
 import type { SourcePolicy } from "../../net/wire/local-api.ts";
-import type { ParsedFlags } from "../command-line/flags.ts";
+import { joinFaults, type ParsedFlags } from "../command-line/flags.ts";
 import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
 
 export type ProgressStyle = "bar" | "plain" | "none";
@@ -112,7 +112,7 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
       .all("filter-query")
       .flatMap((list) => list.split(/[,&]/))
       .filter(Boolean),
-    socket: flags.last("socket") ?? null,
+    socket: flags.last("socket") ?? (around.env["DRAGONFLY_PEER_SOCKET"] || null),
     mayStartPeer: !flags.has("no-daemon"),
     lingerMs: flags.read("linger", parseDuration) ?? LINGER_MS,
     limitRateBytesPerSec: limits.length === 0 ? null : Math.min(...limits),
@@ -124,7 +124,7 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
   if (options.source === "origin" && options.noOrigin) {
     faults.push(new DfError("usage", "--source origin and --no-origin exclude each other"));
   }
-  if (faults.length > 0) throw joined(faults);
+  if (faults.length > 0) throw joinFaults(faults);
   return options;
 }
 
@@ -273,12 +273,4 @@ export function readTextFile(flag: string, path: string): string {
   } catch (cause) {
     throw new DfError("file-unreadable", `read ${path} for ${flag}`, { cause });
   }
-}
-
-function joined(faults: readonly DfError[]): DfError {
-  if (faults.length === 1) return faults[0]!;
-  const hints = faults.flatMap(({ hint }) => hint ?? []);
-  return new DfError("usage", faults.map(({ message }) => message).join("; "), {
-    hint: hints.join("; "),
-  });
 }

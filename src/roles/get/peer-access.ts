@@ -1,18 +1,20 @@
 // Which peer this command talks to: a named one, one that runs on this host, a background peer that
 // is started on first need, or one inside this process.
 
-import { DfError } from "../../errors.ts";
 import type { LocalClient } from "../../net/local-client.ts";
 import type { GetOptions } from "./options.ts";
+import type { OwnPeer } from "./own-peer.ts";
 
 export class PeerAccess {
   readonly #options: GetOptions;
-  #client: LocalClient | null = null;
+  readonly #onWarning: (message: string) => void;
   #looked: Promise<LocalClient | null> | null = null;
-  #stopOwnPeer: (() => Promise<void>) | null = null;
+  #own: OwnPeer | null = null;
 
-  constructor(options: GetOptions) {
+  /** @param onWarning hears what the peer inside this process has to say */
+  constructor(options: GetOptions, onWarning: (message: string) => void) {
     this.#options = options;
+    this.#onWarning = onWarning;
   }
 
   /** Whether a peer was named or answers; asked once. */
@@ -26,21 +28,22 @@ export class PeerAccess {
    * @throws {DfError} unavailable
    */
   async connect(signal: AbortSignal): Promise<LocalClient> {
-    const { socket, supernodes, lingerMs, mayStartPeer } = this.#options;
+    const { supernodes, lingerMs, mayStartPeer } = this.#options;
     const found = await this.#find();
     this.#looked = null;
     if (found !== null) return found;
-    if (socket !== null || mayStartPeer) {
+    if (mayStartPeer) {
       const { startBackgroundPeer } = await import("./background-peer.ts");
-      this.#client = await startBackgroundPeer({ supernodes, lingerMs, signal });
-      return this.#client;
+      return startBackgroundPeer({ supernodes, lingerMs, signal });
     }
-    throw new DfError("unavailable", "get: no peer runs on this host");
+    const { startOwnPeer } = await import("./own-peer.ts");
+    this.#own = await startOwnPeer(supernodes, this.#onWarning);
+    return this.#own.client;
   }
 
-  /** Stops the peer inside this process, if there is one. */
-  async close(): Promise<void> {
-    await this.#stopOwnPeer?.();
+  /** Stops the peer inside this process, if there is one; `discard` drops the pieces it holds. */
+  async close(discard: boolean): Promise<void> {
+    await this.#own?.stop(discard);
   }
 
   #find(): Promise<LocalClient | null> {
@@ -54,7 +57,7 @@ export class PeerAccess {
       const { LocalClient } = await import("../../net/local-client.ts");
       return new LocalClient(socket);
     }
-    if (this.#stopOwnPeer !== null) return this.#client;
+    if (this.#own !== null) return this.#own.client;
     const { findPeer } = await import("./background-peer.ts");
     return findPeer(supernodes);
   }

@@ -112,10 +112,13 @@ class Follower {
           case "done":
             silence.stop();
             this.#bytes = event.bytes;
+            await copying.drain();
             if (event.inline !== undefined && this.#copy?.cursor === 0) {
               await this.#copy.append(Buffer.from(event.inline, "base64"));
-            } else copying.reach(event.length);
-            await copying.drain();
+            } else {
+              copying.reach(event.length);
+              await copying.drain();
+            }
             return await this.#finish(event);
           case "failed":
             throw DfError.fromWire(event.error);

@@ -1,3 +1,5 @@
+// What becomes of a piece with good, lying, stalling, breaking and busy parents.
+
 import { afterEach, expect, test } from "bun:test";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { Pacer } from "../../src/engine/bytes/pacing.ts";

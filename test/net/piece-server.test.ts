@@ -1,3 +1,5 @@
+// What the piece server gives, refuses and survives.
+
 import { afterEach, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -42,7 +42,7 @@ export function scriptedSupernode(script: SupernodeScript) {
   const pulls: { handle: number; pull: Pull }[] = [];
   let connections = 0;
   const changed = new EventTarget();
-  const channelOf = (socket: ServerWebSocket<undefined>): ScriptedChannel => ({
+  const channelOf = (socket: ServerWebSocket): ScriptedChannel => ({
     say: (message) => void socket.send(JSON.stringify(message)),
     raw: (data) => void socket.send(data),
     frames: new FrameEncoder(),

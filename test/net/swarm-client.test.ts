@@ -1,3 +1,5 @@
+// The peer's end of the channel against a supernode that does what the test says.
+
 import { afterEach, expect, test } from "bun:test";
 import { SwarmClient, type SwarmMember } from "../../src/net/swarm/swarm-client.ts";
 import type { Joined, SupernodeMessage, TaskRequest } from "../../src/net/wire/swarm-messages.ts";

@@ -1,5 +1,8 @@
+// A peer in a swarm that a scripted supernode runs: pieces, readers, versions, lost and wrong parents.
+
 import { afterEach, expect, test } from "bun:test";
 import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
+import { rankOwners } from "../../src/net/swarm/owner-rank.ts";
 import {
   scriptedSupernode,
   type ScriptedChannel,
@@ -70,7 +73,7 @@ test("a peer reports each finished piece with its parent's number", async () => 
   expect(
     reports()
       .map(({ piece }) => piece)
-      .toSorted(),
+      .toSorted((a, b) => a - b),
   ).toEqual([0, 1, 2, 3]);
 });
 
@@ -378,3 +381,45 @@ test("a lying parent's piece is asked for again and never served", async () => {
 
   expect((await bytesOf(client, content.contentId, data.length)).equals(data)).toBe(true);
 });
+
+test("a download goes on at the next supernode when its owner is gone", async () => {
+  const data = randomBytes(200_000);
+  const content = await seededContent(cleanups, URL_OF_TASK, { data });
+  const supernodes = [0, 1].map(() =>
+    supernodeFixture({
+      on(message, channel) {
+        if (message.type !== "join") return;
+        channel.say(content.joined(message.request, 1));
+        const joins = supernodes.flatMap((supernode) => supernode.ofType("join")).length;
+        content.give(channel, 1, joins === 1 ? [0] : [1, 2, 3]);
+      },
+    }),
+  );
+  const addresses = supernodes.map(({ address }) => address);
+  const { client } = await peerFixture(cleanups, { supernodes: addresses });
+  const download = eventsOf(client.download({ url: URL_OF_TASK }, never));
+  const owner = supernodes.find(
+    ({ address }) => rankOwners(content.taskId, addresses)[0] === address,
+  )!;
+  await owner.until(() => owner.pulls.some(({ pull }) => pull.reports.length === 1));
+
+  await owner.stop();
+
+  expect(eventOf(await download, "done").md5).toBe(content.md5);
+  expect(content.server.uploadCount).toBe(4);
+}, 20_000);
+
+test("a peer whose supernodes are gone reads the source and says so", async () => {
+  const data = randomBytes(200_000);
+  const source = sourceFixture(cleanups, data);
+  const gone = scriptedSupernode({});
+  await gone.stop();
+  const { client } = await peerFixture(cleanups, { supernodes: [gone.address] });
+
+  const events = await eventsOf(client.download({ url: source.url }, never));
+  const refused = eventsOf(client.download({ url: source.url, noOrigin: true }, never));
+
+  expect(eventOf(events, "notice").message).toContain("no supernode answers");
+  expect(eventOf(events, "done").bytes.source).toBe(data.length);
+  await expect(refused).rejects.toMatchObject({ code: "no-supernode" });
+}, 20_000);

@@ -146,7 +146,10 @@ async function contentRange(request: Request, content: ReadableContent): Promise
 }
 
 /** A stream of bytes that a slow reader slows down, whatever it is fed from. */
-function bytesResponse(bytes: AsyncGenerator<Uint8Array>, init: ResponseInit): Response {
+function bytesResponse(
+  bytes: AsyncGenerator<Uint8Array>,
+  init: { status: number; headers?: Record<string, string> },
+): Response {
   const body = new ReadableStream<Uint8Array>({
     type: "bytes",
     async pull(controller) {

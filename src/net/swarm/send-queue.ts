@@ -24,7 +24,7 @@ export class SendQueue {
   send(message: string | Uint8Array): void {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     if (this.#waiting.length === 0 && this.#socket.bufferedAmount < SOCKET_BYTES_MAX) {
-      this.#socket.send(message as string | Uint8Array<ArrayBuffer>);
+      this.#socket.send(message);
       return;
     }
     this.#waiting.push(typeof message === "string" ? message : message.slice());

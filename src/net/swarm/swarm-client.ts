@@ -107,6 +107,11 @@ export class SwarmClient {
     return this.#pieceAddress;
   }
 
+  /** Peers of the largest swarm that this supernode told of; 0 before the first join. */
+  get swarmSize(): number {
+    return this.#swarmSize;
+  }
+
   /** Whether the supernode answers; tries at once when the channel waits for its next attempt. */
   async reach(): Promise<boolean> {
     if (this.#isOpen || this.#isStopped) return this.#isOpen;

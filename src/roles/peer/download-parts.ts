@@ -9,6 +9,9 @@ import type { SourceService } from "../worker/source-service.ts";
 import type { SharedContents } from "./shared-contents.ts";
 import type { Supernodes } from "./supernodes.ts";
 
+/** How long an owner may stay silent before another member, or the source, is asked. */
+export const OWNER_SILENCE_MS = 3_000;
+
 /** What all downloads of a peer share. */
 export interface DownloadSurroundings {
   store: PieceStore;

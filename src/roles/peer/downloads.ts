@@ -65,7 +65,7 @@ export class Downloads {
     const shared = this.#join(request);
     const reader = Symbol("reader");
     shared.readers.set(reader, request.limitRate ?? null);
-    this.#readersChanged(shared, +1);
+    this.#readersChanged(shared, 1);
     try {
       yield* followDownload(shared.download, signal);
     } finally {
@@ -127,7 +127,7 @@ export class Downloads {
     const rates = [...shared.readers.values()];
     // The fastest reader decides: the others read from the store at their own pace.
     const isLimited = rates.length > 0 && rates.every((rate) => rate !== null);
-    shared.pacer.setRate(isLimited ? Math.max(...rates.map((rate) => rate!)) : null);
+    shared.pacer.setRate(isLimited ? Math.max(...rates) : null);
     clearTimeout(shared.grace);
     if (rates.length === 0)
       shared.grace = setTimeout(() => this.#abandon(shared), READERLESS_GRACE_MS);

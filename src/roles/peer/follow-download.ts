@@ -20,8 +20,11 @@ export async function* followDownload(
   let seen: ContentTransfer | null = null;
   let seenLength: number | null = null;
   let shownBytes = -1;
+  let toldNotices = 0;
   for (;;) {
-    const { state, transfer } = download;
+    const { state, transfer, notices } = download;
+    while (toldNotices < notices.length)
+      yield { event: "notice", message: notices[toldNotices++]! };
     if (state.kind === "failed") throw state.error;
     if (transfer !== null) {
       const { length } = transfer.content.manifest.layout;

@@ -17,20 +17,25 @@ import type { Joined, TaskRequest } from "../../net/wire/swarm-messages.ts";
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import { Changes } from "./changes.ts";
 import { ContentTransfer } from "./content-transfer.ts";
-import type { DownloadOptions, DownloadState, DownloadSurroundings } from "./download-parts.ts";
+import {
+  OWNER_SILENCE_MS,
+  type DownloadOptions,
+  type DownloadState,
+  type DownloadSurroundings,
+} from "./download-parts.ts";
+import { findOwner } from "./find-owner.ts";
 import { readFromSource } from "./own-read.ts";
 
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
-
-/** How long a lost owner may stay silent before the next member is asked. */
-const OWNER_SILENCE_MS = 3_000;
 
 export class PeerDownload implements SwarmMember {
   readonly taskId: string;
   readonly task: TaskRequest;
   /** Told about everything that a reader may want to see. */
   readonly changes = new Changes();
+  /** What readers should know, e.g. that the source is read here. */
+  readonly notices: string[] = [];
   readonly #around: DownloadSurroundings;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
@@ -104,6 +109,7 @@ export class PeerDownload implements SwarmMember {
   refused(error: DfError): void {
     // A supernode does not read some sources for others; this host may read them for itself.
     if (error.code === "not-shareable" && this.#options.mayReadSource) {
+      this.notices.push(`${error.message}: reading from the source on this host`);
       this.#attempt(() => this.#readSelf(null));
     } else this.#fail(error);
   }
@@ -153,17 +159,12 @@ export class PeerDownload implements SwarmMember {
   // Joining.
 
   async #joinOwner(): Promise<void> {
-    const owner = await this.#around.supernodes.ownerOf(this.taskId);
-    this.#stop.signal.throwIfAborted();
-    if (owner !== undefined) return this.#joinAt(owner);
-    if (this.#options.mayReadSource) return this.#readSelf(null);
-    const known = this.#around.supernodes.isEmpty
-      ? "no supernode is known"
-      : "no supernode answers";
-    throw new DfError("no-supernode", `bring ${this.#shownUrl}: ${known}`, {
-      hint: "check --supernode, or allow the source to be read",
-      taskId: this.taskId,
-    });
+    const { supernodes } = this.#around;
+    const task = { taskId: this.taskId, mayReadSource: this.#options.mayReadSource };
+    const owner = await findOwner(supernodes, task, this.#stop.signal);
+    if (owner !== null) return this.#joinAt(owner);
+    if (!supernodes.isEmpty) this.notices.push("no supernode answers: reading from the source");
+    await this.#readSelf(null);
   }
 
   /** Joins at another member while the owner is away; its own return is waited for otherwise. */

@@ -29,6 +29,11 @@ export class Supernodes {
     return this.#options.addresses.length === 0;
   }
 
+  /** Peers that miss a supernode when this one does, as far as is known. */
+  get swarmSize(): number {
+    return Math.max(1, ...this.all.map((client) => client.swarmSize));
+  }
+
   /** Opens a channel to every supernode of the list; those that do not answer are tried again. */
   connect(): void {
     for (const address of this.#options.addresses) void this.at(address).reach();

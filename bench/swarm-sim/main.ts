@@ -91,6 +91,7 @@ const report = {
   duplicateBytes: result.duplicateBytes,
   ownerBusyShare: round(result.ownerBusySeconds / last),
   microsPerAssignment: round(result.measuredControlUs / result.assignments),
+  preemptedShare: round(result.preemptedUs / (result.preemptedUs + result.measuredControlUs)),
   events: result.events,
   wallSeconds: round((performance.now() - startedMs) / 1000),
   residentMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),

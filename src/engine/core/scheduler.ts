@@ -98,6 +98,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     hosts.accuser[event.host] = 0;
     hosts.upSpeed[event.host] = 0;
     hosts.downSpeed[event.host] = 0;
+    hosts.upClass[event.host] = 0;
+    hosts.downClass[event.host] = 0;
     hosts.isUpProven[event.host] = 0;
     hosts.isDownProven[event.host] = 0;
     if (!event.isSeed) return;

@@ -3,7 +3,7 @@
 
 import { BitmapArena, DenseList, grown, IndexPool, type SharedColumn } from "./columns.ts";
 import type { ContentIndex, HostIndex } from "./scheduler-events.ts";
-import { downClass, SPEED_CLASSES } from "./transfer-speeds.ts";
+import { SPEED_CLASSES } from "./transfer-speeds.ts";
 
 export type HostKind = 0 | 1 | 2;
 export const HOST_ABSENT = 0;
@@ -23,6 +23,9 @@ export class HostColumns {
   /** Learned bytes per second of each slot; 0: unknown. See transfer-speeds.ts. */
   upSpeed = new Float64Array(64);
   downSpeed = new Float64Array(64);
+  /** The speed classes that follow from these. */
+  upClass = new Uint8Array(64);
+  downClass = new Uint8Array(64);
   /** Whether a transfer was seen that the host's own link limited. */
   isUpProven = new Uint8Array(64);
   isDownProven = new Uint8Array(64);
@@ -37,6 +40,8 @@ export class HostColumns {
     this.accuser = grown(this.accuser, count);
     this.upSpeed = grown(this.upSpeed, count);
     this.downSpeed = grown(this.downSpeed, count);
+    this.upClass = grown(this.upClass, count);
+    this.downClass = grown(this.downClass, count);
     this.isUpProven = grown(this.isUpProven, count);
     this.isDownProven = grown(this.isDownProven, count);
     this.firstMember = grown(this.firstMember, count);
@@ -242,7 +247,7 @@ export class SwarmState {
   countWanting(swarm: Swarm, member: number, isWanting: boolean): void {
     const { members, hosts } = this;
     const from = members.countedClass[member]! - 1;
-    const to = isWanting ? downClass(hosts, members.host[member]!) : -1;
+    const to = isWanting ? hosts.downClass[members.host[member]!]! : -1;
     if (from === to) return;
     swarm.countWanting(from, to);
     members.countedClass[member] = to + 1;

@@ -47,6 +47,14 @@ export function learnSpeed(
   if (down >= ofChild * PROOF_FACTOR && down >= up) hosts.isUpProven[parent] = 1;
   hosts.upSpeed[parent] = updated(hosts.upSpeed[parent]!, ofParent);
   hosts.downSpeed[child] = updated(down, ofChild);
+  classify(hosts, parent);
+  classify(hosts, child);
+}
+
+/** Classes are kept, for they are asked for far more often than speeds are learned. */
+function classify(hosts: HostColumns, host: HostIndex): void {
+  hosts.upClass[host] = speedClass(upSpeed(hosts, host));
+  hosts.downClass[host] = speedClass(hosts.downSpeed[host]!);
 }
 
 function updated(estimate: number, sample: number): number {
@@ -57,16 +65,6 @@ function updated(estimate: number, sample: number): number {
 function upSpeed(hosts: HostColumns, host: HostIndex): number {
   const up = hosts.upSpeed[host]!;
   return hosts.isUpProven[host] === 1 ? up : Math.max(up, hosts.downSpeed[host]!);
-}
-
-/** The class of a host as a parent. */
-export function upClass(hosts: HostColumns, host: HostIndex): number {
-  return speedClass(upSpeed(hosts, host));
-}
-
-/** The class of a host as a child. */
-export function downClass(hosts: HostColumns, host: HostIndex): number {
-  return speedClass(hosts.downSpeed[host]!);
 }
 
 /**
@@ -80,8 +78,8 @@ export function isMisfit(
   parent: HostIndex,
   child: HostIndex,
 ): boolean {
-  const ofParent = upClass(hosts, parent);
-  const ofChild = downClass(hosts, child);
+  const ofParent = hosts.upClass[parent]!;
+  const ofChild = hosts.downClass[child]!;
   if (ofParent === 0 || ofChild === 0) return false;
   // A seed's new pieces are nowhere else.
   if (ofChild - ofParent >= CLASSES_APART) return hosts.kind[parent] !== HOST_SEED;
@@ -100,7 +98,7 @@ export function keepsSlotForProof(
   child: HostIndex,
 ): boolean {
   if (hosts.isDownProven[child] === 1) return false;
-  const ofChild = downClass(hosts, child);
+  const ofChild = hosts.downClass[child]!;
   if (ofChild === 0 || swarm.fastestWanting() - ofChild < CLASSES_APART) return false;
-  return upClass(hosts, parent) - ofChild < CLASSES_APART;
+  return hosts.upClass[parent]! - ofChild < CLASSES_APART;
 }

@@ -125,6 +125,9 @@ async function compile(target: Target, outfile: string): Promise<void> {
     entrypoints: [join(ROOT, "src/main.ts"), ...workers.toSorted()],
     root: join(ROOT, "src"),
     minify: true,
+    // In one file node:http, bun:sqlite and the like would load at every start, whatever the verb:
+    // 15 ms of CPU for `df --version` instead of 6.
+    splitting: true,
     sourcemap: "inline",
     bytecode: true,
     // Bytecode defaults to CommonJS, with which consola's import.meta dies at start.
@@ -170,7 +173,15 @@ async function smokeTest(binary: string): Promise<void> {
   try {
     await runBinary(binary, ["--version"]);
     const output = join(folder, "out");
-    await runBinary(binary, ["get", `${server.url.href}file`, "--no-daemon", "-q", "-o", output]);
+    await runBinary(binary, [
+      "get",
+      `${server.url.href}file`,
+      "--source",
+      "origin",
+      "-q",
+      "-o",
+      output,
+    ]);
     if ((await Bun.file(output).text()) !== "smoke") {
       throw new BuildError(`${binary} get wrote wrong bytes`, { hint: "run it by hand" });
     }

@@ -79,13 +79,15 @@ export class PeerDownload implements SwarmMember {
   }
 
   /** Ends the download; what is here stays and is shared. */
-  stop(): void {
-    this.#stop.abort(new DfError("interrupted", `bring ${this.#shownUrl}: stopped`));
+  stop(error = new DfError("interrupted", `bring ${this.#shownUrl}: stopped`)): void {
+    if (this.#state.kind === "running") this.#state = { kind: "failed", error };
+    this.#stop.abort(error);
     clearTimeout(this.#silence);
     this.#owner?.leave(this);
     this.#transfer?.stop();
     const known = this.#known();
     if (known !== undefined) this.#owner?.hold([known]);
+    this.changes.notify();
   }
 
   // What the owner says, in the order of its messages.
@@ -349,9 +351,7 @@ export class PeerDownload implements SwarmMember {
     const known = isDfError(error)
       ? error
       : new DfError("internal", `bring ${this.#shownUrl}: ${messageOf(error)}`, { cause: error });
-    this.stop();
-    this.#state = { kind: "failed", error: known };
-    this.changes.notify();
+    this.stop(known);
   }
 
   /** Runs work of this download; what it throws fails the download. */

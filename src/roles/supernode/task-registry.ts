@@ -249,7 +249,7 @@ export class TaskRegistry {
             cause: error,
             taskId,
           });
-    this.#events.warned(failure.message);
+    if (!this.#stopping.signal.aborted) this.#events.warned(failure.message);
     seeding.becomeFailed(failure);
     this.#drop(seeding);
   }

@@ -8,6 +8,7 @@ import type {
   DownloadEvent,
   ReceivedAssignment,
 } from "../../src/engine/core/download-events.ts";
+import type { Machine } from "../../src/engine/core/machine.ts";
 import { pieceCountOf } from "../../src/engine/core/piece-layout.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import {
@@ -16,6 +17,7 @@ import {
   type SchedulerEvent,
 } from "../../src/engine/core/scheduler-events.ts";
 import { Scheduler } from "../../src/engine/core/scheduler.ts";
+import { record } from "../../src/engine/core/trace.ts";
 import { decodeAssign, decodePull, FrameEncoder } from "../../src/net/wire/swarm-frames.ts";
 import { BrokenRule, Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -46,6 +48,8 @@ export interface SimulationOptions {
   joinSpreadUs: number;
   seed: number;
   faults?: Fault[];
+  /** Receives the trace of the owner's scheduler, one line a step. */
+  traceSink?: (line: string) => void;
   /** Gives up after this much virtual time. */
   limitUs: number;
 }
@@ -125,6 +129,11 @@ interface Peer {
   epoch: number;
 }
 
+/** Seed of the generator that the owner's scheduler is given in its n-th life. */
+export function schedulerSeed(seed: number, life: number): number {
+  return seed + 1 + life;
+}
+
 export class Simulation {
   readonly #options: SimulationOptions;
   readonly #pieceCount: number;
@@ -139,7 +148,7 @@ export class Simulation {
   readonly #addresses: string[] = [];
   readonly #transferOfFlow: (Transfer | undefined)[] = [];
   readonly #faulty = new Map<number, "turnsCorrupt" | "turnsBusy" | "stalls">();
-  #scheduler: Scheduler;
+  #scheduler: Machine<SchedulerEvent, SchedulerEffect>;
   readonly #schedulerEffects: SchedulerEffect[] = [];
   readonly #downloadEffects: DownloadEffect[] = [];
   #inbox: { host: number; frame: Uint8Array | null; epoch: number }[] = [];
@@ -168,7 +177,7 @@ export class Simulation {
     });
     for (let host = 0; host < rates.length; host++)
       this.#addresses.push(`10.${host >> 16}.${(host >> 8) & 255}.${host & 255}:65002`);
-    this.#scheduler = new Scheduler({ prng: new Prng(options.seed + 1) });
+    this.#scheduler = this.#newScheduler();
     this.#result = {
       finishSeconds: options.peerRates.map(() => NaN),
       assignments: 0,
@@ -262,6 +271,12 @@ export class Simulation {
         if (!this.#peers[host]!.isDead)
           this.#queue.push(this.#nowUs + this.#prng.below(50_000), EVENT.join, host);
       }
+  }
+
+  #newScheduler(): Machine<SchedulerEvent, SchedulerEffect> {
+    const { seed, traceSink } = this.#options;
+    const scheduler = new Scheduler({ prng: new Prng(schedulerSeed(seed, this.#ownerEpoch)) });
+    return traceSink === undefined ? scheduler : record(scheduler, traceSink);
   }
 
   #toOwner(host: number, frame: Uint8Array | null): void {
@@ -618,7 +633,7 @@ export class Simulation {
     this.#inbox = [];
     this.#inboxHead = 0;
     this.#ownerWakeUs = Infinity;
-    this.#scheduler = new Scheduler({ prng: new Prng(this.#options.seed + 1 + this.#ownerEpoch) });
+    this.#scheduler = this.#newScheduler();
     for (let host = this.#seedCount; host < this.#peers.length; host++) {
       const peer = this.#peers[host]!;
       if (peer.isDead || !peer.isConnected) continue;

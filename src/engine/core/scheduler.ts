@@ -23,6 +23,9 @@ const BUSY_BLOCK_US = 200_000;
 /** A parent that broke is left alone by that child this long: a restart's time. */
 const BROKEN_BLOCK_US = 10_000_000;
 
+/** A child that names more slots is given these: it would only keep others' parents busy. */
+const CHILD_SLOTS_MAX = 64;
+
 /** Who still waits is looked at again this often: the sampled matching may have missed a match. */
 const TICK_US = 100_000;
 /** Children served again in one tick. */
@@ -150,12 +153,12 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     this.#dispatcher.serveParent(swarm, seed, -1);
   }
 
+  /** Pieces past those that were seeded are not believed: the child says so again when it is given one. */
   #joined(event: SchedulerEvent & { kind: "joined" }): void {
     const swarm = this.#state.swarms[event.content];
     if (swarm === undefined || !this.#state.hosts.isPresent(event.host)) return;
     const known = swarm.member(event.host);
     if (known !== -1) this.#removeMember(swarm, known);
-    if (!swarm.isClosed) this.#state.growSwarm(swarm, highestPiece(event.have) + 1);
     const member = this.#state.addMember(swarm, event.host, event.wantsPieces);
     for (let word = 0; word < Math.min(event.have.length, swarm.wordCount); word++) {
       for (let bits = event.have[word]!, bit = 0; bits !== 0; bits >>>= 1, bit++) {
@@ -176,7 +179,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     for (const report of event.pull.reports) {
       if (report.piece < swarm.pieceCount) this.#reported(swarm, child, report, effects);
     }
-    members.slots[child] = event.pull.slots;
+    members.slots[child] = Math.min(event.pull.slots, CHILD_SLOTS_MAX);
     this.#checkComplete(swarm, child);
     this.#dispatcher.serveChild(swarm, child);
     for (const host of this.#freedHosts) {
@@ -204,7 +207,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     }
     if (entry !== 0) this.#release(entry);
     this.#reopen(swarm, child, piece);
-    if (!hosts.isPresent(parent)) return;
+    // A child may only speak of parents that it was given.
+    if (entry === 0 || !hosts.isPresent(parent)) return;
     switch (outcome) {
       case PieceOutcome.busy:
         return blocks.block(child, parent, this.#nowUs + BUSY_BLOCK_US);
@@ -354,11 +358,4 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     this.#wakeAtUs = this.#nowUs + TICK_US;
     effects.push({ kind: "wakeAt", atUs: this.#wakeAtUs });
   }
-}
-
-function highestPiece(words: Uint32Array): number {
-  for (let word = words.length - 1; word >= 0; word--) {
-    if (words[word] !== 0) return (word << 5) + 31 - Math.clz32(words[word]!);
-  }
-  return -1;
 }

@@ -254,3 +254,33 @@ test("piece client passes on what the store throws", async () => {
 
   expect(fetching).rejects.toBe(full);
 });
+
+test("piece client keeps a connection for the next piece, and bears that a parent closed it", async () => {
+  const { piece, request, client } = pieceFixture(1_000);
+  let connections = 0;
+  const sockets: Bun.Socket[] = [];
+  const head = `HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-999/1000\r\ncontent-length: 1000\r\n\r\n`;
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    socket: {
+      open(socket) {
+        connections++;
+        sockets.push(socket);
+      },
+      data: (socket) => void socket.write(Buffer.concat([Buffer.from(head), piece])),
+    },
+  });
+  cleanups.push(() => server.stop(true));
+  const address = `127.0.0.1:${server.port}`;
+
+  const outcomes = [await client.fetch(request(address), never)];
+  outcomes.push(await client.fetch(request(address, { index: 4 }), never));
+  const connectionsForTwo = connections;
+  sockets[0]!.end();
+  outcomes.push(await client.fetch(request(address, { index: 5 }), never));
+
+  expect(outcomes.map(({ outcome }) => outcome)).toEqual(outcomes.map(() => PieceOutcome.finished));
+  expect(connectionsForTwo).toBe(1);
+  expect(connections).toBe(2);
+});

@@ -423,3 +423,26 @@ test("a peer whose supernodes are gone reads the source and says so", async () =
   expect(eventOf(events, "done").bytes.source).toBe(data.length);
   await expect(refused).rejects.toMatchObject({ code: "no-supernode" });
 }, 20_000);
+
+test("a download that nobody reads any more is left after a grace, and what it has is offered", async () => {
+  const content = await seededContent(cleanups, URL_OF_TASK, { data: randomBytes(200_000) });
+  const supernode = supernodeFixture({
+    on(message, channel) {
+      if (message.type !== "join") return;
+      channel.say(content.joined(message.request, 7));
+      content.give(channel, 7, [2]);
+    },
+  });
+  const { client } = await peerFixture(cleanups, { supernodes: [supernode.address] });
+  const leaving = new AbortController();
+  const reading = eventsOf(client.download({ url: URL_OF_TASK }, leaving.signal));
+  await supernode.until(() => supernode.pulls.some(({ pull }) => pull.reports.length === 1));
+
+  leaving.abort();
+
+  await expect(reading).rejects.toThrow();
+  expect(await supernode.until(() => supernode.ofType("leave")[0])).toMatchObject({ handle: 7 });
+  const held = await supernode.until(() => supernode.ofType("hold").at(-1));
+  expect(held.contents).toEqual([{ contentId: content.contentId, have: "BA==" }]);
+  expect((await client.status()).downloads).toEqual([]);
+}, 20_000);

@@ -1,0 +1,66 @@
+// What the flags and environment of `df peer` mean.
+
+import { expect, test } from "bun:test";
+import { parseFlags } from "../../src/roles/command-line/flags.ts";
+import { FLAGS, isLoopback, readPeerOptions } from "../../src/roles/peer/peer-options.ts";
+
+function read(args: string[], env: Record<string, string> = {}, uid = 1000) {
+  return readPeerOptions(parseFlags(args, FLAGS), { XDG_STATE_HOME: "/s", ...env }, uid);
+}
+
+test("without flags a peer listens on loopback and keeps its state where it belongs", () => {
+  const asUser = read([], { XDG_RUNTIME_DIR: "/run/user/1000" });
+  const asRoot = read([], {}, 0);
+
+  expect(asUser).toMatchObject({
+    listen: { hostname: "127.0.0.1", port: 65_002 },
+    socketPath: "/run/user/1000/dragonfly/peer.sock",
+    dataDir: "/s/dragonfly/peer",
+    supernodes: [],
+    quotaBytes: null,
+  });
+  expect(asRoot).toMatchObject({
+    socketPath: "/run/dragonfly/peer.sock",
+    dataDir: "/var/lib/dragonfly/peer",
+  });
+});
+
+test("flags win over the environment, and units are understood", () => {
+  const env = { DRAGONFLY_SUPERNODE: "env:1", DRAGONFLY_UPLOAD_RATE: "10M" };
+
+  const options = read(["--supernode", "a,[::1]:9000", "--quota", "2GB", "--linger", "5m"], env);
+
+  expect(options).toMatchObject({
+    supernodes: ["a:8002", "[::1]:9000"],
+    uploadRateBytesPerSec: 10 << 20,
+    quotaBytes: 2e9,
+    lingerMs: 300_000,
+  });
+  expect(read([], env).supernodes).toEqual(["env:1"]);
+});
+
+test("listening beyond loopback asks for --open", () => {
+  expect(() => read(["--listen", "0.0.0.0:65002"])).toThrow("anyone who reaches it");
+  expect(read(["--listen", "10.0.0.7:1", "--open"]).listen).toEqual({
+    hostname: "10.0.0.7",
+    port: 1,
+  });
+});
+
+test("everything wrong is told at once", () => {
+  const wrong = ["--listen", "a:b:c", "--quota", "much", "--upload-slots", "-1"];
+
+  expect(() => read(wrong)).toThrow(/--listen.*--quota.*--upload-slots/);
+});
+
+test.each([
+  ["127.0.0.1", true],
+  ["localhost", true],
+  ["[::1]", true],
+  ["0.0.0.0", false],
+  ["[::]", false],
+  ["10.1.2.3", false],
+  ["files", false],
+])("%s is loopback: %p", (hostname, expected) => {
+  expect(isLoopback(hostname)).toBe(expected);
+});

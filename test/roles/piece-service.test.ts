@@ -1,0 +1,59 @@
+// The piece worker behind its handle: what the main thread commits, the worker serves.
+
+import { expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { digestNow } from "../../src/engine/bytes/digest.ts";
+import { startPieceService } from "../../src/roles/worker/piece-service.ts";
+import { openStore } from "../../src/store/open-store.ts";
+
+const LIMITS = { uploadSlots: 3, uploadRateBytesPerSec: null, diskRateBytesPerSec: null };
+
+test("the worker serves a piece from the moment it is committed, and stops when told", async () => {
+  const dir = await mkdtemp(`${tmpdir()}/df-piece-service-`);
+  const uploads = Promise.withResolvers<number>();
+  const store = await openStore({ dir, quotaBytes: null, onWarning: () => {} });
+  const service = await startPieceService({
+    ...{ hostname: "127.0.0.1", port: 0, limits: LIMITS },
+    onUploads: ({ uploadedBytes }) => uploads.resolve(uploadedBytes),
+  });
+  const contentId = "ab".repeat(32);
+  const bytes = crypto.getRandomValues(new Uint8Array(1_000));
+  const content = await store.create({
+    ...{
+      contentId,
+      taskId: contentId,
+      url: "http://a.test/",
+      validator: '"v"',
+      lastModified: null,
+    },
+    layout: { length: 1_000, pieceLength: 65_536 },
+  });
+  const url = `http://127.0.0.1:${service.port}/v1/pieces/${contentId}/0`;
+
+  service.serve(content);
+  const before = await fetch(url);
+  await content.write(0, bytes);
+  const digest = digestNow("sha256", bytes);
+  const row = { wireLength: 1_000, wireSha256: digest, plainSha256: digest };
+  content.addRow(0, { form: "plain", ...row });
+  content.commitPiece(0);
+  const after = await fetch(url);
+
+  expect(before.status).toBe(404);
+  expect(Buffer.from(await after.arrayBuffer()).equals(bytes)).toBe(true);
+  expect(await uploads.promise).toBe(1_000);
+  await service.stop();
+  await expect(fetch(url)).rejects.toThrow();
+  await store.close();
+  await rm(dir, { recursive: true });
+});
+
+test("an address that is taken is one clear error", async () => {
+  const taken = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
+
+  const starting = startPieceService({ hostname: "127.0.0.1", port: taken.port!, limits: LIMITS });
+
+  await expect(starting).rejects.toMatchObject({ code: "usage" });
+  await taken.stop(true);
+});

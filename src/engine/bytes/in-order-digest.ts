@@ -25,7 +25,8 @@ export class InOrderDigest {
   /** Lengths of the pieces that may be read back and lie at or above the cursor. */
   readonly #readable = new Map<number, number>();
   #cursor = 0;
-  #catchingUp: Promise<void> | null = null;
+  #isCatchingUp = false;
+  #catchingUp: Promise<void> = Promise.resolve();
   #failure: { error: unknown } | null = null;
 
   constructor(options: InOrderDigestOptions) {
@@ -46,21 +47,16 @@ export class InOrderDigest {
    */
   offer(offset: number, bytes: Uint8Array): void {
     const skipped = this.#cursor - offset;
-    if (skipped >= 0 && skipped < bytes.length) this.#digest(bytes.subarray(skipped));
+    if (skipped < 0 || skipped >= bytes.length) return;
+    this.#digest(bytes.subarray(skipped));
+    this.#resume();
   }
 
   /** Says that a piece is final and can be read back. */
   pieceDone(index: number, length: number): void {
     if (index * this.#pieceLength + length <= this.#cursor) return;
     this.#readable.set(index, length);
-    if (this.#catchingUp !== null || this.#failure !== null) return;
-    this.#catchingUp = this.#catchUp()
-      .catch((error: unknown) => {
-        this.#failure = { error };
-      })
-      .finally(() => {
-        this.#catchingUp = null;
-      });
+    this.#resume();
   }
 
   /**
@@ -68,29 +64,48 @@ export class InOrderDigest {
    * @throws what `read` threw
    */
   async finish(length: number): Promise<Map<DigestAlgorithm, string>> {
+    this.#resume();
     await this.#catchingUp;
     if (this.#failure !== null) throw this.#failure.error;
     assert(this.#cursor === length, "a digest ends at the content's last byte");
     return new Map(this.#digests.map((digest) => [digest.algorithm, digest.finishHex()]));
   }
 
+  /** Reads back what lies at the cursor, unless that is under way. */
+  #resume(): void {
+    const index = Math.floor(this.#cursor / this.#pieceLength);
+    if (this.#isCatchingUp || this.#failure !== null || !this.#readable.has(index)) return;
+    this.#isCatchingUp = true;
+    this.#catchingUp = this.#catchUp();
+  }
+
+  /** The flag falls in the turn in which the last look was taken: no piece is told in between. */
   async #catchUp(): Promise<void> {
-    for (;;) {
-      const index = Math.floor(this.#cursor / this.#pieceLength);
-      const length = this.#readable.get(index);
-      if (length === undefined) return;
-      const from = this.#cursor;
-      const end = index * this.#pieceLength + length;
-      if (from < end) {
-        const bytes = await this.#read(from, Math.min(READ_BACK_BYTES, end - from));
-        // Bytes that were offered meanwhile moved the cursor: those are not digested twice.
-        this.offer(from, bytes);
-        assert(this.#cursor > from, "a piece that is done can be read back");
+    try {
+      for (;;) {
+        const index = Math.floor(this.#cursor / this.#pieceLength);
+        const length = this.#readable.get(index);
+        if (length === undefined) return;
+        await this.#readPiece(index, length);
+        if (length < this.#pieceLength) return;
       }
-      if (this.#cursor < end) continue;
-      this.#readable.delete(index);
-      if (length < this.#pieceLength) return;
+    } catch (error) {
+      this.#failure = { error };
+    } finally {
+      this.#isCatchingUp = false;
     }
+  }
+
+  async #readPiece(index: number, length: number): Promise<void> {
+    const end = index * this.#pieceLength + length;
+    while (this.#cursor < end) {
+      const from = this.#cursor;
+      const bytes = await this.#read(from, Math.min(READ_BACK_BYTES, end - from));
+      // Bytes that were offered meanwhile moved the cursor: those are not digested twice.
+      this.offer(from, bytes);
+      assert(this.#cursor > from, "a piece that is done can be read back");
+    }
+    this.#readable.delete(index);
   }
 
   #digest(bytes: Uint8Array): void {

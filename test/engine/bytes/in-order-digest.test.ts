@@ -96,3 +96,26 @@ test("a failed read back fails the digest, and one piece missing is a bug", asyn
   digest.pieceDone(1, 64);
   expect(await digest.finish(128).catch((error: Error) => error.message)).toContain("bug:");
 });
+
+// A piece that was told in the microtasks in which a catch-up ended was forgotten.
+test("a piece told at any moment of a catch-up is digested", async () => {
+  const content = new Uint8Array(1000).fill(3);
+  for (let microtasks = 0; microtasks < 40; microtasks++) {
+    const { digest, pieces, expected } = fixture(content);
+    for (const { index, bytes } of pieces) {
+      digest.pieceDone(index, bytes.length);
+      for (let i = 0; i < microtasks; i++) await Promise.resolve();
+    }
+
+    expect(await digest.finish(content.length)).toEqual(expected as Map<"md5", string>);
+  }
+});
+
+test("a piece that came early is read back once offered bytes reach it", async () => {
+  const { digest, pieces, expected } = fixture(new Uint8Array(128).fill(5));
+  digest.pieceDone(1, 64);
+  digest.offer(0, pieces[0]!.bytes);
+  digest.pieceDone(0, 64);
+
+  expect(await digest.finish(128)).toEqual(expected as Map<"md5", string>);
+});

@@ -50,6 +50,18 @@ test("other paths and methods are answered with a JSON error", async () => {
   expect(await answer.json()).toMatchObject({ error: { code: "usage" } });
 });
 
+test("a second supernode on the same port is refused", async () => {
+  const port = Number(node.current.address.split(":")[1]);
+
+  const second = supernodeFixture({
+    listen: { hostname: "127.0.0.1", port },
+    pieceListen: { hostname: "127.0.0.1", port: 0 },
+  });
+
+  const failure = await second.catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: "usage", hint: expect.stringContaining("--listen") });
+});
+
 test("a swarm channel needs a WebSocket", async () => {
   const answer = await fetch(`http://${node.current.address}/v1/swarm`);
 

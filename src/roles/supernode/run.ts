@@ -64,6 +64,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     diskPacer: new Pacer(options.diskRate),
   });
   let pieces: PieceService | undefined;
+  let hall: Hall | undefined;
   try {
     const identity = loadHostIdentity(options.dataDir);
     let uploadedBytes = 0;
@@ -83,15 +84,17 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
         for (const contentId of counts.usedContentIds) store.get(contentId)?.touch();
       },
     });
-    const hall = openHall(options, { store, pieces, identity });
-    const server = listenForPeers(listen, hall, () => ({
+    const opened = openHall(options, { store, pieces, identity });
+    hall = opened;
+    const { desk, registry } = opened;
+    const server = listenForPeers(listen, opened, () => ({
       version,
       hostId: identity.hostId,
-      peers: hall.desk.peerCount,
-      contents: [...hall.registry.seedings].map(describeSeeding),
+      peers: desk.peerCount,
+      contents: [...registry.seedings].map(describeSeeding),
       store: { contents: store.list().length, usedBytes: store.usedBytes, quotaBytes },
-      sourceBytes: hall.registry.sourceBytes,
-      sourceReads: hall.registry.sourceReads,
+      sourceBytes: registry.sourceBytes,
+      sourceReads: registry.sourceReads,
       uploadedBytes,
     }));
     const running = pieces;
@@ -101,15 +104,16 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       status: server.status,
       async stop() {
         server.close();
-        hall.desk.closeAll();
-        await hall.registry.stop();
-        hall.stop();
+        desk.closeAll();
+        await registry.stop();
+        opened.stop();
         await running.stop();
         await server.stop();
         await store.close();
       },
     };
   } catch (error) {
+    hall?.stop();
     await pieces?.stop();
     await store.close();
     throw error;
@@ -236,6 +240,8 @@ function listenForPeers(listen: ListenAddress, hall: Hall, status: () => Superno
       hostname: listen.hostname,
       port: listen.port,
       development: false,
+      // Bun shares a port between processes unless it is told not to.
+      reusePort: false,
       websocket: swarmSockets,
       fetch(request, server) {
         const url = new URL(request.url);

@@ -24,6 +24,13 @@ const REPEAT_PULL_US = 5_000_000;
 /** An overdue piece is named again after this long when no second parent was found. */
 const REPEAT_OVERDUE_US = 500_000;
 
+/**
+ * Where fetches are this short, one piece is kept assigned ahead: a slot that waits a millisecond or
+ * two for the owner would idle 5 % and more. Elsewhere a piece ahead only holds a parent's slot idle
+ * (simulated, 600 hosts: 1.08 of the limit instead of 1.05; one host, 128 KiB pieces: 1.00, not 1.03).
+ */
+const AHEAD_BELOW_US = 20_000;
+
 interface Fetch {
   number: number;
   piece: number;
@@ -271,7 +278,9 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
   }
 
   #pull(nowUs: number, overdue: number[], effects: DownloadEffect[]): void {
-    effects.push({ kind: "pull", pull: { slots: this.#slots, reports: this.#reports, overdue } });
+    const isShort = this.#times.typicalUs < AHEAD_BELOW_US && this.#slots > 0;
+    const slots = this.#slots + (isShort ? 1 : 0);
+    effects.push({ kind: "pull", pull: { slots, reports: this.#reports, overdue } });
     this.#reports = [];
     this.#owesPull = false;
     this.#pulledAtUs = nowUs;

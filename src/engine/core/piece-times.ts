@@ -19,6 +19,7 @@ export class PieceTimes {
   readonly #times = new Float64Array(REMEMBERED);
   #count = 0;
   #overdueUs = OVERDUE_US_UNKNOWN;
+  #typicalUs = Infinity;
 
   /** @param elapsedUs from request to verified */
   add(elapsedUs: number): void {
@@ -26,7 +27,13 @@ export class PieceTimes {
     // Sorting 32 numbers for each piece would be waste: refresh now and then.
     if (this.#count < NEEDED || (this.#count > REMEMBERED && this.#count % 8 !== 0)) return;
     const sorted = this.#times.slice(0, Math.min(this.#count, REMEMBERED)).sort();
+    this.#typicalUs = sorted[sorted.length >> 1]!;
     this.#overdueUs = Math.max(OVERDUE_US_MIN, OVERDUE_FACTOR * sorted[(sorted.length * 3) >> 2]!);
+  }
+
+  /** Half of the fetches took longer; Infinity until there are some. */
+  get typicalUs(): number {
+    return this.#typicalUs;
   }
 
   /** A transfer under way for longer than this deserves a second parent. */

@@ -10,12 +10,17 @@ import type { OpenRead } from "./open-read.ts";
 import { throwIfInterrupted } from "./retry-gate.ts";
 import { SourceFault, finalFault, sourceChanged, transientFault } from "./source-fault.ts";
 
-/** Bytes of one request: large enough that a round trip between two requests does not show. */
-const RUN_BYTES_MIN = 4 << 20;
+/**
+ * Bytes of one request: as many as take about a second, so that a round trip between two requests
+ * does not show and the content still arrives nearly in order.
+ */
+const RUN_BYTES_START = 1 << 20;
+const RUN_BYTES_MIN = 256 << 10;
 const RUN_BYTES_MAX = 64 << 20;
 
-/** A run that took less is followed by one of twice its length. In between the content arrives nearly in order. */
+/** A run that took less is followed by one of twice its length, one that took more by one of half. */
 const RUN_MS_MIN = 500;
+const RUN_MS_MAX = 2_000;
 
 /** Consecutive missing pieces that one connection has taken on. */
 interface Run {
@@ -39,7 +44,7 @@ export class RangedRead {
   /** Runs that a retired connection left behind. */
   readonly #left: Run[] = [];
   #active = 0;
-  #runBytes = RUN_BYTES_MIN;
+  #runBytes = RUN_BYTES_START;
 
   /** @param have the pieces that need not be read */
   constructor(read: OpenRead, have: PieceSet, signal: AbortSignal) {
@@ -74,10 +79,14 @@ export class RangedRead {
       const startedMs = performance.now();
       if (!(await this.#finish(run, answer))) return;
       answer = null;
-      const isQuick = performance.now() - startedMs < RUN_MS_MIN;
-      if (isQuick) this.#runBytes = Math.min(RUN_BYTES_MAX, this.#runBytes * 2);
+      this.#adaptRuns(performance.now() - startedMs);
     }
     this.#active--;
+  }
+
+  #adaptRuns(tookMs: number): void {
+    if (tookMs < RUN_MS_MIN) this.#runBytes = Math.min(RUN_BYTES_MAX, this.#runBytes * 2);
+    if (tookMs > RUN_MS_MAX) this.#runBytes = Math.max(RUN_BYTES_MIN, this.#runBytes / 2);
   }
 
   /** The next missing pieces: at least one, at most `#runBytes`; null when all are taken. */

@@ -9,7 +9,7 @@ import { version } from "../../../package.json";
 import { throwIfInterrupted } from "./retry-gate.ts";
 import { SourceFault, faultOfStatus, faultOfTransport, finalFault } from "./source-fault.ts";
 import { redactUrl } from "../task-request.ts";
-import type { SourceAddress } from "./source-read.ts";
+import type { SourceAddress, SourceTrust } from "./source-read.ts";
 
 /** curl follows 50, browsers 20; a chain beyond this is a loop in practice. */
 const REDIRECTS_MAX = 10;
@@ -139,6 +139,7 @@ export class SourceClient {
         headers,
         agent: isTls ? this.#https : this.#http,
         lookup: this.#lookup,
+        ...(isTls ? trustOptions(this.#address.trust) : {}),
       });
       const expire = (what: string, afterMs: number): void => {
         const message = `read ${redactUrl(url.href)}: ${what} within ${afterMs / 1000} s`;
@@ -205,6 +206,11 @@ export class SourceClient {
     if (options.all === true) callback(null, [{ address, family }]);
     else callback(null, address, family);
   };
+}
+
+function trustOptions(trust: SourceTrust | undefined): https.AgentOptions {
+  if (trust === undefined) return {};
+  return { rejectUnauthorized: !trust.isInsecure, ...(trust.ca === null ? {} : { ca: trust.ca }) };
 }
 
 /** Credentials travel in a header, never in the request line. */

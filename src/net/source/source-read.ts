@@ -29,12 +29,22 @@ export interface SourceTimeouts {
   stall?: number;
 }
 
+/** Whom to believe that it is the source. */
+export interface SourceTrust {
+  /** PEM certificates instead of the system's; null: the system's. */
+  readonly ca: string | null;
+  /** Believes anyone: only at a user's word, for a read that is not shared. */
+  readonly isInsecure: boolean;
+}
+
 /** How to reach a source, for reads and probes alike. */
 export interface SourceAddress {
   url: string;
   /** Sent to the URL's own origin only; over a redirect to another one just the neutral ones go along. */
   headers: Record<string, string>;
   timeoutMs: SourceTimeouts;
+  /** @defaultValue the system's certificates, verified */
+  trust?: SourceTrust;
 }
 
 export interface SourceRequest extends SourceAddress {

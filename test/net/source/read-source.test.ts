@@ -38,13 +38,7 @@ describe("a source with ranges", () => {
     await read(url, memorySink());
 
     const firsts = requests.map(({ headers }) => Number(/\d+/.exec(headers["range"]!)![0]));
-    expect(firsts.slice(0, 5).toSorted((a, b) => a - b)).toEqual([
-      0,
-      1 << 20,
-      4 << 20,
-      8 << 20,
-      12 << 20,
-    ]);
+    expect(firsts.toSorted((a, b) => a - b).slice(0, 4)).toEqual([0, 1 << 20, 2 << 20, 3 << 20]);
     expect(requests.slice(1).every(({ headers }) => headers["if-range"] === '"v1"')).toBe(true);
   });
 

@@ -14,6 +14,7 @@ import { Session, waitUntil } from "../../bench/harness/session.ts";
 import { pieceLengthFor } from "../../src/engine/core/piece-layout.ts";
 import { SOURCE_CONNECTIONS } from "../../src/limits.ts";
 import { startBadSource } from "../fixtures/bad-source.ts";
+import { cert, key } from "../net/source/test-certificate.ts";
 import { linesOf, runGet, startGet } from "./get-process.ts";
 
 const MB = 1_000_000;
@@ -274,6 +275,29 @@ test("headers reach the source, from the command line and from a file", async ()
     "user-agent": "me",
   });
   await source.stop();
+});
+
+test("a certificate that nobody signed exits 5, unless the user trusts it", async () => {
+  using source = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    development: false,
+    tls: { cert, key },
+    fetch: () => new Response("behind TLS"),
+  });
+
+  await inFolder(async (session) => {
+    await writeFile(join(session.folder, "ca.pem"), cert);
+    const args = [`https://localhost:${source.port}/x`, "-o", "output", "--tries", "1"];
+    const { exitCode, stderr } = await runGet(session, args);
+    expect(exitCode).toBe(5);
+    expect(stderr).toContain("hint:");
+
+    for (const flags of [["--insecure"], ["--cacert", "ca.pem"]]) {
+      expect((await runGet(session, [...args, ...flags])).exitCode).toBe(0);
+    }
+    expect(await Bun.file(join(session.folder, "output")).text()).toBe("behind TLS");
+  });
 });
 
 test("-nc leaves an existing file alone and reads nothing", async () => {

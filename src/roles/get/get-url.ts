@@ -107,6 +107,7 @@ async function readDirect(
       source: {
         url,
         headers: { ...options.headers },
+        trust: { ca: options.ca, isInsecure: options.isInsecure },
         timeoutMs: {
           connect: options.connectTimeoutMs,
           firstByte: options.idleTimeoutMs,

@@ -11,7 +11,13 @@ import type { ArgsDef, CommandDef } from "citty";
 import packageJson from "../package.json" with { type: "json" };
 import { DfError } from "./errors.ts";
 import { exitCodeOf, formatFailure } from "./roles/command-line/failure.ts";
-import { type Flag, flagsOfArgs, nearestName, parseFlags } from "./roles/command-line/flags.ts";
+import {
+  type Flag,
+  flagsOfArgs,
+  nearestName,
+  parseFlags,
+  type ParsedFlags,
+} from "./roles/command-line/flags.ts";
 import { type CommandHelp, renderHelp } from "./roles/command-line/help.ts";
 import { becomeNextDf, isForNextDf } from "./roles/command-line/next-df.ts";
 
@@ -64,6 +70,20 @@ const VERBS: Record<string, Verb> = {
     ],
     load: () => import("./roles/supernode/command.ts"),
   },
+  status: {
+    summary: "show what the peer on this host is doing",
+    synopsis: "[flags]",
+    takesArguments: false,
+    examples: ["df status", "df status --socket /run/dragonfly/peer.sock --json"],
+    load: () => import("./roles/status/command.ts"),
+  },
+  completion: {
+    summary: "print a completion script",
+    synopsis: "bash|zsh|fish",
+    takesArguments: true,
+    examples: ['eval "$(df completion bash)"'],
+    load: loadCompletion,
+  },
 };
 
 const HELP: Flag = { name: "help", aliases: ["h"], help: "show this text" };
@@ -88,8 +108,7 @@ async function main(args: string[]): Promise<void> {
 
 async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> {
   const module = await verb.load();
-  const declared = module.FLAGS ?? flagsOfArgs(await resolveArgs(module.default));
-  const flags = [...declared, HELP, VERSION];
+  const flags = await flagsOf(module);
   const parsed = parseFlags(args, flags);
   if (parsed.values.has("help")) {
     console.log(renderHelp({ ...verb, command: `df ${name}`, flags }));
@@ -103,6 +122,26 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
   }
   const { runCommand } = await import("citty");
   await runCommand(module.default, { rawArgs: args, data: parsed });
+}
+
+async function flagsOf(module: CommandModule): Promise<Flag[]> {
+  const declared = module.FLAGS ?? flagsOfArgs(await resolveArgs(module.default));
+  return [...declared, HELP, VERSION];
+}
+
+/** Completion is the one command that knows all others. */
+async function loadCompletion(): Promise<CommandModule> {
+  const { renderCompletion } = await import("./roles/command-line/completion.ts");
+  const run = async ({ data }: { data?: unknown }): Promise<void> => {
+    const verbs = Object.entries(VERBS).map(async ([name, { summary, load }]) => ({
+      name,
+      summary,
+      flags: await flagsOf(name === "completion" ? { default: {}, FLAGS: [] } : await load()),
+    }));
+    const [shell] = (data as ParsedFlags).positionals;
+    console.log(renderCompletion(shell, await Promise.all(verbs)));
+  };
+  return { default: { run }, FLAGS: [] };
 }
 
 async function resolveArgs(command: CommandDef): Promise<ArgsDef> {

@@ -1,6 +1,6 @@
 // Runs `df get` from source as a process of its own, apart from any peer of this user or host.
 
-import { Session } from "../../bench/harness/session.ts";
+import type { Session } from "../../bench/harness/session.ts";
 
 const MAIN = `${import.meta.dir}/../../src/main.ts`;
 

@@ -25,7 +25,7 @@ export class EventQueue {
     return this.#events.length === 0 ? Infinity : this.#times[0]!;
   }
 
-  push(atUs: number, kind: number, a: number, b = 0, payload: unknown = undefined): void {
+  push(atUs: number, kind: number, a: number, b = 0, payload?: unknown): void {
     let at = this.#events.length;
     if (at === this.#times.length) this.#grow();
     this.#events.push({ atUs, kind, a, b, payload });

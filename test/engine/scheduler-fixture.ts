@@ -97,5 +97,5 @@ export function report(
 }
 
 function piecesOf(row: string): number[] {
-  return [...row].flatMap((mark, piece) => (mark === "#" ? [piece] : []));
+  return row.split("").flatMap((mark, piece) => (mark === "#" ? [piece] : []));
 }

@@ -4,11 +4,13 @@
 import { Blocklist } from "./blocklist.ts";
 import { DenseList } from "./columns.ts";
 import { windowEnd } from "./download-window.ts";
+import { HOST_SEED } from "./host-columns.ts";
 import { choosePiece, firstCommonPiece, type PieceQuestion } from "./piece-choice.ts";
 import type { Prng } from "./prng.ts";
 import { Reservations } from "./reservations.ts";
 import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
-import { HOST_SEED, type Swarm, type SwarmState } from "./swarm-state.ts";
+import type { SwarmState } from "./swarm-state.ts";
+import type { Swarm } from "./swarm.ts";
 import { isMisfit, keepsSlotForProof } from "./transfer-speeds.ts";
 
 /** Free parents looked at for one child, and useful ones compared. */

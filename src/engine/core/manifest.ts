@@ -56,7 +56,10 @@ export class Manifest {
 
   /** Fixes the length of a content that was read without knowing it. */
   close(length: number): void {
-    assert(this.#layout.length === null || this.#layout.length === length, "a content's length never changes");
+    assert(
+      this.#layout.length === null || this.#layout.length === length,
+      "a content's length never changes",
+    );
     this.#layout = { length, pieceLength: this.#layout.pieceLength };
   }
 }

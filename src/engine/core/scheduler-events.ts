@@ -68,7 +68,13 @@ export type SchedulerEvent =
   /** A piece rests verified on a seed and may be given out. */
   | { kind: "pieceSeeded"; content: ContentIndex; host: HostIndex; piece: number }
   /** A peer takes part; `have` is a bitmap as in PieceSet. A holder with `wantsPieces` false only uploads. */
-  | { kind: "joined"; content: ContentIndex; host: HostIndex; have: Uint32Array; wantsPieces: boolean }
+  | {
+      kind: "joined";
+      content: ContentIndex;
+      host: HostIndex;
+      have: Uint32Array;
+      wantsPieces: boolean;
+    }
   | { kind: "pulled"; content: ContentIndex; host: HostIndex; pull: Pull }
   /** A peer no longer takes part, e.g. it evicted the content. */
   | { kind: "left"; content: ContentIndex; host: HostIndex }

@@ -3,6 +3,7 @@
 // decided in dispatch.ts; the books are in swarm-state.ts.
 
 import { Dispatcher } from "./dispatch.ts";
+import { HOST_ABSENT, HOST_PEER, HOST_SEED } from "./host-columns.ts";
 import { assert, type Machine } from "./machine.ts";
 import type { Prng } from "./prng.ts";
 import {
@@ -15,7 +16,8 @@ import {
   type SchedulerEvent,
 } from "./scheduler-events.ts";
 import { SeedPace } from "./seed-pace.ts";
-import { HOST_ABSENT, HOST_PEER, HOST_SEED, type Swarm, SwarmState } from "./swarm-state.ts";
+import { SwarmState } from "./swarm-state.ts";
+import type { Swarm } from "./swarm.ts";
 import { learnSpeed } from "./transfer-speeds.ts";
 
 /** A parent that was busy is left alone by that child this long: some piece times. */

@@ -2,8 +2,10 @@
 // gets, up and down, in classes of half an octave. Children are kept from parents of a far slower class, and
 // parents for children of their own class while such children want pieces.
 
+import { HOST_SEED, type HostColumns } from "./host-columns.ts";
 import type { HostIndex } from "./scheduler-events.ts";
-import { HOST_SEED, type HostColumns, type Swarm } from "./swarm-state.ts";
+import { speedClass } from "./speed-class.ts";
+import type { Swarm } from "./swarm.ts";
 
 /** Classes apart that count as another kind of host: 4 half octaves are 3 to 5.3 times, beyond the noise of shared links. */
 const CLASSES_APART = 4;
@@ -13,16 +15,6 @@ const DECAY = 1 / 16;
 
 /** A transfer this many times slower than one side can do was limited by the other side. */
 const PROOF_FACTOR = 2;
-
-/** Half octaves of a speed in units of 1,024 bytes per second, plus 1; 0: unknown. At most 64. */
-export function speedClass(bytesPerSec: number): number {
-  const units = Math.min(Math.floor(bytesPerSec / 1024), 0xffff_ffff);
-  if (units < 2) return units;
-  const octave = 31 - Math.clz32(units);
-  return 2 * octave + ((units >>> (octave - 1)) & 1) + 1;
-}
-
-export const SPEED_CLASSES = 66;
 
 /**
  * Notes that one transfer ran at this speed. Scaled by the share of slots in use, it tells what each

@@ -1,0 +1,55 @@
+// What the scheduler knows of each host, whatever the contents: slots, load, speeds, accusations.
+
+import { grown } from "./columns.ts";
+import type { HostIndex } from "./scheduler-events.ts";
+
+export const HOST_ABSENT = 0;
+export const HOST_PEER = 1;
+export const HOST_SEED = 2;
+
+/** One row per host, by HostIndex. */
+export class HostColumns {
+  kind = new Uint8Array(64);
+  /** Uploads the scheduler gives the host at once now. */
+  slots = new Uint16Array(64);
+  /** Uploads reserved over all contents. */
+  uploading = new Uint16Array(64);
+  isQuarantined = new Uint8Array(64);
+  /** First child that accused the host of wrong bytes, plus 1; 0: nobody did. */
+  accuser = new Int32Array(64);
+  /** Learned bytes per second of each slot; 0: unknown. See transfer-speeds.ts. */
+  upSpeed = new Float64Array(64);
+  downSpeed = new Float64Array(64);
+  /** The speed classes that follow from these. */
+  upClass = new Uint8Array(64);
+  downClass = new Uint8Array(64);
+  /** Whether a transfer was seen that the host's own link limited. */
+  isUpProven = new Uint8Array(64);
+  isDownProven = new Uint8Array(64);
+  /** First of the host's members, plus 1; 0: none. */
+  firstMember = new Int32Array(64);
+
+  grow(count: number): void {
+    this.kind = grown(this.kind, count);
+    this.slots = grown(this.slots, count);
+    this.uploading = grown(this.uploading, count);
+    this.isQuarantined = grown(this.isQuarantined, count);
+    this.accuser = grown(this.accuser, count);
+    this.upSpeed = grown(this.upSpeed, count);
+    this.downSpeed = grown(this.downSpeed, count);
+    this.upClass = grown(this.upClass, count);
+    this.downClass = grown(this.downClass, count);
+    this.isUpProven = grown(this.isUpProven, count);
+    this.isDownProven = grown(this.isDownProven, count);
+    this.firstMember = grown(this.firstMember, count);
+  }
+
+  isPresent(host: HostIndex): boolean {
+    return host < this.kind.length && this.kind[host] !== HOST_ABSENT;
+  }
+
+  /** Whether the host may be given one more upload. */
+  hasFreeSlot(host: HostIndex): boolean {
+    return this.uploading[host]! < this.slots[host]! && this.isQuarantined[host] === 0;
+  }
+}

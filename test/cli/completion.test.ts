@@ -20,7 +20,7 @@ function completedBy(words: string[]): string {
   const line = words.map((word) => `'${word}'`).join(" ");
   const script = `${renderCompletion("bash", VERBS)}
     COMP_WORDS=(${line}); COMP_CWORD=${words.length - 1}; _dragonfly; echo "\${COMPREPLY[@]}"`;
-  const { stdout, exitCode } = Bun.spawnSync(["bash", "-euc", script]);
+  const { stdout, exitCode } = Bun.spawnSync(["bash", "-uc", script]);
   expect(exitCode).toBe(0);
   return stdout.toString().trim();
 }

@@ -1,6 +1,7 @@
 // A peer in a swarm that a scripted supernode runs: pieces, readers, versions, lost and wrong parents.
 
 import { afterEach, expect, test } from "bun:test";
+import { open } from "node:fs/promises";
 import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
 import { rankOwners } from "../../src/net/swarm/owner-rank.ts";
 import {
@@ -446,3 +447,28 @@ test("a download that nobody reads any more is left after a grace, and what it h
   expect(held.contents).toEqual([{ contentId: content.contentId, have: "BA==" }]);
   expect((await client.status()).downloads).toEqual([]);
 }, 20_000);
+
+test("pieces in doubt are offered once they were hashed again, and only those that are right", async () => {
+  const data = randomBytes(200_000);
+  const content = await seededContent(cleanups, URL_OF_TASK, { data });
+  const supernode = supernodeFixture({
+    on: (message, channel) => content.giveAll(message, channel),
+  });
+  const options = { supernodes: [supernode.address] };
+  const before = await peerFixture(cleanups, options);
+  const events = await eventsOf(before.client.download({ url: URL_OF_TASK }, never));
+  await before.stop();
+  const file = await open(eventOf(events, "content").dataPath!, "r+");
+  await file.write(Buffer.from("flipped"), 0, 7, 70_000);
+  await file.close();
+
+  const after = await peerFixture(cleanups, { ...options, dataDir: `${before.folder}/data` });
+
+  const hold = await supernode.until(() => supernode.ofType("hold").at(-1));
+  expect(hold.contents).toEqual([{ contentId: content.contentId, have: "DQ==" }]);
+  const piece = (index: number) =>
+    fetch(`http://${after.peer.listen}/v1/pieces/${content.contentId}/${index}`);
+  expect((await piece(0)).status).toBe(200);
+  expect((await piece(1)).status).toBe(404);
+  expect(after.warnings[0]).toContain("wrong");
+});

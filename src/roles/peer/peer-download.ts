@@ -24,6 +24,7 @@ import {
   type DownloadSurroundings,
 } from "./download-parts.ts";
 import { findOwner } from "./find-owner.ts";
+import { knownOf } from "./supernodes.ts";
 import { readFromSource } from "./own-read.ts";
 
 /** A source that changes more often than this within one download is given up. */
@@ -207,7 +208,7 @@ export class PeerDownload implements SwarmMember {
   #known(): KnownContent | undefined {
     const content = this.#transfer?.content ?? this.#around.store.findByTask(this.taskId);
     if (content === undefined || content.have.count === 0) return undefined;
-    return { contentId: content.facts.contentId, have: content.have.toBytes().toBase64() };
+    return knownOf(content);
   }
 
   // The content.

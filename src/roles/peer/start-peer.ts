@@ -15,7 +15,7 @@ import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
-import type { PieceStore } from "../../store/piece-store.ts";
+import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
 import type { UploadCounts } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
@@ -24,7 +24,7 @@ import { loadHostIdentity } from "./host-identity.ts";
 import { hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
-import { Supernodes } from "./supernodes.ts";
+import { knownOf, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
   onWarning: (message: string) => void;
@@ -45,7 +45,9 @@ export interface RunningPeer {
  * @throws {DfError} usage (addresses), denied (data directory in use), file-unwritable
  */
 export async function startPeer(options: StartPeerOptions): Promise<RunningPeer> {
+  let peer: Peer | undefined;
   const store = await openStore({
+    onVerified: (content) => peer?.offer(content),
     dir: options.dataDir,
     quotaBytes: options.quotaBytes,
     onWarning: options.onWarning,
@@ -53,10 +55,11 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
   });
   const undo: (() => Promise<void> | void)[] = [() => store.close()];
   try {
-    const peer = new Peer(options, store);
-    undo.push(() => peer.stopTraffic());
-    await peer.start();
-    return peer;
+    const started = new Peer(options, store);
+    peer = started;
+    undo.push(() => started.stopTraffic());
+    await started.start();
+    return started;
   } catch (error) {
     for (const step of undo.toReversed()) await step();
     throw error;
@@ -205,14 +208,16 @@ class Peer implements RunningPeer {
     return isReachable ? this.listen : null;
   }
 
+  /** Tells the supernodes of a content that can be shared from now on. */
+  offer(content: StoredContent): void {
+    if (content.have.count > 0) this.#supernodes.hold([knownOf(content)]);
+  }
+
   #holdings(): KnownContent[] {
     return this.#store
       .list()
       .filter(({ have }) => have.count > 0)
-      .map(({ facts, have }) => ({
-        contentId: facts.contentId,
-        have: have.toBytes().toBase64(),
-      }));
+      .map(knownOf);
   }
 
   #uploaded(counts: UploadCounts): void {

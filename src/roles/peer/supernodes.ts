@@ -3,6 +3,7 @@
 import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { rankOwners } from "../../net/swarm/owner-rank.ts";
+import type { StoredContent } from "../../store/piece-store.ts";
 
 export interface SupernodesOptions {
   /** "host:port" of the static list; may be empty. */
@@ -82,6 +83,11 @@ export class Supernodes {
   stop(): void {
     for (const client of this.all) client.stop();
   }
+}
+
+/** What a supernode is told of a content that is here. */
+export function knownOf({ facts, have }: StoredContent): KnownContent {
+  return { contentId: facts.contentId, have: have.toBytes().toBase64() };
 }
 
 function portOf(address: string): string {

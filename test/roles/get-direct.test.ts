@@ -178,7 +178,9 @@ test("a list is worked through and the worst exit code told", async () => {
     await mkdir(join(session.folder, "into"));
     const base = new URL(source.url);
     const list = `# comment\n${base.origin}/one\n\n${missing.url.href}two\n${base.origin}/three\n`;
-    const { exitCode, stderr } = await runGet(session, ["-i", "-", "--dir", "into"], list);
+    const { exitCode, stderr } = await runGet(session, ["-i", "-", "--dir", "into"], {
+      stdin: list,
+    });
 
     expect(exitCode).toBe(8);
     expect(stderr).toContain("404");
@@ -394,5 +396,23 @@ test("without a source and without a swarm --no-origin exits 15", async () => {
 
     expect(exitCode).toBe(15);
     expect(stderr).toContain("--supernode");
+  });
+});
+
+test("--limit-rate holds over the whole transfer, whatever the source could do", async () => {
+  const bytes = randomPayload(3 * MB);
+  await using source = await CountingSource.start({ bytes });
+
+  await inFolder(async (session) => {
+    const startedAtMs = performance.now();
+    const rate = 2 * MB;
+    const args = [source.url, "-o", "output", "--json", "--limit-rate", String(rate)];
+    const run = await runGet(session, args);
+    const seconds = (performance.now() - startedAtMs) / 1000;
+
+    expect(run.exitCode).toBe(0);
+    // A slow machine only makes the time longer: the bound holds whenever the limit does.
+    expect(bytes.length).toBeLessThanOrEqual(1.05 * rate * seconds + (1 << 20));
+    expect(linesOf(run).at(-1)).toMatchObject({ result: "ok", bytes: { source: bytes.length } });
   });
 });

@@ -15,10 +15,19 @@ export interface Started {
   finished: Promise<Finished>;
 }
 
-export function startGet(session: Session, args: string[], stdin?: string): Started {
+export interface GetSurroundings {
+  env?: Record<string, string>;
+  stdin?: string;
+}
+
+export function startGet(
+  session: Session,
+  args: string[],
+  { env = {}, stdin }: GetSurroundings = {},
+): Started {
   const child = Bun.spawn([process.execPath, MAIN, "get", ...args], {
     cwd: session.folder,
-    env: { ...process.env, XDG_STATE_HOME: session.folder, DRAGONFLY_SUPERNODE: "" },
+    env: { ...process.env, XDG_STATE_HOME: session.folder, DRAGONFLY_SUPERNODE: "", ...env },
     stdin: stdin === undefined ? "ignore" : new TextEncoder().encode(stdin),
     stdout: "pipe",
     stderr: "pipe",
@@ -35,8 +44,12 @@ export function startGet(session: Session, args: string[], stdin?: string): Star
   return { child, finished };
 }
 
-export function runGet(session: Session, args: string[], stdin?: string): Promise<Finished> {
-  return startGet(session, args, stdin).finished;
+export function runGet(
+  session: Session,
+  args: string[],
+  around: GetSurroundings = {},
+): Promise<Finished> {
+  return startGet(session, args, around).finished;
 }
 
 /** The JSON lines of a `--json` run. */

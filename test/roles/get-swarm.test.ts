@@ -282,3 +282,21 @@ test("a credential never reaches the peer", async () => {
     },
   );
 });
+
+test("a proxy in the environment does not come between df get and its peer", async () => {
+  const bytes = randomPayload(1000);
+
+  await withPeer(
+    (stream) => stream.sendWhole(bytes, ONE),
+    async ({ session, peer }) => {
+      peer.contents.set(ONE, bytes);
+      const args = [URL, "-o", "output", "--socket", join(session.folder, "s")];
+      const proxy = "http://127.0.0.1:1";
+      const { exitCode, stderr } = await runGet(session, args, {
+        env: { http_proxy: proxy, HTTP_PROXY: proxy },
+      });
+
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    },
+  );
+});

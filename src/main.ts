@@ -156,15 +156,16 @@ function unknownVerb(name: string): DfError {
 }
 
 function overview(): CommandHelp {
-  const verbs = Object.entries(VERBS);
   return {
     command: "df",
     summary: packageJson.description,
     synopsis: "COMMAND [flags]",
+    commands: Object.entries(VERBS).map(([name, { summary }]) => [name, summary] as const),
     flags: [HELP, VERSION],
     examples: [
-      ...verbs.map(([name, { summary }]) => `df ${name.padEnd(10)}  ${summary}`),
-      "df help COMMAND  tells more; any other arguments go to the next df on PATH (disk usage)",
+      "df get https://example.org/image.iso",
+      "df help get",
+      "df -h /data    (no command of ours: runs the next df on PATH, disk usage)",
     ],
   };
 }

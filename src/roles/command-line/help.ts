@@ -9,6 +9,8 @@ export interface CommandHelp {
   /** What follows the command, e.g. "[flags] URL...". */
   readonly synopsis: string;
   readonly flags: readonly Flag[];
+  /** Name and summary of what comes next on the line, for a command that has sub-commands. */
+  readonly commands?: readonly (readonly [name: string, summary: string])[];
   /** Whole command lines, without the prompt. */
   readonly examples: readonly string[];
 }
@@ -22,6 +24,8 @@ export function renderHelp(help: CommandHelp): string {
     `${help.command}: ${help.summary}`,
     "",
     `Usage: ${help.command} ${help.synopsis}`,
+    ...(help.commands === undefined ? [] : ["", "Commands:"]),
+    ...(help.commands ?? []).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
     ...(rows.length > 0 ? ["", "Flags:"] : []),
     ...rows.map(([left, text]) =>
       left.length > width

@@ -13,8 +13,8 @@ const CLASSES_APART = 4;
 /** A slower transfer pulls an estimate down by this share of the difference; a faster one sets it. */
 const DECAY = 1 / 16;
 
-/** A transfer this many times slower than one side can do was limited by the other side. */
-const PROOF_FACTOR = 2;
+/** A transfer this many times slower than one side can do was limited by the other side; estimates err up to 3 times. */
+const PROOF_FACTOR = 4;
 
 /**
  * Notes that one transfer ran at this speed. Scaled by the share of slots in use, it tells what each

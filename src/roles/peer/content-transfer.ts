@@ -5,7 +5,8 @@ import { monotonicClock, type Pacer } from "../../engine/bytes/pacing.ts";
 import { Download } from "../../engine/core/download.ts";
 import type { DownloadEffect, DownloadEvent } from "../../engine/core/download-events.ts";
 import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
-import { pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
+import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
+import type { PieceSet } from "../../engine/core/piece-set.ts";
 import { Prng } from "../../engine/core/prng.ts";
 import { PieceOutcome, type Pull } from "../../engine/core/scheduler-events.ts";
 import { UPLOAD_SLOTS } from "../../limits.ts";
@@ -46,7 +47,8 @@ export class ContentTransfer {
   readonly #fetches = new Map<number, AbortController>();
   readonly #bytes: BytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
   readonly #releaseLease: () => void;
-  #served: unknown;
+  /** What the piece worker was told last. */
+  #served: { have: PieceSet; layout: PieceLayout } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #firstGap = 0;
   #isStopped = false;
@@ -114,14 +116,16 @@ export class ContentTransfer {
   /** A piece that is verified, written and committed already, from elsewhere than a parent. */
   gained(piece: number, from: "source" | "supernode"): void {
     this.#bytes[from] += this.#lengthOf(piece);
+    this.offer();
     this.step({ kind: "sourcePieceRead", piece });
     this.#options.onProgress();
   }
 
-  /** Lets the piece worker serve what is here; needed again when the bitmap was replaced. */
+  /** Lets the piece worker serve what is here; needed again when the content grew or was closed. */
   offer(): void {
-    if (this.#served === this.content.have) return;
-    this.#served = this.content.have;
+    const { have, manifest } = this.content;
+    if (this.#served?.have === have && this.#served.layout === manifest.layout) return;
+    this.#served = { have, layout: manifest.layout };
     this.#options.shared.share(this.content);
   }
 

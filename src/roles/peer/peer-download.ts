@@ -307,6 +307,7 @@ export class PeerDownload implements SwarmMember {
         },
         AbortSignal.any([abort.signal, this.#stop.signal]),
       );
+      brought!.offer();
       const { layout } = brought!.content.manifest;
       brought!.step({
         kind: "closed",

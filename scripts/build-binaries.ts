@@ -161,37 +161,61 @@ function canRunHere(target: Target): boolean {
   return target === NATIVE || target.name === `${process.platform}-${process.arch}`;
 }
 
-/** The least that shows a working binary: it starts, reads the network and writes a file. */
+/** A swarm of one: shows SQLite, both workers and the network inside the binary. */
 async function smokeTest(binary: string): Promise<void> {
+  await runBinary(binary, ["--version"]);
   const folder = await mkdtemp(join(tmpdir(), "df-smoke-"));
-  using server = Bun.serve({
+  using source = Bun.serve({
     port: 0,
     hostname: "127.0.0.1",
     development: false,
-    fetch: () => new Response("smoke"),
+    fetch: () => new Response("smoke".repeat(10_000)),
+  });
+  const listen = ["--listen", "127.0.0.1:0", "--piece-listen", "127.0.0.1:0"];
+  const supernode = Bun.spawn([binary, "supernode", ...listen, "--data-dir", join(folder, "s")], {
+    stdout: "pipe",
+    stderr: "pipe",
   });
   try {
-    await runBinary(binary, ["--version"]);
+    const address = await readyAddress(supernode);
     const output = join(folder, "out");
-    await runBinary(binary, [
-      "get",
-      `${server.url.href}file`,
-      "--source",
-      "origin",
-      "-q",
-      "-o",
-      output,
-    ]);
-    if ((await Bun.file(output).text()) !== "smoke") {
+    const swarm = ["--supernode", address, "--no-daemon", "--no-origin"];
+    const env = { XDG_STATE_HOME: folder };
+    await runBinary(binary, ["get", `${source.url.href}file`, ...swarm, "-q", "-o", output], env);
+    if ((await Bun.file(output).text()) !== "smoke".repeat(10_000)) {
       throw new BuildError(`${binary} get wrote wrong bytes`, { hint: "run it by hand" });
     }
   } finally {
+    supernode.kill();
+    await supernode.exited;
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function runBinary(binary: string, args: string[]): Promise<void> {
-  const child = Bun.spawn([binary, ...args], { stdout: "pipe", stderr: "pipe", timeout: 20_000 });
+/** Waits for the line in which the supernode tells where it listens. */
+async function readyAddress(supernode: Bun.Subprocess<"ignore", "pipe", "pipe">): Promise<string> {
+  let printed = "";
+  for await (const bytes of supernode.stderr) {
+    printed += new TextDecoder().decode(bytes);
+    const address = /ready on (\S+),/.exec(printed)?.[1];
+    if (address !== undefined) return address;
+  }
+  throw new BuildError(`smoke test: df supernode ended: ${printed.trim()}`, {
+    hint: "run it by hand",
+  });
+}
+
+async function runBinary(
+  binary: string,
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<void> {
+  const child = Bun.spawn([binary, ...args], {
+    env: { ...process.env, ...env },
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 60_000,
+  });
   const [code, stderr] = await Promise.all([child.exited, new Response(child.stderr).text()]);
   if (code === 0) return;
   throw new BuildError(`smoke test: df ${args.join(" ")} exited ${code}: ${stderr.trim()}`, {

@@ -76,10 +76,11 @@ async function read(parts: ReadParts, signal: AbortSignal): Promise<SourceResult
 /** The first answer: a 200, or a 206 that further ranges can be built on. */
 async function askFirst(
   client: SourceClient,
-  { expected, startAt = 0 }: SourceRequest,
+  { expected, startAt = 0, startBytes = FIRST_RANGE_BYTES }: SourceRequest,
   signal: AbortSignal,
 ): Promise<SourceAnswer> {
-  const range = `bytes=${startAt}-${startAt + FIRST_RANGE_BYTES - 1}`;
+  const end = startAt + Math.min(startBytes, FIRST_RANGE_BYTES);
+  const range = `bytes=${startAt}-${end - 1}`;
   const condition = expected === null ? {} : { "if-range": expected.validator };
   const answer = await client.ask({ range, ...condition }, signal);
   if (answer.status === 206 && isUsableFirstRange(answer, startAt)) return answer;

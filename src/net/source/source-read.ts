@@ -52,6 +52,8 @@ export interface SourceRequest extends SourceAddress {
   expected: { validator: string; length: number | null } | null;
   /** Offset of the first byte that is missing, a piece boundary; where the first request begins. @defaultValue 0 */
   startAt?: number;
+  /** How many bytes are missing from there on without a gap; the first request asks for no more. @defaultValue all */
+  startBytes?: number;
   connections: number;
   /** Waits until so many bytes may be read; the rate limit of the source. */
   admit: (bytes: number) => Promise<void>;

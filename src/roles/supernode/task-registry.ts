@@ -8,7 +8,7 @@ import { DfError, isDfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
 import { probeSource } from "../../net/source/probe-source.ts";
 import { sourceChanged } from "../../net/source/source-fault.ts";
-import type { SourceAddress, SourceFacts } from "../../net/source/source-read.ts";
+import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 import { redactUrl, taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
@@ -295,15 +295,20 @@ function addressOf({ url, headers }: TaskRequest): SourceAddress {
   return { url, headers, timeoutMs };
 }
 
-function resumePoint(partial: StoredContent | null): {
-  expected: { validator: string; length: number | null } | null;
-  startAt: number;
-} {
+/** Where a read goes on: at the first gap, for as long as it is. */
+function resumePoint(
+  partial: StoredContent | null,
+): Pick<SourceRequest, "expected" | "startAt" | "startBytes"> {
   const validator = partial?.facts.validator ?? null;
-  if (partial === null || validator === null) return { expected: null, startAt: 0 };
-  const { layout } = partial.manifest;
-  const missing = partial.have.firstMissing();
-  // A full content that lost only its digests is asked for one byte: the read takes nothing then.
-  const first = missing === partial.have.size ? 0 : missing;
-  return { expected: { validator, length: layout.length }, startAt: pieceOffset(layout, first) };
+  if (partial === null || validator === null) return { expected: null };
+  const { have, manifest } = partial;
+  const { layout } = manifest;
+  const expected = { validator, length: layout.length };
+  const first = have.firstMissing();
+  // A full content that lost only its digests: the first answer's headers are all that is needed.
+  if (first === have.size) return { expected, startBytes: 1 };
+  let next = first + 1;
+  while (next < have.size && !have.has(next)) next++;
+  const startAt = pieceOffset(layout, first);
+  return { expected, startAt, startBytes: pieceOffset(layout, next) - startAt };
 }

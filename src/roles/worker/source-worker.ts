@@ -60,7 +60,6 @@ class ContentRead implements SourceSink {
       const admit = (bytes: number) => admitThroughAll(pacers, bytes, signal);
       const { length, bodyBytes } = await readSource({ ...request, admit }, this, signal);
       assert(this.#digest !== null, "a read that ended had opened its content");
-      await nextTurn();
       const digests = await this.#digest.finish(length);
       const sha256 = wantsSha256 ? digests.get("sha256")! : null;
       report({ kind: "ended", read, length, md5: digests.get("md5")!, sha256, bodyBytes });
@@ -101,22 +100,13 @@ class ContentRead implements SourceSink {
         });
       done += bytesWritten;
     }
+    this.#digest!.offer(offset, bytes);
   }
 
   pieceRead(index: number, length: number, sha256: Uint8Array): void {
-    // In a turn of its own: InOrderDigest drops a piece that is told in the very microtasks in which
-    // it ends a catch-up. For a like reason bytes are not offered to it as they pass: it does not
-    // look on when they complete a piece. Both can go when its `finish` catches up by itself.
-    setImmediate(() => this.#digest!.pieceDone(index, length));
+    this.#digest!.pieceDone(index, length);
     report({ kind: "pieceRead", read: this.#order.read, index, length, sha256 });
   }
-}
-
-/** Resolves after everything that `setImmediate` was given before. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 async function readBack(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {

@@ -87,7 +87,12 @@ export class DfError extends Error {
   }
 
   /** Rebuilds the error a remote side sent; an unknown code becomes `internal`. */
-  static fromWire(wire: { code: string; message: string; hint?: string | undefined; taskId?: string | undefined }): DfError {
+  static fromWire(wire: {
+    code: string;
+    message: string;
+    hint?: string | undefined;
+    taskId?: string | undefined;
+  }): DfError {
     const code = Object.hasOwn(ERROR_TRAITS, wire.code) ? (wire.code as ErrorCode) : "internal";
     return new DfError(code, wire.message, { hint: wire.hint, taskId: wire.taskId });
   }

@@ -78,7 +78,13 @@ export interface PeerStatus {
   pid: number;
   listen: string | null;
   supernodes: { address: string; connected: boolean }[];
-  downloads: { contentId: string; url: string; doneBytes: number; length: number | null; readers: number }[];
+  downloads: {
+    contentId: string;
+    url: string;
+    doneBytes: number;
+    length: number | null;
+    readers: number;
+  }[];
   store: { contents: number; usedBytes: number; quotaBytes: number | null };
   uploadedBytes: number;
   downloadedBytes: number;

@@ -87,7 +87,10 @@ const joinedSchema = z.object({
   pieceLength: z.int().min(1),
   validator: z.string().max(1024).nullable(),
   lastModified: z.string().max(64).nullable(),
-  md5: z.string().regex(/^[0-9a-f]{32}$/).nullable(),
+  md5: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .nullable(),
   sha256: id.nullable(),
   swarmSize: count,
   /** The whole content, base64, when it is at most INLINE_BYTES_MAX. */

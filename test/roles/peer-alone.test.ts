@@ -92,7 +92,7 @@ test("the quota evicts the least recently used content, and its pieces are gone 
   expect((await fetch(have)).status).toBe(200);
   await eventsOf(client.download({ url: second.url }, never));
 
-  // A content is kept until it is synced: the quota holds a moment later.
+  // A content is kept for its readers a moment longer: the quota holds after it.
   while ((await client.status()).store.contents > 1) await Bun.sleep(5);
   expect((await client.status()).store.usedBytes).toBe(200_000);
   expect((await fetch(piece)).status).toBe(404);

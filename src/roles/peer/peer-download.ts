@@ -30,6 +30,9 @@ import { readFromSource } from "./own-read.ts";
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
 
+/** A reader that was just told `done` comes for the last bytes within this time. */
+const DONE_LEASE_MS = 1_000;
+
 export class PeerDownload implements SwarmMember {
   readonly taskId: string;
   readonly task: TaskRequest;
@@ -339,12 +342,14 @@ export class PeerDownload implements SwarmMember {
   /** Syncs and records what is complete; readers need not wait for it. */
   async #seal(transfer: ContentTransfer, digests: ContentDigests): Promise<void> {
     try {
-      if (transfer.content.digests === null) await transfer.content.complete(digests);
+      await this.#around.shared.ending(async () => {
+        if (transfer.content.digests === null) await transfer.content.complete(digests);
+        await Bun.sleep(DONE_LEASE_MS);
+        transfer.stop();
+      });
     } catch (error) {
-      this.#around.onWarning(`keep ${this.#shownUrl}: ${messageOf(error)}`);
-    } finally {
       transfer.stop();
-      await this.#around.shared.keepQuota();
+      this.#around.onWarning(`keep ${this.#shownUrl}: ${messageOf(error)}`);
     }
   }
 

@@ -9,6 +9,8 @@ export class SharedContents {
   readonly #pieces: PieceService;
   readonly #onEvicted: (contentId: string) => void;
   readonly #shared = new Set<string>();
+  #endings = 0;
+  #isStopped = false;
 
   constructor(
     store: PieceStore,
@@ -30,10 +32,25 @@ export class SharedContents {
     this.#withdrawGone();
   }
 
-  /** Brings the store down to its quota. */
-  async keepQuota(): Promise<void> {
+  /**
+   * Runs the end of a download and then brings the store down to its quota. Only when no other one
+   * is ending: a content that is still leased would have a more recent one evicted in its place.
+   */
+  async ending(work: () => Promise<void>): Promise<void> {
+    this.#endings++;
+    try {
+      await work();
+    } finally {
+      this.#endings--;
+    }
+    if (this.#endings > 0 || this.#isStopped) return;
     await this.#store.evict();
     this.#withdrawGone();
+  }
+
+  /** Evicts nothing any more: the store is about to close. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** The store evicts on its own when it makes room for a new content. */

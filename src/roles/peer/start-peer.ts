@@ -80,6 +80,7 @@ class Peer implements RunningPeer {
   readonly #identity;
   readonly #sources;
   #pieces: PieceService | undefined;
+  #shared: SharedContents | undefined;
   #downloads: Downloads | undefined;
   #server: LocalServer | undefined;
   #uploads: UploadCounts | undefined;
@@ -115,10 +116,11 @@ class Peer implements RunningPeer {
     });
     this.#pieces = pieces;
     this.listen = `${hostname}:${pieces.port}`;
+    this.#shared = new SharedContents(this.#store, pieces, (id) => this.#supernodes.drop(id));
     const downloads = new Downloads({
       store: this.#store,
       client: new PieceClient(),
-      shared: new SharedContents(this.#store, pieces, (id) => this.#supernodes.drop(id)),
+      shared: this.#shared,
       sources: this.#sources,
       supernodes: this.#supernodes,
       hostPacer: new Pacer(this.#options.downloadRateBytesPerSec),
@@ -165,6 +167,7 @@ class Peer implements RunningPeer {
       removeSocket(this.socketPath);
     }
     this.#downloads?.stop();
+    this.#shared?.stop();
     this.#supernodes.stop();
     this.#sources.stop();
     await this.#pieces?.stop();

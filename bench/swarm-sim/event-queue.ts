@@ -1,5 +1,21 @@
 // The simulator's future: events by time, those of equal time in the order they were planned.
 
+/** Kinds of planned events. */
+export const EVENT = {
+  join: 0,
+  toOwner: 1,
+  ownerFree: 2,
+  toPeer: 3,
+  request: 4,
+  fetched: 5,
+  wakePeer: 6,
+  wakeOwner: 7,
+  fault: 8,
+  cancel: 9,
+  restart: 10,
+  stalled: 11,
+} as const;
+
 /** What happens at a time: a kind, two numbers and whatever the kind carries. */
 export interface PlannedEvent {
   atUs: number;

@@ -1,114 +1,23 @@
 // A swarm in virtual time: the real scheduler, the real downloads and the real frames over a
-// simulated network. The scheduler sees only what the wire carries; its thread is a single server
-// that is busy for a charged time per message and assignment.
+// simulated network. The scheduler sees only what the wire carries. This file is the hosts: their
+// downloads, their transfers, and what goes wrong with them; the owner is owner.ts.
 
+import type { DownloadEffect, DownloadEvent } from "../../src/engine/core/download-events.ts";
 import { Download } from "../../src/engine/core/download.ts";
-import type {
-  DownloadEffect,
-  DownloadEvent,
-  ReceivedAssignment,
-} from "../../src/engine/core/download-events.ts";
-import type { Machine } from "../../src/engine/core/machine.ts";
 import { pieceCountOf } from "../../src/engine/core/piece-layout.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
-import {
-  PieceOutcome,
-  type SchedulerEffect,
-  type SchedulerEvent,
-} from "../../src/engine/core/scheduler-events.ts";
-import { Scheduler } from "../../src/engine/core/scheduler.ts";
-import { record } from "../../src/engine/core/trace.ts";
-import { decodeAssign, decodePull, FrameEncoder } from "../../src/net/wire/swarm-frames.ts";
+import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
+import { decodeAssign, FrameEncoder } from "../../src/net/wire/swarm-frames.ts";
+import { PIECE_STALL_TIMEOUT_MS } from "../../src/limits.ts";
 import { BrokenRule, Checkers } from "./checkers.ts";
-import { EventQueue } from "./event-queue.ts";
+import { EVENT, EventQueue } from "./event-queue.ts";
 import { Network } from "./network.ts";
+import { type ControlMessage, HANDLE, Owner } from "./owner.ts";
+import type { Fault, SimulationOptions, SimulationResult } from "./simulation-options.ts";
 import { TraceDigest } from "./trace-digest.ts";
 
-export interface SimulationOptions {
-  contentLength: number;
-  pieceLength: number;
-  /** Bytes per second of each peer, both ways. */
-  peerRates: number[];
-  /** Bytes per second of each seed, both ways. */
-  seedRates: number[];
-  peerSlots: number;
-  seedSlots: number;
-  /** Fetches one download has under way at once. */
-  downloadSlots: number;
-  /** Owner's time per assignment and per message (in or out), microseconds. */
-  controlUs: number;
-  messageUs: number;
-  rttUs: number;
-  /** A parent's time from request to first byte. */
-  requestUs: number;
-  /** Bytes on the wire per payload byte, and bytes of headers per request. */
-  wireFactor: number;
-  requestBytes: number;
-  /** Peers join spread over this time. */
-  joinSpreadUs: number;
-  seed: number;
-  faults?: Fault[];
-  /** Receives the trace of the owner's scheduler, one line a step. */
-  traceSink?: (line: string) => void;
-  /** Gives up after this much virtual time. */
-  limitUs: number;
-}
-
-export type Fault =
-  /** The peer vanishes for good. */
-  | { atUs: number; kind: "peerDies"; host: number }
-  /** From now on the host's uploads fail verification. */
-  | { atUs: number; kind: "turnsCorrupt"; host: number }
-  /** From now on the host answers some requests with 503. */
-  | { atUs: number; kind: "turnsBusy"; host: number }
-  /** From now on the host's uploads never end. */
-  | { atUs: number; kind: "stalls"; host: number }
-  /** The owner forgets everything; peers come back with their bitmaps after `downUs`. */
-  | { atUs: number; kind: "ownerRestarts"; downUs: number };
-
-export interface SimulationResult {
-  /** Seconds from the first join to the end, by peer; NaN for one that died. */
-  finishSeconds: number[];
-  assignments: number;
-  messages: number;
-  busyAnswers: number;
-  duplicateBytes: number;
-  sourceCopies: number;
-  ownerBusySeconds: number;
-  /** Measured, not simulated: time in decode, decision and encode. */
-  measuredControlUs: number;
-  /** Left out of it: steps during which the thread was put aside. */
-  preemptedUs: number;
-  events: number;
-  traceDigest: string;
-  quarantined: number[];
-  /** Payload bytes by kind of parent. */
-  bytesFromSeeds: number;
-  bytesFromPeers: number;
-}
-
-const CONTENT = 0;
-const HANDLE = 1;
+/** One in so many requests to a host that turned busy is refused. */
 const BUSY_SHARE = 2;
-
-/** A step takes some microseconds; a time slice given to another process takes milliseconds. */
-const PREEMPTED_US = 250;
-
-/** Kinds of planned events. */
-const EVENT = {
-  join: 0,
-  toOwner: 1,
-  ownerFree: 2,
-  toPeer: 3,
-  request: 4,
-  fetched: 5,
-  wakePeer: 6,
-  wakeOwner: 7,
-  fault: 8,
-  cancel: 9,
-  drop: 10,
-  rejoin: 11,
-} as const;
 
 interface Transfer {
   child: number;
@@ -126,12 +35,6 @@ interface Peer {
   transfers: Map<number, Transfer>;
   isDead: boolean;
   isConnected: boolean;
-  epoch: number;
-}
-
-/** Seed of the generator that the owner's scheduler is given in its n-th life. */
-export function schedulerSeed(seed: number, life: number): number {
-  return seed + 1 + life;
 }
 
 export class Simulation {
@@ -145,18 +48,10 @@ export class Simulation {
   readonly #prng: Prng;
   readonly #peers: Peer[] = [];
   readonly #encoder = new FrameEncoder();
-  readonly #addresses: string[] = [];
   readonly #transferOfFlow: (Transfer | undefined)[] = [];
   readonly #faulty = new Map<number, "turnsCorrupt" | "turnsBusy" | "stalls">();
-  #scheduler: Machine<SchedulerEvent, SchedulerEffect>;
-  readonly #schedulerEffects: SchedulerEffect[] = [];
+  readonly #owner: Owner;
   readonly #downloadEffects: DownloadEffect[] = [];
-  #inbox: { host: number; frame: Uint8Array | null; epoch: number }[] = [];
-  #inboxHead = 0;
-  #ownerFreeUs = 0;
-  #ownerWakeUs = Infinity;
-  #ownerEpoch = 0;
-  #isOwnerUp = true;
   #nowUs = 0;
   #alive = 0;
   readonly #result: SimulationResult;
@@ -175,9 +70,6 @@ export class Simulation {
       pieceCount: this.#pieceCount,
       slotsOf: (host) => (host < this.#seedCount ? options.seedSlots : options.peerSlots),
     });
-    for (let host = 0; host < rates.length; host++)
-      this.#addresses.push(`10.${host >> 16}.${(host >> 8) & 255}.${host & 255}:65002`);
-    this.#scheduler = this.#newScheduler();
     this.#result = {
       finishSeconds: options.peerRates.map(() => NaN),
       assignments: 0,
@@ -194,11 +86,20 @@ export class Simulation {
       bytesFromSeeds: 0,
       bytesFromPeers: 0,
     };
+    this.#owner = new Owner({
+      options,
+      pieceCount: this.#pieceCount,
+      queue: this.#queue,
+      digest: this.#digest,
+      result: this.#result,
+    });
   }
 
   /** Runs until every living peer has everything. @throws {BrokenRule} a checker failed, or someone never ended */
   run(): SimulationResult {
-    this.#openOwner(true);
+    for (let piece = 0; piece < this.#pieceCount; piece++) this.#checkers.seedRead(piece);
+    this.#result.sourceCopies = 1;
+    this.#owner.open(0);
     this.#createPeers();
     for (const fault of this.#options.faults ?? [])
       this.#queue.push(fault.atUs, EVENT.fault, 0, 0, fault);
@@ -220,11 +121,11 @@ export class Simulation {
     const { kind, a, b, payload } = this.#queue.pop();
     switch (kind) {
       case EVENT.join:
-        return this.#toOwner(a, null);
+        return this.#join(a);
       case EVENT.toOwner:
-        return this.#ownerReceives(a, payload as Uint8Array | null, b);
+        return this.#owner.receive(this.#nowUs, a, payload as ControlMessage, b);
       case EVENT.ownerFree:
-        return this.#serveInbox();
+        return this.#owner.serveInbox(this.#nowUs);
       case EVENT.toPeer:
         return this.#peerReceives(a, payload as Uint8Array | null, b);
       case EVENT.request:
@@ -235,176 +136,15 @@ export class Simulation {
         if (this.#peers[a]!.wakeAtUs === this.#nowUs) this.#stepPeer(a, { kind: "woke" });
         return;
       case EVENT.wakeOwner:
-        if (this.#ownerWakeUs === this.#nowUs && this.#isOwnerUp)
-          this.#stepOwner({ kind: "woke" }, 0);
-        return;
+        return this.#owner.wake(this.#nowUs);
       case EVENT.fault:
         return this.#strike(payload as Fault);
+      case EVENT.stalled:
+        return this.#giveUp(payload as Transfer);
       case EVENT.cancel:
         return this.#cancelArrives(payload as Transfer);
-      case EVENT.rejoin:
-        this.#isOwnerUp = true;
-        return this.#openOwner(false);
-    }
-  }
-
-  // --- the owner ---
-
-  #openOwner(isFirst: boolean): void {
-    const { seedSlots, pieceLength } = this.#options;
-    for (let seed = 0; seed < this.#seedCount; seed++) {
-      this.#stepOwner({ kind: "hostArrived", host: seed, isSeed: true, uploadSlots: seedSlots }, 0);
-    }
-    this.#stepOwner(
-      { kind: "contentOpened", content: CONTENT, pieceCount: this.#pieceCount, pieceLength },
-      0,
-    );
-    for (let piece = 0; piece < this.#pieceCount; piece++) {
-      if (isFirst) this.#checkers.seedRead(piece);
-      for (let seed = 0; seed < this.#seedCount; seed++) {
-        this.#stepOwner({ kind: "pieceSeeded", content: CONTENT, host: seed, piece }, 0);
-      }
-    }
-    if (isFirst) this.#result.sourceCopies = 1;
-    else
-      for (let host = this.#seedCount; host < this.#peers.length; host++) {
-        if (!this.#peers[host]!.isDead)
-          this.#queue.push(this.#nowUs + this.#prng.below(50_000), EVENT.join, host);
-      }
-  }
-
-  #newScheduler(): Machine<SchedulerEvent, SchedulerEffect> {
-    const { seed, traceSink } = this.#options;
-    const scheduler = new Scheduler({ prng: new Prng(schedulerSeed(seed, this.#ownerEpoch)) });
-    return traceSink === undefined ? scheduler : record(scheduler, traceSink);
-  }
-
-  #toOwner(host: number, frame: Uint8Array | null): void {
-    this.#queue.push(
-      this.#nowUs + this.#options.rttUs / 2,
-      EVENT.toOwner,
-      host,
-      this.#ownerEpoch,
-      frame,
-    );
-  }
-
-  #ownerReceives(host: number, frame: Uint8Array | null, epoch: number): void {
-    if (epoch !== this.#ownerEpoch || !this.#isOwnerUp) return;
-    this.#inbox.push({ host, frame, epoch });
-    if (this.#inbox.length - this.#inboxHead === 1 && this.#ownerFreeUs <= this.#nowUs)
-      this.#serveInbox();
-    else if (this.#inbox.length - this.#inboxHead === 1)
-      this.#queue.push(this.#ownerFreeUs, EVENT.ownerFree, 0);
-  }
-
-  #serveInbox(): void {
-    if (this.#inboxHead === this.#inbox.length) return;
-    const { host, frame, epoch } = this.#inbox[this.#inboxHead++]!;
-    if (this.#inboxHead > 4096) {
-      this.#inbox = this.#inbox.slice(this.#inboxHead);
-      this.#inboxHead = 0;
-    }
-    if (epoch === this.#ownerEpoch) this.#ownerHandles(host, frame);
-    if (this.#inboxHead < this.#inbox.length)
-      this.#queue.push(Math.max(this.#nowUs, this.#ownerFreeUs), EVENT.ownerFree, 0);
-  }
-
-  #ownerHandles(host: number, frame: Uint8Array | null): void {
-    const peer = this.#peers[host]!;
-    if (peer.isDead) return;
-    if (frame === null) {
-      const { peerSlots } = this.#options;
-      this.#stepOwner({ kind: "hostArrived", host, isSeed: false, uploadSlots: peerSlots }, 1);
-      const have = peer.download.have;
-      const words = have.size === 0 ? new Uint32Array(0) : have.words.slice();
-      this.#stepOwner(
-        { kind: "joined", content: CONTENT, host, have: words, wantsPieces: true },
-        0,
-      );
-      this.#result.messages++;
-      this.#queue.push(
-        this.#ownerFreeUs + this.#options.rttUs / 2,
-        EVENT.toPeer,
-        host,
-        this.#ownerEpoch,
-        null,
-      );
-      return;
-    }
-    const started = Bun.nanoseconds();
-    const decoded = decodePull(frame);
-    this.#charge(started);
-    if (decoded === null || decoded.handle !== HANDLE)
-      throw new BrokenRule("a pull did not decode");
-    this.#digest.add(host);
-    for (const report of decoded.pull.reports) this.#digest.add(report.piece * 8 + report.outcome);
-    this.#stepOwner({ kind: "pulled", content: CONTENT, host, pull: decoded.pull }, 1);
-  }
-
-  /** @param received messages that brought the event */
-  #stepOwner(event: SchedulerEvent, received: number): void {
-    const effects = this.#schedulerEffects;
-    effects.length = 0;
-    const started = Bun.nanoseconds();
-    this.#scheduler.step(this.#nowUs, event, effects);
-    let assigned = 0;
-    const frames: { host: number; frame: Uint8Array }[] = [];
-    for (const effect of effects) {
-      if (effect.kind !== "assign") continue;
-      assigned += effect.assignments.length;
-      const withAddresses: ReceivedAssignment[] = effect.assignments.map(
-        ({ piece, count, parent }) => ({ piece, count, parent, address: this.#addresses[parent]! }),
-      );
-      frames.push({
-        host: effect.child,
-        frame: this.#encoder.assign(HANDLE, withAddresses).slice(),
-      });
-    }
-    this.#charge(started);
-
-    const messages = received + frames.length;
-    const costUs = this.#options.controlUs * assigned + this.#options.messageUs * messages;
-    this.#ownerFreeUs = Math.max(this.#ownerFreeUs, this.#nowUs) + costUs;
-    this.#result.ownerBusySeconds += costUs / 1e6;
-    this.#result.assignments += assigned;
-    this.#result.messages += messages;
-    const sentUs = Math.ceil(this.#ownerFreeUs);
-    for (const { host, frame } of frames)
-      this.#queue.push(
-        sentUs + this.#options.rttUs / 2,
-        EVENT.toPeer,
-        host,
-        this.#ownerEpoch,
-        frame,
-      );
-    for (const effect of effects) this.#perform(effect);
-  }
-
-  /** Adds measured time, unless the machine was clearly busy with something else meanwhile. */
-  #charge(startedNs: number): void {
-    const elapsedUs = (Bun.nanoseconds() - startedNs) / 1000;
-    if (elapsedUs > PREEMPTED_US) this.#result.preemptedUs += elapsedUs;
-    else this.#result.measuredControlUs += elapsedUs;
-  }
-
-  #perform(effect: SchedulerEffect): void {
-    switch (effect.kind) {
-      case "assign":
-        for (const { piece, parent } of effect.assignments) {
-          this.#digest.add(effect.child);
-          this.#digest.add(piece);
-          this.#digest.add(parent);
-        }
-        this.#digest.addWide(this.#nowUs);
-        return;
-      case "quarantined":
-        this.#result.quarantined.push(effect.host);
-        return;
-      case "wakeAt":
-        this.#ownerWakeUs = effect.atUs;
-        this.#queue.push(effect.atUs, EVENT.wakeOwner, 0);
-        return;
+      case EVENT.restart:
+        return this.#ownerIsBack();
     }
   }
 
@@ -425,7 +165,6 @@ export class Simulation {
         transfers: new Map(),
         isDead: host < this.#seedCount,
         isConnected: false,
-        epoch: 0,
       });
       if (host < this.#seedCount) continue;
       this.#alive++;
@@ -433,9 +172,19 @@ export class Simulation {
     }
   }
 
-  #peerReceives(host: number, frame: Uint8Array | null, epoch: number): void {
+  #join(host: number): void {
     const peer = this.#peers[host]!;
-    if (peer.isDead || epoch !== this.#ownerEpoch) return;
+    if (!peer.isDead) this.#toOwner(host, peer.download.have.words.slice());
+  }
+
+  #toOwner(host: number, message: ControlMessage): void {
+    const atUs = this.#nowUs + this.#options.rttUs / 2;
+    this.#queue.push(atUs, EVENT.toOwner, host, this.#owner.life, message);
+  }
+
+  #peerReceives(host: number, frame: Uint8Array | null, life: number): void {
+    const peer = this.#peers[host]!;
+    if (peer.isDead || life !== this.#owner.life) return;
     if (frame === null) {
       peer.isConnected = true;
       this.#stepPeer(host, {
@@ -523,7 +272,11 @@ export class Simulation {
     }
     this.#checkers.uploadStarted(parent);
     transfer.state = "flowing";
-    if (fault === "stalls") return;
+    if (fault === "stalls") {
+      const givenUpUs = this.#nowUs + PIECE_STALL_TIMEOUT_MS * 1000;
+      this.#queue.push(givenUpUs, EVENT.stalled, child, 0, transfer);
+      return;
+    }
     const bytes = this.#bytesOf(piece) * this.#options.wireFactor + this.#options.requestBytes;
     transfer.flow = this.#network.start(this.#nowUs, parent, child, bytes);
     this.#transferOfFlow[transfer.flow] = transfer;
@@ -577,6 +330,13 @@ export class Simulation {
     });
   }
 
+  /** The child waited long enough for a parent that delivers nothing. */
+  #giveUp(transfer: Transfer): void {
+    if (transfer.state !== "flowing") return;
+    this.#endFlow(transfer);
+    this.#answer(transfer, PieceOutcome.broken);
+  }
+
   #cancelArrives(transfer: Transfer): void {
     if (transfer.state !== "flowing") {
       transfer.state = "ended";
@@ -624,22 +384,23 @@ export class Simulation {
         this.#answer(transfer, PieceOutcome.broken);
       }
     }
-    this.#stepOwner({ kind: "hostGone", host }, 0);
+    this.#owner.hostGone(this.#nowUs, host);
   }
 
   #restartOwner(downUs: number): void {
-    this.#ownerEpoch++;
-    this.#isOwnerUp = false;
-    this.#inbox = [];
-    this.#inboxHead = 0;
-    this.#ownerWakeUs = Infinity;
-    this.#scheduler = this.#newScheduler();
-    for (let host = this.#seedCount; host < this.#peers.length; host++) {
-      const peer = this.#peers[host]!;
-      if (peer.isDead || !peer.isConnected) continue;
+    this.#owner.crash();
+    this.#peers.forEach((peer, host) => {
+      if (peer.isDead || !peer.isConnected) return;
       peer.isConnected = false;
       this.#stepPeer(host, { kind: "channelLost" });
-    }
-    this.#queue.push(this.#nowUs + downUs, EVENT.rejoin, 0);
+    });
+    this.#queue.push(this.#nowUs + downUs, EVENT.restart, 0);
+  }
+
+  #ownerIsBack(): void {
+    this.#owner.open(this.#nowUs);
+    this.#peers.forEach((peer, host) => {
+      if (!peer.isDead) this.#queue.push(this.#nowUs + this.#prng.below(50_000), EVENT.join, host);
+    });
   }
 }

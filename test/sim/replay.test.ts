@@ -3,7 +3,7 @@
 
 import { expect, test } from "bun:test";
 
-import { schedulerSeed } from "../../bench/swarm-sim/simulation.ts";
+import { schedulerSeed } from "../../bench/swarm-sim/owner.ts";
 import { Download } from "../../src/engine/core/download.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import { Scheduler } from "../../src/engine/core/scheduler.ts";

@@ -1,6 +1,7 @@
 // A small simulated swarm with overrides only, and runs over many seeds that name the failing one.
 
-import { Simulation, type SimulationOptions } from "../../bench/swarm-sim/simulation.ts";
+import type { SimulationOptions } from "../../bench/swarm-sim/simulation-options.ts";
+import { Simulation } from "../../bench/swarm-sim/simulation.ts";
 
 /** Forty hosts at 10 Mb/s, one seed at 100 Mb/s, 40 pieces of 64 KiB: what the real bench runs. */
 export function smallSwarm(overrides: Partial<SimulationOptions>): Simulation {

@@ -4,7 +4,7 @@
 
 import { expect, test } from "bun:test";
 
-import type { Fault } from "../../bench/swarm-sim/simulation.ts";
+import type { Fault } from "../../bench/swarm-sim/simulation-options.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import { overSeeds, smallSwarm } from "./small-swarm.ts";
 

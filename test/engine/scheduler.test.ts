@@ -180,6 +180,20 @@ describe("parent", () => {
 });
 
 describe("time", () => {
+  test("a child finds the one holder of its last piece among very many free parents", () => {
+    const row = `${"#".repeat(39)}.`;
+    const swarm = new DrawnSwarm(".".repeat(40));
+    for (let host = 1; host <= 2000; host++) swarm.joins(host, row);
+    swarm.joins(2001, `${".".repeat(39)}#`);
+    swarm.joins(2002, row);
+    swarm.pulls(2002, 1);
+
+    swarm.nowUs += 100_000;
+    swarm.wakes();
+
+    expect(swarm.givenTo(2002)).toEqual([{ piece: 39, count: 1, parent: 2001 }]);
+  });
+
   test("a child that never reports does not hold a slot for ever", () => {
     const swarm = new DrawnSwarm("....  #...  ....  ....", { slots: 1 });
     swarm.pulls(2, 1);

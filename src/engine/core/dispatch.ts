@@ -17,6 +17,10 @@ import { isMisfit, keepsSlotForProof } from "./transfer-speeds.ts";
 const PARENTS_LOOKED_AT = 32;
 const PARENTS_COMPARED = 3;
 
+/** Children served again in one tick, and parents looked at for them: about a millisecond. */
+const TICK_CHILDREN_MAX = 256;
+const TICK_LOOKS_MAX = 20_000;
+
 /** Waiting children compared for one free upload slot. */
 const CHILDREN_COMPARED = 6;
 
@@ -38,6 +42,8 @@ export class Dispatcher {
   #effects: SchedulerEffect[] = [];
   #nowUs = 0;
   #takesAnyParent = false;
+  /** Free parents looked at for a child. */
+  #looks = PARENTS_LOOKED_AT;
   /** Members that were given something in this step. */
   readonly #given: number[] = [];
 
@@ -81,10 +87,30 @@ export class Dispatcher {
     for (const seed of swarm.seeds) this.serveParent(swarm, seed, child);
   }
 
-  /** As serveChild, for one that has waited: with nothing in flight, a misfit is better than nothing. */
-  serveWaiting(swarm: Swarm, child: number): void {
+  /**
+   * Looks again at some who wait, from a place that moves with chance: the sampled matching may have
+   * missed the one parent that can help. For a child with nothing in flight every free parent is
+   * looked at and a misfit is better than nothing, so it ends while one holder of each piece lives.
+   */
+  serveWaiting(): void {
+    let childrenLeft = TICK_CHILDREN_MAX;
+    let looksLeft = TICK_LOOKS_MAX;
     this.#takesAnyParent = true;
-    this.serveChild(swarm, child);
+    for (const content of this.activeContents()) {
+      const swarm = this.#state.swarms[content]!;
+      const { waiting, freeParents } = swarm;
+      let position = this.#prng.below(waiting.length);
+      for (let i = waiting.length; i > 0 && waiting.length > 0 && childrenLeft > 0; i--) {
+        if (position >= waiting.length) position = 0;
+        const child = waiting.at(position++);
+        const isIdle = this.#state.members.inFlight[child] === 0 && looksLeft > 0;
+        this.#looks = isIdle ? Math.max(PARENTS_LOOKED_AT, freeParents.length) : PARENTS_LOOKED_AT;
+        looksLeft -= this.#looks;
+        childrenLeft--;
+        this.serveChild(swarm, child);
+      }
+    }
+    this.#looks = PARENTS_LOOKED_AT;
     this.#takesAnyParent = false;
   }
 
@@ -196,7 +222,7 @@ export class Dispatcher {
     let bestParent = -1;
     let bestPiece = -1;
     let compared = 0;
-    for (let tries = PARENTS_LOOKED_AT; tries > 0 && list.length > 0; tries--) {
+    for (let tries = this.#looks; tries > 0 && list.length > 0; tries--) {
       if (position >= list.length) position = 0;
       const parent = list.at(position);
       if (!hosts.hasFreeSlot(members.host[parent]!)) {

@@ -30,8 +30,6 @@ const CHILD_SLOTS_MAX = 64;
 
 /** Who still waits is looked at again this often: the sampled matching may have missed a match. */
 const TICK_US = 100_000;
-/** Children served again in one tick. */
-const TICK_CHILDREN_MAX = 256;
 
 /** All contents of one supernode. A failed invariant means that its books are suspect: the role restarts it. */
 export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
@@ -334,13 +332,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
       const deadlineUs = reservations.deadlineUs[entry]!;
       if (deadlineUs !== 0 && deadlineUs <= this.#nowUs) this.#expire(entry);
     }
-    let budget = TICK_CHILDREN_MAX;
-    for (const content of this.#dispatcher.activeContents()) {
-      const swarm = this.#state.swarms[content]!;
-      for (let i = swarm.waiting.length - 1; i >= 0 && budget > 0; i--, budget--) {
-        if (i < swarm.waiting.length) this.#dispatcher.serveWaiting(swarm, swarm.waiting.at(i));
-      }
-    }
+    this.#dispatcher.serveWaiting();
   }
 
   #expire(entry: number): void {

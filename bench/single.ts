@@ -42,6 +42,7 @@ interface Measured {
   seconds: number;
   /** CPU of each process in this run; `get` from its own rusage. */
   cpuSeconds: Record<string, number>;
+  /** Of the daemons; a child's own rusage begins with the memory of whoever forked it. */
   residentPeakBytes: Record<string, number>;
 }
 
@@ -73,7 +74,7 @@ async function runAndSync(
   place: Place,
   command: string[],
   output: string,
-): Promise<{ seconds: number; cpuSeconds: number; peak: number }> {
+): Promise<{ seconds: number; cpuSeconds: number }> {
   const logPath = `${output}.log`;
   const startedAt = performance.now();
   const child = session.start(wrapFor(place.host)(command), { logPath });
@@ -86,7 +87,6 @@ async function runAndSync(
   return {
     seconds,
     cpuSeconds: Number(usage?.cpuTime.total ?? 0) / 1e6,
-    peak: usage?.maxRSS ?? 0,
   };
 }
 
@@ -97,7 +97,7 @@ async function measureCurl(session: Session, place: Place, url: string): Promise
   return {
     seconds: run.seconds,
     cpuSeconds: { curl: run.cpuSeconds },
-    residentPeakBytes: { curl: run.peak },
+    residentPeakBytes: {},
   };
 }
 
@@ -134,7 +134,6 @@ async function measureDf(
     residentPeakBytes: {
       supernode: after.residentPeakBytes,
       peer: peerAfter.residentPeakBytes,
-      get: run.peak,
     },
   };
 }
@@ -244,14 +243,15 @@ function describe(runs: Measured[], length: number): Record<string, unknown> {
   const names = Object.keys(runs[0]?.cpuSeconds ?? {});
   const perGib = 2 ** 30 / length;
   const cpu = names.map((name) => median(runs.map((run) => run.cpuSeconds[name]!)));
-  const peaks = names.map((name) => median(runs.map((run) => run.residentPeakBytes[name]!)));
+  const daemons = Object.keys(runs[0]?.residentPeakBytes ?? {});
+  const peaks = daemons.map((name) => median(runs.map((run) => run.residentPeakBytes[name]!)));
   return {
     seconds: summarize(runs.map(({ seconds }) => seconds)),
     mibPerSec: rounded(length / 2 ** 20 / median(runs.map(({ seconds }) => seconds)), 1),
     cpuSeconds: Object.fromEntries(names.map((name, i) => [name, rounded(cpu[i]!)])),
     cpuSecondsPerGib: rounded(cpu.reduce((sum, value) => sum + value, 0) * perGib),
     residentPeakMib: Object.fromEntries(
-      names.map((name, i) => [name, rounded(peaks[i]! / 2 ** 20, 0)]),
+      daemons.map((name, i) => [name, rounded(peaks[i]! / 2 ** 20, 0)]),
     ),
   };
 }

@@ -4,17 +4,17 @@
 
 import { pieceCountOf, pieceLengthFor } from "../../src/engine/core/piece-layout.ts";
 import { UPLOAD_SLOTS } from "../../src/limits.ts";
-import { parseCommandLine, parseFleet, parseRate, parseSize } from "./options.ts";
+import { parseCommandLine, parseCount, parseFleet, parseRate, parseSize } from "./options.ts";
 import { Simulation } from "./simulation.ts";
 
 /** Owner's time per assignment with decode and encode: see docs/architecture.md, "Scheduling". */
 const CONTROL_US = 2.5;
 const MESSAGE_US = 0;
 
-const flags = parseCommandLine(process.argv.slice(2));
+const flags = readFlags();
 const contentLength = parseSize(flags.size);
-const peers = Number(flags.peers);
-const seeds = Number(flags.seeds);
+const peers = parseCount("--peers", flags.peers);
+const seeds = parseCount("--seeds", flags.seeds);
 const fleet = parseFleet(flags["host-rate"], peers);
 const seedRate = parseRate(flags["seed-rate"]);
 const pieceLength =
@@ -99,6 +99,16 @@ const report = {
 };
 if (flags.json) console.log(JSON.stringify(report));
 else console.log(report);
+
+/** Ends the process with wget's code for a wrong command line. */
+function readFlags(): ReturnType<typeof parseCommandLine> {
+  try {
+    return parseCommandLine(process.argv.slice(2));
+  } catch (error) {
+    console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(2);
+  }
+}
 
 function round(value: number): number {
   return Math.round(value * 10_000) / 10_000;

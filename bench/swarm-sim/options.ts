@@ -48,6 +48,15 @@ export function parseFleet(
   });
 }
 
+/** A whole number from 1 up. */
+export function parseCount(flag: string, text: string): number {
+  const count = Number(text);
+  if (!Number.isSafeInteger(count) || count < 1) {
+    throw new RangeError(`${flag} ${text}: a whole number from 1 up`);
+  }
+  return count;
+}
+
 function quantity(text: string, units: Record<string, number>, plain: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(text);
   const unit = units[match?.[2] || plain];
@@ -85,5 +94,10 @@ export function parseCommandLine(argv: string[]) {
       json: { type: "boolean", default: false },
     },
   });
+  // Checked here, so that a wrong one is told like an unknown flag.
+  parseSize(values.size);
+  parseFleet(values["host-rate"], parseCount("--peers", values.peers));
+  parseRate(values["seed-rate"]);
+  parseCount("--seeds", values.seeds);
   return values;
 }

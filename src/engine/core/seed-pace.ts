@@ -48,10 +48,10 @@ export class SeedPace {
 
   #judge(rate: number): void {
     const gain = rate / this.#lastRate - 1;
+    // A clear gain keeps the direction, a clear loss turns it, and no change saves uploads.
     if (this.#lastRate === 0) this.#isGrowing = true;
-    else if (gain > NOISE) this.#isGrowing &&= true;
     else if (gain < -NOISE) this.#isGrowing = !this.#isGrowing;
-    else this.#isGrowing = false;
+    else if (gain <= NOISE) this.#isGrowing = false;
     this.#lastRate = rate;
     const next = this.#isGrowing ? Math.ceil(this.#slots * 1.5) : Math.floor(this.#slots * 0.8);
     this.#slots = Math.min(this.#max, Math.max(SLOTS_MIN, next));

@@ -51,10 +51,6 @@ export interface SimulationResult {
   duplicateBytes: number;
   sourceCopies: number;
   ownerBusySeconds: number;
-  /** Measured, not simulated: time in decode, decision and encode. */
-  measuredControlUs: number;
-  /** Left out of it: steps during which the thread was put aside. */
-  preemptedUs: number;
   events: number;
   traceDigest: string;
   quarantined: number[];

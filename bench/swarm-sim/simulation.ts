@@ -78,8 +78,6 @@ export class Simulation {
       duplicateBytes: 0,
       sourceCopies: 0,
       ownerBusySeconds: 0,
-      measuredControlUs: 0,
-      preemptedUs: 0,
       events: 0,
       traceDigest: "",
       quarantined: [],
@@ -115,6 +113,11 @@ export class Simulation {
     }
     this.#result.traceDigest = this.#digest.toString();
     return this.#result;
+  }
+
+  /** Microseconds per assignment that the owner's control thread took, measured once the run is over. */
+  measureControl(): number {
+    return this.#owner.measureControl();
   }
 
   #dispatch(): void {

@@ -199,7 +199,8 @@ export class Owner {
     for (const effect of effects) {
       if (effect.kind !== "assign") continue;
       assigned += effect.assignments.length;
-      frames.push({ host: effect.child, frame: this.#encode(effect) });
+      // The encoder uses its buffer again, and this frame is on its way for a while.
+      frames.push({ host: effect.child, frame: this.#encode(effect).slice() });
     }
 
     const { controlUs, messageUs } = this.#options;
@@ -217,7 +218,7 @@ export class Owner {
     const assignments: ReceivedAssignment[] = effect.assignments.map(({ piece, count, parent }) => {
       return { piece, count, parent, address: this.#addresses[parent]! };
     });
-    return this.#encoder.assign(HANDLE, assignments).slice();
+    return this.#encoder.assign(HANDLE, assignments);
   }
 
   /** @param frame null: the answer to a join */

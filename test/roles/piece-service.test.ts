@@ -57,3 +57,24 @@ test("an address that is taken is one clear error", async () => {
   await expect(starting).rejects.toMatchObject({ code: "usage" });
   await taken.stop(true);
 });
+
+test("a second peer on a port that another process serves does not start", async () => {
+  const dir = await mkdtemp(`${tmpdir()}/df-two-peers-`);
+  const first = await startPieceService({ hostname: "127.0.0.1", port: 0, limits: LIMITS });
+  const main = new URL("../../src/main.ts", import.meta.url).pathname;
+  const flags = [
+    ...["--listen", `127.0.0.1:${first.port}`],
+    ...["--socket", `${dir}/peer.sock`, "--data-dir", `${dir}/data`],
+  ];
+
+  const second = Bun.spawn([process.execPath, main, "peer", ...flags], { stderr: "pipe" });
+  const killer = setTimeout(() => second.kill("SIGKILL"), 20_000);
+  const stderr = await new Response(second.stderr).text();
+
+  expect(await second.exited).toBe(2);
+  expect(stderr).toContain(`error: serve pieces on 127.0.0.1:${first.port}`);
+  expect(stderr).toContain("hint: another process listens there");
+  clearTimeout(killer);
+  await first.stop();
+  await rm(dir, { recursive: true });
+});

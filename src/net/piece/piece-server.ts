@@ -59,6 +59,9 @@ export class PieceServer {
       hostname: options.hostname,
       port: options.port,
       development: false,
+      // Bun shares a port between processes unless it is told not to: a second peer would take
+      // half of the first one's children, and have none of its pieces.
+      reusePort: false,
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
       fetch: (request) => this.#answer(request),

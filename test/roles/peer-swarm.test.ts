@@ -200,6 +200,10 @@ test("a small content comes inline, without any piece transfer", async () => {
   const events = await eventsOf(client.download({ url: URL_OF_TASK }, never));
 
   expect(eventOf(events, "done").inline).toBe(inline);
+  await supernode.until(() => supernode.pulls.length > 0);
+  expect(supernode.pulls[0]!.pull.reports.map(({ piece, outcome }) => [piece, outcome])).toEqual([
+    [0, PieceOutcome.finished],
+  ]);
   expect((await bytesOf(client, content.contentId, data.length)).equals(data)).toBe(true);
 });
 

@@ -111,8 +111,11 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
         this.#isConnected = true;
         this.#owesPull = true;
         this.#swarmSize = event.swarmSize;
-        // The join told the owner what is here: older reports mean nothing to it.
-        this.#reports = [];
+        // The owner forgot what it had assigned before, but not all that is here was in the join:
+        // a tiny content comes with its answer, and a source read goes on meanwhile.
+        this.#reports = this.#reports
+          .filter(({ outcome }) => outcome === PieceOutcome.finished)
+          .map((report) => ({ ...report, parent: NO_PARENT, elapsedMs: 0 }));
         if (event.pieceCount !== null) this.#fixPieceCount(event.pieceCount);
         return;
       case "closed":

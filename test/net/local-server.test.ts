@@ -142,3 +142,19 @@ test("a range of a content whose length is not known yet says only what is known
   expect((await get("bytes=5-9")).headers.get("content-range")).toBe("bytes 5-9/*");
   expect((await get("bytes=5-")).headers.get("content-range")).toBe("bytes 5-/*");
 });
+
+// Bun closed such a stream after 12 s: server.timeout(request, 0) ends with the first bytes written.
+test("a download outlives a silence longer than the server's default idle timeout", async () => {
+  const { client } = await serverFixture({
+    async *download() {
+      yield { event: "notice", message: "begun" };
+      await Bun.sleep(13_000);
+      yield { event: "notice", message: "the source is back" };
+    },
+  });
+
+  const events = client.download({ url: "http://a.test/" }, never);
+  await events.next();
+
+  expect((await events.next()).value).toMatchObject({ message: "the source is back" });
+}, 30_000);

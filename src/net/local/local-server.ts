@@ -62,11 +62,10 @@ export function serveLocalApi(unix: string, api: LocalApi): LocalServer {
       unix,
       development: false,
       maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
-      fetch: (request, server) => {
-        // A download may be silent for as long as its source is.
-        server.timeout(request, 0);
-        return answer(request, api).catch(refusal);
-      },
+      // A download may be silent for as long as its source is. server.timeout(request, 0) is not
+      // enough: Bun 1.4.5 forgets it with the first bytes of the answer.
+      idleTimeout: 0,
+      fetch: (request) => answer(request, api).catch(refusal),
       error: refusal,
     });
   } finally {

@@ -54,9 +54,31 @@ describe("child", () => {
   test("never has more in flight than the slots it named, however often it pulls", () => {
     const swarm = new DrawnSwarm("########  ........");
 
-    expect(swarm.pulls(1, 3).length).toBe(3);
-    expect(swarm.pulls(1, 3).length).toBe(0);
-    expect(swarm.pulls(1, 5).length).toBe(2);
+    expect(swarm.pulls(1, 2).length).toBe(2);
+    expect(swarm.pulls(1, 2).length).toBe(0);
+    expect(swarm.pulls(1, 4).length).toBe(2);
+  });
+
+  test("is not believed when it names very many slots, and earns some with what it finishes", () => {
+    const swarm = new DrawnSwarm(`${"#".repeat(40)}  ${".".repeat(40)}`);
+
+    let given = swarm.pulls(1, 1000);
+    expect(given.length).toBe(4);
+
+    for (let round = 0; round < 4; round++) {
+      const reports = given.map(({ piece }) => report(piece, SEED_HOST));
+      given = swarm.pulls(1, 1000, reports);
+    }
+    expect(given.length).toBe(8);
+  });
+
+  test("that finds nothing at the seed is kept away for a while, and no piece is lost to others", () => {
+    const swarm = new DrawnSwarm("#...  ....  ....");
+    swarm.pulls(1, 1);
+
+    expect(swarm.pulls(1, 1, [report(0, SEED_HOST, "gone")])).toEqual([]);
+
+    expect(swarm.pulls(2, 1)).toEqual([{ piece: 0, count: 1, parent: SEED_HOST }]);
   });
 
   test("waits and is served when a parent gains something useful", () => {
@@ -167,13 +189,11 @@ describe("parent", () => {
     expect(swarm.pulls(3, 1).length).toBe(1);
   });
 
-  test("that is gone leaves its pieces to be taken elsewhere", () => {
+  test("that is gone leaves its pieces to be taken elsewhere at once", () => {
     const swarm = new DrawnSwarm("....  #...  #...  ....", { slots: 1 });
     const [given] = swarm.pulls(3, 1);
 
     swarm.leaves(given!.parent);
-    swarm.nowUs += 100_000;
-    swarm.wakes();
 
     expect(swarm.givenTo(3)).toEqual([{ piece: 0, count: 1, parent: 3 - given!.parent }]);
   });
@@ -203,6 +223,44 @@ describe("time", () => {
     swarm.wakes();
 
     expect([...swarm.givenTo(2), ...swarm.givenTo(3)].length).toBe(1);
+  });
+
+  test("a dead child keeps one slot at most, so the others go on", () => {
+    const swarm = new DrawnSwarm(`${"#".repeat(150)}  ${".".repeat(150)}  ${".".repeat(150)}`);
+    expect(swarm.pulls(1, 1000).length).toBe(4);
+    let live = swarm.pulls(2, 4);
+
+    // Two minutes in which one child finishes all, and the other goes on asking and tells nothing.
+    let givenToDead = 0;
+    for (let round = 0; round < 24; round++) {
+      swarm.nowUs += 5_000_000;
+      swarm.wakes();
+      givenToDead += swarm.givenTo(1).length + swarm.pulls(1, 1000).length;
+      const reports = live.map(({ piece, parent }) => report(piece, parent));
+      live = swarm.pulls(2, 4, reports);
+      expect(live.length).toBe(4);
+    }
+
+    // One for each time that the wait of half a minute is over.
+    expect(givenToDead).toBe(3);
+  });
+
+  test("a child that is known to be fast is waited for as long as its pieces take", () => {
+    const swarm = new DrawnSwarm("####  ....");
+    const [first] = swarm.pulls(1, 1);
+    // 1 MiB in 10 ms: the next one is not waited for as if it took 20 s.
+    const [second] = swarm.pulls(1, 1, [report(first!.piece, SEED_HOST, "finished", 10)]);
+
+    swarm.nowUs += 11_000_000;
+    swarm.wakes();
+
+    expect(swarm.givenTo(1)).toEqual([second!]);
+  });
+
+  test("a child cannot have overdue pieces that it was never given", () => {
+    const swarm = new DrawnSwarm("....  ####  ....");
+
+    expect(swarm.pulls(2, 0, [], [0, 1, 2, 3])).toEqual([]);
   });
 
   test("an overdue piece is taken from a second parent too, once", () => {

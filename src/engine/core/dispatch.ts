@@ -28,9 +28,15 @@ const CHILDREN_COMPARED = 6;
 const PEER_PIECE_SAMPLES = 2;
 const SEED_PIECE_SAMPLES = 8;
 
-/** A reservation is given up after this long plus the piece's time at the slowest useful rate. */
-const RESERVATION_TIMEOUT_US = 30_000_000;
-const SLOWEST_BYTES_PER_SEC = 100_000;
+/**
+ * A reservation lapses after this long plus the piece's time. Honest children report a parent that
+ * does not answer or stalls within half of it.
+ */
+const RESERVATION_TIMEOUT_US = 10_000_000;
+
+/** The piece's time is that of a slot this slow; where the child's speed is known, so many times its own. */
+const SLOWEST_BYTES_PER_SEC = 50_000;
+const PATIENCE = 16;
 
 export class Dispatcher {
   readonly reservations = new Reservations();
@@ -146,12 +152,12 @@ export class Dispatcher {
     }
   }
 
-  /** Takes a second parent for a piece that is overdue at a child. */
+  /** Takes a second parent for a piece that is overdue at a child; only for one that it was assigned. */
   hedge(swarm: Swarm, child: number, piece: number): void {
     const { members, hosts } = this.#state;
     const first = this.reservations.find(child, piece);
-    const slowHost = first === 0 ? -1 : this.reservations.parent[first]!;
-    if (first !== 0 && this.#reservationCount(child, piece) > 1) return;
+    if (first === 0 || this.#reservationCount(child, piece) > 1) return;
+    const slowHost = this.reservations.parent[first]!;
     const list = swarm.freeParents;
     const start = list.length === 0 ? 0 : this.#prng.below(list.length);
     for (let i = 0; i < Math.min(list.length, PARENTS_LOOKED_AT); i++) {
@@ -324,6 +330,14 @@ export class Dispatcher {
     return !(isLastSlot && keepsSlotForProof(hosts, swarm, parentHost, childHost));
   }
 
+  /** How long a child may be silent about one assignment. */
+  #reservationUs(swarm: Swarm, child: number): number {
+    const { members, hosts } = this.#state;
+    const speed = hosts.downSpeed[members.host[child]!]! / PATIENCE;
+    const seconds = swarm.pieceLength / Math.max(speed, SLOWEST_BYTES_PER_SEC);
+    return RESERVATION_TIMEOUT_US + Math.ceil(seconds * 1_000_000);
+  }
+
   #reservationCount(child: number, piece: number): number {
     let count = 0;
     for (
@@ -339,10 +353,7 @@ export class Dispatcher {
   #assign(swarm: Swarm, child: number, parent: number, piece: number): void {
     const { members, hosts } = this.#state;
     const host = members.host[parent]!;
-    const deadlineUs =
-      this.#nowUs +
-      RESERVATION_TIMEOUT_US +
-      (swarm.pieceLength / SLOWEST_BYTES_PER_SEC) * 1_000_000;
+    const deadlineUs = this.#nowUs + this.#reservationUs(swarm, child);
     this.reservations.add({ child, parent: host, piece, deadlineUs });
     hosts.uploading[host]!++;
     members.inFlight[child]!++;

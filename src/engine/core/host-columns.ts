@@ -7,6 +7,15 @@ export const HOST_ABSENT = 0;
 export const HOST_PEER = 1;
 export const HOST_SEED = 2;
 
+/**
+ * A child has this many pieces of one content in flight at most: twice what our own children ask
+ * for. More would let one child keep the parents of all others busy.
+ */
+export const CHILD_SLOTS_MAX = 8;
+
+/** And this many before it finished any: half of what a seed begins with. */
+export const CHILD_SLOTS_FIRST = 4;
+
 /** One row per host, by HostIndex. */
 export class HostColumns {
   kind = new Uint8Array(64);
@@ -26,6 +35,8 @@ export class HostColumns {
   /** Whether a transfer was seen that the host's own link limited. */
   isUpProven = new Uint8Array(64);
   isDownProven = new Uint8Array(64);
+  /** How many pieces of a content the host may have in flight: less after it let one lapse. */
+  childSlotsMax = new Uint8Array(64);
   /** First of the host's members, plus 1; 0: none. */
   firstMember = new Int32Array(64);
 
@@ -41,6 +52,7 @@ export class HostColumns {
     this.downClass = grown(this.downClass, count);
     this.isUpProven = grown(this.isUpProven, count);
     this.isDownProven = grown(this.isDownProven, count);
+    this.childSlotsMax = grown(this.childSlotsMax, count);
     this.firstMember = grown(this.firstMember, count);
   }
 

@@ -3,7 +3,13 @@
 // decided in dispatch.ts; the books are in swarm-state.ts.
 
 import { Dispatcher } from "./dispatch.ts";
-import { HOST_ABSENT, HOST_PEER, HOST_SEED } from "./host-columns.ts";
+import {
+  CHILD_SLOTS_FIRST,
+  CHILD_SLOTS_MAX,
+  HOST_ABSENT,
+  HOST_PEER,
+  HOST_SEED,
+} from "./host-columns.ts";
 import { assert, type Machine } from "./machine.ts";
 import type { Prng } from "./prng.ts";
 import {
@@ -25,9 +31,6 @@ const BUSY_BLOCK_US = 200_000;
 /** A parent that broke is left alone by that child this long: a restart's time. */
 const BROKEN_BLOCK_US = 10_000_000;
 
-/** A child that names more slots is given these: it would only keep others' parents busy. */
-const CHILD_SLOTS_MAX = 64;
-
 /** Who still waits is looked at again this often: the sampled matching may have missed a match. */
 const TICK_US = 100_000;
 
@@ -37,6 +40,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   readonly #dispatcher: Dispatcher;
   /** Hosts whose slots were freed in this step. */
   readonly #freedHosts: HostIndex[] = [];
+  /** Children that lost a parent in this step. */
+  readonly #orphans: number[] = [];
   /** Of the seeds, which are few. */
   readonly #paces = new Map<HostIndex, SeedPace>();
   #wakeAtUs = Infinity;
@@ -54,8 +59,19 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
       if (this.#state.hosts.isPresent(host)) this.#dispatcher.serveHost(host, -1);
     }
     this.#freedHosts.length = 0;
+    this.#serveOrphans();
     this.#dispatcher.end();
     this.#planWake(effects);
+  }
+
+  /** What their parent owed them is taken from others at once. */
+  #serveOrphans(): void {
+    const { members, swarms } = this.#state;
+    for (const child of this.#orphans) {
+      const swarm = swarms[members.content[child]!];
+      if (swarm?.waiting.has(child)) this.#dispatcher.serveChild(swarm, child);
+    }
+    this.#orphans.length = 0;
   }
 
   #apply(event: SchedulerEvent, effects: SchedulerEffect[]): void {
@@ -105,6 +121,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     hosts.downClass[event.host] = 0;
     hosts.isUpProven[event.host] = 0;
     hosts.isDownProven[event.host] = 0;
+    hosts.childSlotsMax[event.host] = CHILD_SLOTS_FIRST;
     if (!event.isSeed) return;
     const pace = new SeedPace(event.uploadSlots);
     this.#paces.set(event.host, pace);
@@ -175,11 +192,11 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     const swarm = this.#state.swarms[event.content];
     const child = swarm?.member(event.host) ?? -1;
     if (swarm === undefined || child === -1) return;
-    const { members } = this.#state;
+    const { hosts, members } = this.#state;
     for (const report of event.pull.reports) {
       if (report.piece < swarm.pieceCount) this.#reported(swarm, child, report, effects);
     }
-    members.slots[child] = Math.min(event.pull.slots, CHILD_SLOTS_MAX);
+    members.slots[child] = Math.min(event.pull.slots, hosts.childSlotsMax[event.host]!);
     this.#checkComplete(swarm, child);
     this.#dispatcher.serveChild(swarm, child);
     for (const host of this.#freedHosts) {
@@ -200,8 +217,11 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     const { piece, parent, outcome } = report;
     const entry = parent === NO_PARENT ? 0 : reservations.find(child, piece, parent);
     if (outcome === PieceOutcome.finished) {
-      if (entry !== 0 && report.elapsedMs > 0) this.#measured(swarm, child, report);
-      if (entry !== 0) this.#release(entry);
+      if (entry !== 0) {
+        if (report.elapsedMs > 0) this.#measured(swarm, child, report);
+        this.#trustMore(members.host[child]!);
+        this.#release(entry);
+      }
       this.#gained(swarm, child, piece);
       return;
     }
@@ -216,11 +236,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
         return blocks.block(child, parent, this.#nowUs + BROKEN_BLOCK_US);
       case PieceOutcome.corrupt:
         return this.#accused(child, members.host[child]!, parent, effects);
-      case PieceOutcome.gone: {
-        const holder = swarm.member(parent);
-        if (holder !== -1) this.#state.dropPiece(swarm, holder, piece);
-        return;
-      }
+      case PieceOutcome.gone:
+        return this.#denied(swarm, child, parent, piece);
       case PieceOutcome.cancelled:
         return;
     }
@@ -244,6 +261,20 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
       hosts.uploading[parent]! >= hosts.slots[parent]!,
     );
     hosts.slots[parent] = pace.slots;
+  }
+
+  /** A seed says itself what it has: a child that finds nothing there is kept away for a while. */
+  #denied(swarm: Swarm, child: number, parent: HostIndex, piece: number): void {
+    const holder = swarm.member(parent);
+    if (this.#state.hosts.kind[parent] === HOST_SEED)
+      this.#dispatcher.blocks.block(child, parent, this.#nowUs + BROKEN_BLOCK_US);
+    else if (holder !== -1) this.#state.dropPiece(swarm, holder, piece);
+  }
+
+  /** Each piece that a child finishes widens what it may have in flight, up to the common bound. */
+  #trustMore(child: HostIndex): void {
+    const { childSlotsMax } = this.#state.hosts;
+    if (childSlotsMax[child]! < CHILD_SLOTS_MAX) childSlotsMax[child]!++;
   }
 
   /** Peers' word never silences a seed: two liars could switch a supernode off. The accuser alone leaves it for a while. */
@@ -309,6 +340,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
         this.#release(entry);
         this.#reopen(swarm, child, piece);
         this.#dispatcher.updateWaiting(swarm, child);
+        this.#orphans.push(child);
       }
       entry = next;
     }
@@ -335,12 +367,15 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     this.#dispatcher.serveWaiting();
   }
 
+  /** A child that let one assignment lapse has one in flight until it finishes some: the dead hold no more. */
   #expire(entry: number): void {
-    const { members, swarms } = this.#state;
+    const { hosts, members, swarms } = this.#state;
     const { reservations } = this.#dispatcher;
     const child = reservations.child[entry]!;
     const piece = reservations.piece[entry]!;
     const swarm = swarms[members.content[child]!]!;
+    hosts.childSlotsMax[members.host[child]!] = 1;
+    members.slots[child] = Math.min(1, members.slots[child]!);
     this.#release(entry);
     this.#reopen(swarm, child, piece);
     this.#dispatcher.updateWaiting(swarm, child);

@@ -54,11 +54,12 @@ export class DrawnSwarm {
       this.step({ kind: "pieceSeeded", content: CONTENT, host: SEED_HOST, piece });
   }
 
-  joins(host: number, row: string, uploadSlots = 2): void {
+  joins(host: number, row: string, uploadSlots = 2, { seedsOnly = false } = {}): void {
     const have = new PieceSet(row.length);
     for (const piece of piecesOf(row)) have.add(piece);
     this.step({ kind: "hostArrived", host, isSeed: false, uploadSlots });
-    this.step({ kind: "joined", content: CONTENT, host, have: have.words, wantsPieces: true });
+    const part = { have: have.words, wantsPieces: true, seedsOnly };
+    this.step({ kind: "joined", content: CONTENT, host, ...part });
   }
 
   leaves(host: number): void {

@@ -72,6 +72,19 @@ describe("child", () => {
     expect(given.length).toBe(8);
   });
 
+  test("that wants pieces of supernodes alone is given none of a peer's", () => {
+    const swarm = new DrawnSwarm("#...  ####");
+    swarm.joins(2, "....", 2, { seedsOnly: true });
+
+    expect(swarm.pulls(2, 4)).toEqual([{ piece: 0, count: 1, parent: SEED_HOST }]);
+    swarm.nowUs += 100_000;
+    swarm.wakes();
+    expect(swarm.givenTo(2)).toEqual([]);
+
+    swarm.seeds(3);
+    expect(swarm.givenTo(2)).toEqual([{ piece: 3, count: 1, parent: SEED_HOST }]);
+  });
+
   test("that finds nothing at the seed is kept away for a while, and no piece is lost to others", () => {
     const swarm = new DrawnSwarm("#...  ....  ....");
     swarm.pulls(1, 1);

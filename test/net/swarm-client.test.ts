@@ -162,7 +162,7 @@ test("swarm client passes on moved and refused, and sends pulls under the handle
 
   client.join(member, TASK);
   client.join(member, TASK);
-  client.join(member, TASK, { contentId: CONTENT, have: "AQ==" });
+  client.join(member, TASK, { known: { contentId: CONTENT, have: "AQ==" }, seedsOnly: true });
   await hears(3);
   client.pull(member, { slots: 4, reports: [], overdue: [7] });
   client.leave(member);
@@ -170,7 +170,9 @@ test("swarm client passes on moved and refused, and sends pulls under the handle
 
   await supernode.until(() => supernode.ofType("leave")[0]);
   expect(supernode.pulls).toEqual([{ handle: 42, pull: { slots: 4, reports: [], overdue: [7] } }]);
-  expect(supernode.ofType("join")[2]!.known).toEqual({ contentId: CONTENT, have: "AQ==" });
+  const [plain, , last] = supernode.ofType("join");
+  expect(last!.known).toEqual({ contentId: CONTENT, have: "AQ==" });
+  expect([plain!.from, last!.from]).toEqual([undefined, "supernode"]);
 });
 
 test("swarm client leaves a content whose answer comes after its member left", async () => {

@@ -103,6 +103,35 @@ test("two readers of one URL share one download", async () => {
   expect(content.server.uploadCount).toBe(content.pieceCount);
 });
 
+test("readers that allow different things share a download, and the one that allows most decides", async () => {
+  const content = await seededContent(cleanups, URL_OF_TASK, { data: randomBytes(200_000) });
+  let channelOf: ScriptedChannel | undefined;
+  let handle = 0;
+  const supernode = supernodeFixture({
+    on(message, channel) {
+      if (message.type !== "join") return;
+      channel.say(content.joined(message.request, ++handle));
+      channelOf = channel;
+    },
+  });
+  const { client } = await peerFixture(cleanups, { supernodes: [supernode.address] });
+  const joins = (): unknown[] => supernode.ofType("join").map(({ from }) => from);
+
+  const strict = eventsOf(client.download({ url: URL_OF_TASK, source: "supernode" }, never));
+  await supernode.until(() => joins().length === 1);
+  while ((await client.status()).downloads.length === 0) await Bun.sleep(1);
+  const leave = new AbortController();
+  const lax = eventsOf(client.download({ url: URL_OF_TASK }, leave.signal)).catch(() => []);
+  await supernode.until(() => joins().length === 2);
+  leave.abort();
+  await lax;
+  await supernode.until(() => joins().length === 3);
+  content.give(channelOf!, 3);
+
+  expect(joins()).toEqual(["supernode", undefined, "supernode"]);
+  expect(eventOf(await strict, "done").md5).toBe(content.md5);
+});
+
 test("bytes can be read while they arrive, in order and no further than they are verified", async () => {
   const data = randomBytes(200_000);
   const content = await seededContent(cleanups, URL_OF_TASK, { data });

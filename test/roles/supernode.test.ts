@@ -18,6 +18,7 @@ import { sampleBytes } from "../net/source/memory-sink.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import { Scheduler } from "../../src/engine/core/scheduler.ts";
 import { replay } from "../../src/engine/core/trace.ts";
+import type { PieceReport } from "../../src/engine/core/scheduler-events.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
 import type { SupernodeOptions } from "../../src/roles/supernode/run.ts";
 
@@ -170,6 +171,56 @@ describe("a join", () => {
     }
 
     expect(parents).toContain("127.0.0.1:4711");
+
+    const picky = await peer(node);
+    const { handle: pickyHandle } = await picky.join(url, { from: "supernode" });
+    const given = new Set<number>();
+    const givers = new Set<string>();
+    for (let reports: PieceReport[] = []; given.size < Math.ceil(content.length / pieceLength);) {
+      picky.pull(pickyHandle, { reports });
+      const { assignments } = await picky.next(isKind("assign"));
+      for (const { piece, address } of assignments) {
+        given.add(piece);
+        givers.add(address);
+      }
+      reports = assignments.map(({ piece, parent }) => ({
+        ...{ piece, parent, outcome: 0, elapsedMs: 1 },
+      }));
+    }
+    expect([...givers]).toEqual([node.current.pieceAddress]);
+  });
+
+  test.each([
+    ["with a space", "exam ple:80"],
+    ["that is not ASCII", "bücher.test:80"],
+    ["longer than any host name", `${"a".repeat(255)}:80`],
+    ["without a port", "host"],
+    ["with a port that is none", "host:0"],
+  ])("of a peer with an address %s makes it no parent", async (_, pieceAddress) => {
+    const { url } = await source((reply) => reply.serve(content));
+    const node = await supernode();
+    const holder = await peer(node, { pieceAddress, uploadSlots: 3 });
+    const { contentId, pieceLength, handle } = await holder.join(url);
+    await holder.next(isType("closed"));
+    holder.say({ type: "leave", handle });
+    const have = PieceSet.full(Math.ceil(content.length / pieceLength))
+      .toBytes()
+      .toBase64();
+    holder.say({ type: "hold", contents: [{ contentId, have }] });
+
+    const child = await peer(node);
+    const joined = await child.join(url);
+    const addresses = new Set<string>();
+    for (let reports: PieceReport[] = [], given = 0; given < 20;) {
+      child.pull(joined.handle, { reports });
+      const { assignments } = await child.next(isKind("assign"));
+      given += assignments.length;
+      for (const { address } of assignments) addresses.add(address);
+      reports = assignments.map(({ piece, parent }) => ({
+        ...{ piece, parent, outcome: 0, elapsedMs: 1 },
+      }));
+    }
+    expect([...addresses]).toEqual([node.current.pieceAddress]);
   });
 });
 

@@ -321,6 +321,7 @@ export class Dispatcher {
     const { members, hosts } = this.#state;
     if (child === parent) return false;
     const parentHost = members.host[parent]!;
+    if (members.seedsOnly[child] === 1 && hosts.kind[parentHost] !== HOST_SEED) return false;
     if (this.blocks.isBlocked(child, parentHost, this.#nowUs)) return false;
     if (this.#takesAnyParent && members.inFlight[child] === 0) return true;
     const childHost = members.host[child]!;

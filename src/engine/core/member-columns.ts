@@ -17,6 +17,8 @@ export class MemberColumns {
   slots = new Uint16Array(64);
   inFlight = new Uint16Array(64);
   wantsPieces = new Uint8Array(64);
+  /** Whether peers are no parents for it. */
+  seedsOnly = new Uint8Array(64);
   /** Speed class under which it is counted among those who want pieces, plus 1; 0: not counted. */
   countedClass = new Uint8Array(64);
   /** Neighbours in the list of the same host's members, plus 1; 0: none. */
@@ -37,6 +39,7 @@ export class MemberColumns {
     this.slots = grown(this.slots, count);
     this.inFlight = grown(this.inFlight, count);
     this.wantsPieces = grown(this.wantsPieces, count);
+    this.seedsOnly = grown(this.seedsOnly, count);
     this.countedClass = grown(this.countedClass, count);
     this.nextOfHost = grown(this.nextOfHost, count);
     this.previousOfHost = grown(this.previousOfHost, count);
@@ -45,6 +48,7 @@ export class MemberColumns {
     this.firstGap[member] = 0;
     this.slots[member] = 0;
     this.inFlight[member] = 0;
+    this.seedsOnly[member] = 0;
     this.effect[member] = 0;
     this.countedClass[member] = 0;
     return member;

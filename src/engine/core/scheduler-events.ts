@@ -74,6 +74,8 @@ export type SchedulerEvent =
       host: HostIndex;
       have: Uint32Array;
       wantsPieces: boolean;
+      /** It takes pieces from seeds alone. @defaultValue false */
+      seedsOnly?: boolean;
     }
   | { kind: "pulled"; content: ContentIndex; host: HostIndex; pull: Pull }
   /** A peer no longer takes part, e.g. it evicted the content. */

@@ -177,6 +177,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     const known = swarm.member(event.host);
     if (known !== -1) this.#removeMember(swarm, known);
     const member = this.#state.addMember(swarm, event.host, event.wantsPieces);
+    this.#state.members.seedsOnly[member] = event.seedsOnly === true ? 1 : 0;
     for (let word = 0; word < Math.min(event.have.length, swarm.wordCount); word++) {
       for (let bits = event.have[word]!, bit = 0; bits !== 0; bits >>>= 1, bit++) {
         const piece = (word << 5) + bit;

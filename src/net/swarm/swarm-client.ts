@@ -36,6 +36,13 @@ export interface KnownContent {
   have: string;
 }
 
+export interface JoinOptions {
+  /** What is here already of a version of the task. */
+  known?: KnownContent | undefined;
+  /** Takes pieces from supernodes alone. @defaultValue false */
+  seedsOnly?: boolean;
+}
+
 /** One download's ear on the channel. Calls come in the order of the messages. */
 export interface SwarmMember {
   joined(joined: Joined): void;
@@ -124,12 +131,20 @@ export class SwarmClient {
   }
 
   /** Asks to take part in a task; the answer comes to `member`. A member joins one task at a time. */
-  join(member: SwarmMember, task: TaskRequest, known?: KnownContent): void {
+  join(
+    member: SwarmMember,
+    task: TaskRequest,
+    { known, seedsOnly = false }: JoinOptions = {},
+  ): void {
     this.#members.add(member);
     if (!this.#isOpen) return;
     const request = this.#nextRequest++;
     this.#byRequest.set(request, member);
-    this.#say({ type: "join", request, task, ...(known === undefined ? {} : { known }) });
+    this.#say({
+      ...{ type: "join", request, task },
+      ...(known === undefined ? {} : { known }),
+      ...(seedsOnly ? { from: "supernode" } : {}),
+    });
   }
 
   /** Ends a member's part; nothing reaches it afterwards, and nobody is sent here for its pieces. */

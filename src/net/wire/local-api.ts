@@ -22,6 +22,10 @@ export interface DownloadRequest {
   filterQuery?: string[];
   /** "algorithm:hex" the whole content must have. */
   checksum?: string;
+  /**
+   * Where bytes may come from. Readers of one task share one download, and the one that allows most
+   * decides; bytes that are on this host already count for all.
+   */
   source?: SourcePolicy;
   noOrigin?: boolean;
   /** Bytes per second for this download. */

@@ -69,6 +69,8 @@ export const peerMessageSchema = z.discriminatedUnion("type", [
     task: taskSchema,
     /** What the peer already has of a version it knows: base64 of PieceSet.toBytes. */
     known: z.object({ contentId: id, have: z.string().max(200_000) }).optional(),
+    /** Whose pieces the peer takes. @defaultValue any */
+    from: z.enum(["any", "supernode"]).optional(),
   }),
   z.object({ type: z.literal("leave"), handle }),
   /** The content was evicted here. */

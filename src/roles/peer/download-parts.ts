@@ -24,12 +24,19 @@ export interface DownloadSurroundings {
   onWarning: (message: string) => void;
 }
 
+/** What the readers of a download allow: the one that allows most decides, as it does for the rate. */
+export interface DownloadPolicy {
+  mayReadSource: boolean;
+  /** Other peers' pieces are not wanted. */
+  seedsOnly: boolean;
+}
+
 export interface DownloadOptions {
   taskId: string;
   task: TaskRequest;
   /** Neither a supernode nor a parent is asked. */
   mustReadSelf: boolean;
-  mayReadSource: boolean;
+  policy: DownloadPolicy;
   /** The limit of this download; its rate follows the readers. */
   pacer: Pacer;
 }

@@ -9,15 +9,19 @@ import { taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
 import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
 import { followDownload } from "./follow-download.ts";
-import type { DownloadSurroundings } from "./download-parts.ts";
+import type { DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
 import { PeerDownload } from "./peer-download.ts";
+
+interface Reader extends DownloadPolicy {
+  /** Bytes per second it asked for; null: as fast as it goes. */
+  rateBytesPerSec: number | null;
+}
 
 /** One download and who waits for it. */
 interface Shared {
   download: PeerDownload;
   pacer: Pacer;
-  /** The rate each reader asked for; null: as fast as it goes. */
-  readers: Map<symbol, number | null>;
+  readers: Map<symbol, Reader>;
   grace: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -64,7 +68,8 @@ export class Downloads {
   async *read(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent> {
     const shared = this.#join(request);
     const reader = Symbol("reader");
-    shared.readers.set(reader, request.limitRate ?? null);
+    const rateBytesPerSec = request.limitRate ?? null;
+    shared.readers.set(reader, { ...policyOf(request), rateBytesPerSec });
     this.#readersChanged(shared, 1);
     try {
       yield* followDownload(shared.download, signal);
@@ -94,19 +99,18 @@ export class Downloads {
     const task = shareableTask(request);
     const taskId = taskIdOf(taskFieldsOf(task, "public"));
     const mustReadSelf = request.source === "origin";
-    const mayReadSource = request.noOrigin !== true && request.source !== "supernode";
-    if (mustReadSelf && !mayReadSource) {
+    const policy = policyOf(request);
+    if (mustReadSelf && !policy.mayReadSource) {
       throw new DfError(
         "usage",
         "bring from the source, and never read the source: both were asked",
       );
     }
-    // Who may not read the source must not join a download that does, nor the other way round.
-    const key = `${taskId} ${mustReadSelf} ${mayReadSource}`;
+    const key = `${taskId} ${mustReadSelf}`;
     const known = this.#shared.get(key);
     if (known?.download.state.kind === "running") return known;
     const pacer = new Pacer(null);
-    const options = { taskId, task, mustReadSelf, mayReadSource, pacer };
+    const options = { taskId, task, mustReadSelf, policy, pacer };
     const download = new PeerDownload(this.#options, options);
     const shared: Shared = { download, pacer, readers: new Map(), grace: undefined };
     this.#shared.set(key, shared);
@@ -124,7 +128,14 @@ export class Downloads {
 
   #readersChanged(shared: Shared, change: 1 | -1): void {
     this.#readerCount += change;
-    const rates = [...shared.readers.values()];
+    const readers = [...shared.readers.values()];
+    const rates = readers.map(({ rateBytesPerSec }) => rateBytesPerSec);
+    if (readers.length > 0) {
+      shared.download.allow({
+        mayReadSource: readers.some(({ mayReadSource }) => mayReadSource),
+        seedsOnly: readers.every(({ seedsOnly }) => seedsOnly),
+      });
+    }
     // The fastest reader decides: the others read from the store at their own pace.
     const isLimited = rates.length > 0 && rates.every((rate) => rate !== null);
     shared.pacer.setRate(isLimited ? Math.max(...rates) : null);
@@ -145,6 +156,11 @@ export class Downloads {
     this.#shared.delete(key);
     this.#endedBytes += arrivedBytes(shared.download);
   }
+}
+
+function policyOf({ source, noOrigin }: DownloadRequest): DownloadPolicy {
+  const seedsOnly = source === "supernode";
+  return { seedsOnly, mayReadSource: noOrigin !== true && !seedsOnly };
 }
 
 /** @throws {DfError} usage, not-shareable */

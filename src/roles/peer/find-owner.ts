@@ -18,7 +18,7 @@ const SOURCE_READERS_PER_SEC = 10;
  */
 export async function findOwner(
   supernodes: Supernodes,
-  task: { taskId: string; mayReadSource: boolean },
+  task: { taskId: string; mayReadSource: () => boolean },
   signal: AbortSignal,
 ): Promise<SwarmClient | null> {
   const patientUntilMs = performance.now() + OWNER_SILENCE_MS;
@@ -28,7 +28,7 @@ export async function findOwner(
     if (owner !== undefined) return owner;
     const isPatient = !supernodes.isEmpty && performance.now() < patientUntilMs;
     if (!isPatient) {
-      if (!task.mayReadSource) throw noSupernode(supernodes, task.taskId);
+      if (!task.mayReadSource()) throw noSupernode(supernodes, task.taskId);
       if (drawsSource(supernodes)) return null;
     }
     await sleep(isPatient ? RETRY_MS : 1_000, signal);

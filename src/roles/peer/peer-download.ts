@@ -20,6 +20,7 @@ import { ContentTransfer } from "./content-transfer.ts";
 import {
   OWNER_SILENCE_MS,
   type DownloadOptions,
+  type DownloadPolicy,
   type DownloadState,
   type DownloadSurroundings,
 } from "./download-parts.ts";
@@ -43,6 +44,7 @@ export class PeerDownload implements SwarmMember {
   readonly #around: DownloadSurroundings;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
+  #policy: DownloadPolicy;
   #state: DownloadState = { kind: "running" };
   #owner: SwarmClient | null = null;
   #transfer: ContentTransfer | null = null;
@@ -57,6 +59,7 @@ export class PeerDownload implements SwarmMember {
   constructor(around: DownloadSurroundings, options: DownloadOptions) {
     this.#around = around;
     this.#options = options;
+    this.#policy = options.policy;
     this.taskId = options.taskId;
     this.task = options.task;
   }
@@ -80,6 +83,15 @@ export class PeerDownload implements SwarmMember {
       if (this.#options.mustReadSelf) return this.#readSelf(null);
       await this.#joinOwner();
     });
+  }
+
+  /** The readers are others now, and allow other things; what is under way goes on. */
+  allow(policy: DownloadPolicy): void {
+    const { seedsOnly } = this.#policy;
+    this.#policy = policy;
+    // A join tells the owner whose pieces are wanted.
+    if (policy.seedsOnly === seedsOnly || this.#ownRead !== null || !this.#owner?.isOpen) return;
+    this.#attempt(() => this.#rejoin());
   }
 
   /** Ends the download; what is here stays and is shared. */
@@ -114,7 +126,7 @@ export class PeerDownload implements SwarmMember {
 
   refused(error: DfError): void {
     // A supernode does not read some sources for others; this host may read them for itself.
-    if (error.code === "not-shareable" && this.#options.mayReadSource) {
+    if (error.code === "not-shareable" && this.#policy.mayReadSource) {
       this.notices.push(`${error.message}: reading from the source on this host`);
       this.#attempt(() => this.#readSelf(null));
     } else this.#fail(error);
@@ -166,7 +178,7 @@ export class PeerDownload implements SwarmMember {
 
   async #joinOwner(): Promise<void> {
     const { supernodes } = this.#around;
-    const task = { taskId: this.taskId, mayReadSource: this.#options.mayReadSource };
+    const task = { taskId: this.taskId, mayReadSource: () => this.#policy.mayReadSource };
     const owner = await findOwner(supernodes, task, this.#stop.signal);
     if (owner !== null) return this.#joinAt(owner);
     if (!supernodes.isEmpty) this.notices.push("no supernode answers: reading from the source");
@@ -185,7 +197,7 @@ export class PeerDownload implements SwarmMember {
   #joinAt(owner: SwarmClient): void {
     if (this.#owner !== owner) this.#owner?.leave(this);
     this.#owner = owner;
-    owner.join(this, this.task, this.#known());
+    this.#join();
   }
 
   /** Joins the owner again: after its return, or because the source has a new version. */
@@ -196,7 +208,12 @@ export class PeerDownload implements SwarmMember {
       await this.#ownRead.ended;
     }
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
-    this.#owner?.join(this, this.task, this.#known());
+    this.#join();
+  }
+
+  #join(): void {
+    const { seedsOnly } = this.#policy;
+    this.#owner?.join(this, this.task, { known: this.#known(), seedsOnly });
   }
 
   /** What is here contradicts the owner's manifest: fetches everything anew. */
@@ -256,10 +273,11 @@ export class PeerDownload implements SwarmMember {
       client,
       shared,
       pacers: [this.#options.pacer, hostPacer],
-      mayReadSource: this.#options.mayReadSource,
+      // Readers come and go: whether one allows it is looked at when it comes to that.
+      mayReadSource: true,
       isSupernode: (address) => supernodes.isPieceAddress(address),
       pull: (pull) => this.#owner?.pull(this, pull),
-      readSource: () => this.#attempt(() => this.#readSelf(transfer)),
+      readSource: () => this.#attempt(() => this.#readRest(transfer)),
       onProgress: () => this.changes.notify(),
       onComplete: () => this.#finishWhenWhole(),
       onFailure: (error) => this.#fail(error),
@@ -289,6 +307,14 @@ export class PeerDownload implements SwarmMember {
       content.commitPiece(piece);
       transfer.gained(piece, "supernode");
     }
+  }
+
+  /** The owner is silent: reads what is missing from the source, if a reader allows it. */
+  async #readRest(transfer: ContentTransfer): Promise<void> {
+    if (this.#policy.mayReadSource) return this.#readSelf(transfer);
+    // After the step that asked for it.
+    await Promise.resolve();
+    transfer.step({ kind: "sourceReadEnded", ok: false });
   }
 
   /** Reads the source on this host: all of it, or what `transfer` still lacks. */

@@ -7,6 +7,12 @@ import type { Member } from "./seeding.ts";
 /** Contents a peer may hold beside those it joins: more are ignored, they are only hints. */
 const HELD_MAX = 8_192;
 
+/** Characters of their bitmaps: as many contents of 1,000 pieces, or a few very large ones. */
+const HELD_CHARACTERS_MAX = 2 << 20;
+
+/** Addresses travel to children in frames of printable ASCII: any other would end their channels. */
+const PIECE_ADDRESS = /^(|[A-Za-z0-9._-]{1,240}|\[[0-9A-Fa-f:.]{2,45}\]):([1-9]\d{0,4})$/;
+
 export class ConnectedPeer {
   readonly channel: PeerChannel;
   readonly host: HostIndex;
@@ -15,6 +21,7 @@ export class ConnectedPeer {
   /** Bitmaps, base64, of contents that the peer offers, by content ID. */
   readonly held = new Map<string, string>();
   readonly #members = new Map<number, Member>();
+  #heldCharacters = 0;
   #nextHandle = 1;
   isGone = false;
 
@@ -45,7 +52,17 @@ export class ConnectedPeer {
   }
 
   hold(contentId: string, have: string): void {
-    if (this.held.size < HELD_MAX || this.held.has(contentId)) this.held.set(contentId, have);
+    this.drop(contentId);
+    if (this.held.size >= HELD_MAX || this.#heldCharacters + have.length > HELD_CHARACTERS_MAX)
+      return;
+    this.#heldCharacters += have.length;
+    this.held.set(contentId, have);
+  }
+
+  /** Forgets what the peer offered of a content. */
+  drop(contentId: string): void {
+    this.#heldCharacters -= this.held.get(contentId)?.length ?? 0;
+    this.held.delete(contentId);
   }
 }
 
@@ -53,8 +70,8 @@ export class ConnectedPeer {
 function reachableAddress(channel: PeerChannel): string {
   const told = channel.hello.pieceAddress;
   if (told === null) return "";
-  const [, host, port] = /^(.*):(\d{1,5})$/.exec(told) ?? [];
-  if (host === undefined || port === undefined) return "";
+  const [, host, port] = PIECE_ADDRESS.exec(told) ?? [];
+  if (host === undefined || !(Number(port) <= 65_535)) return "";
   const isUnspecified = host === "0.0.0.0" || host === "[::]" || host === "";
   return isUnspecified ? `${bracketed(channel.origin.remoteAddress)}:${port}` : told;
 }

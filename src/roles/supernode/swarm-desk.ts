@@ -150,7 +150,8 @@ export class SwarmDesk implements SwarmListener {
       pieceLength: layout.pieceLength,
     });
     for (const peer of this.#peers.values()) {
-      if (peer.held.has(contentId)) this.#takePartAsHolder(peer, seeding);
+      const held = peer.held.get(contentId);
+      if (held !== undefined) this.#takePartAsHolder(peer, seeding, held);
     }
   }
 
@@ -201,14 +202,15 @@ export class SwarmDesk implements SwarmListener {
     channel.sendFrame(this.#encoder.assign(member.handle, received));
   }
 
-  async #join(peer: ConnectedPeer, { request, task, known }: JoinRequest): Promise<void> {
+  async #join(peer: ConnectedPeer, message: JoinRequest): Promise<void> {
+    const { request, task } = message;
     try {
       const seeding = await this.#options.resolve(task);
       // Tiny contents travel in the answer, which then waits for their last byte.
       if (seeding.isTiny) await seeding.settled;
       if (peer.isGone) return;
       if (seeding.state.kind === "failed") throw seeding.state.error;
-      this.#takePart(peer, seeding, request, known);
+      this.#takePart(peer, seeding, message);
     } catch (error) {
       const failure =
         error instanceof DfError ? error : new DfError("internal", `join: ${messageOf(error)}`);
@@ -216,12 +218,7 @@ export class SwarmDesk implements SwarmListener {
     }
   }
 
-  #takePart(
-    peer: ConnectedPeer,
-    seeding: Seeding,
-    request: number,
-    known: JoinRequest["known"],
-  ): void {
+  #takePart(peer: ConnectedPeer, seeding: Seeding, { request, known, from }: JoinRequest): void {
     const { facts, have } = seeding.stored;
     const { state } = seeding;
     const isComplete = state.kind === "complete";
@@ -253,6 +250,7 @@ export class SwarmDesk implements SwarmListener {
       host: peer.host,
       have: bitmap ?? new Uint32Array((have.size + 31) >>> 5),
       wantsPieces: true,
+      seedsOnly: from === "supernode",
     });
   }
 
@@ -275,19 +273,19 @@ export class SwarmDesk implements SwarmListener {
     const seeding = this.#options.seeding(contentId);
     // A child says what it has with its join and its reports.
     if (seeding !== undefined && seeding.child(peer) === undefined) {
-      this.#takePartAsHolder(peer, seeding);
+      this.#takePartAsHolder(peer, seeding, have);
     }
   }
 
-  #takePartAsHolder(peer: ConnectedPeer, seeding: Seeding): void {
-    const have = seeding.readBitmap(peer.held.get(seeding.stored.facts.contentId)!);
+  #takePartAsHolder(peer: ConnectedPeer, seeding: Seeding, bitmap: string): void {
+    const have = seeding.readBitmap(bitmap);
     if (have === null) return;
     const content = seeding.index;
     this.#options.step({ kind: "joined", content, host: peer.host, have, wantsPieces: false });
   }
 
   #dropHeld(peer: ConnectedPeer, contentId: string): void {
-    peer.held.delete(contentId);
+    peer.drop(contentId);
     const seeding = this.#options.seeding(contentId);
     if (seeding === undefined || seeding.child(peer) !== undefined) return;
     this.#options.step({ kind: "left", content: seeding.index, host: peer.host });

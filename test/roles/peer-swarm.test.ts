@@ -316,6 +316,53 @@ test("a source that changes more often than three versions is given up", async (
   await expect(failing).rejects.toMatchObject({ code: "source-changed" });
 });
 
+test("a version that is gone at the source when the supernode is gone too gives way to the new one", async () => {
+  const source = sourceFixture(cleanups, randomBytes(300_000), '"v2"');
+  const before = await seededContent(cleanups, source.url, { data: randomBytes(200_000) });
+  const supernode = supernodeFixture({
+    on(message, channel) {
+      if (message.type !== "join") return;
+      channel.say(before.joined(message.request, 1));
+      before.give(channel, 1, [0]);
+    },
+    onPull(_, { reports }) {
+      if (reports.length > 0) void supernode.stop();
+    },
+  });
+  const { client } = await peerFixture(cleanups, { supernodes: [supernode.address] });
+
+  const events = await eventsOf(client.download({ url: source.url }, never));
+
+  expect(eventOf(events, "content").contentId).toBe(before.contentId);
+  expect(eventOf(events, "done").length).toBe(300_000);
+  const last = events.findLast(({ event }) => event === "content") as { contentId: string };
+  expect((await bytesOf(client, last.contentId, 300_000)).equals(Buffer.from(source.data))).toBe(
+    true,
+  );
+}, 30_000);
+
+test("an owner whose words contradict each other fails the download, not the peer", async () => {
+  const content = await seededContent(cleanups, URL_OF_TASK, { data: randomBytes(200_000) });
+  const supernode = supernodeFixture({
+    on(message, channel) {
+      if (message.type !== "join") return;
+      channel.say({ ...content.joined(message.request, 1), length: null, md5: null });
+      content.give(channel, 1);
+    },
+    onPull(handle, { reports }, channel) {
+      const isThere = reports.some(({ piece }) => piece === 3);
+      if (isThere)
+        channel.say({ type: "closed", handle, length: 1_000, md5: content.md5, sha256: null });
+    },
+  });
+  const { client } = await peerFixture(cleanups, { supernodes: [supernode.address] });
+
+  const failing = eventsOf(client.download({ url: URL_OF_TASK }, never));
+
+  await expect(failing).rejects.toMatchObject({ code: "internal" });
+  expect((await client.status()).downloads).toEqual([]);
+});
+
 test("a peer follows moved to the owner, and passes on what a supernode refuses", async () => {
   const content = await seededContent(cleanups, URL_OF_TASK, { data: randomBytes(70_000) });
   const owner = supernodeFixture({ on: (message, channel) => content.giveAll(message, channel) });

@@ -2,9 +2,7 @@
 // peer without supernodes, and rationed back-to-source reads of what the swarm still owes.
 
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
-import { InvariantError } from "../../engine/core/machine.ts";
 import { pieceLengthFor } from "../../engine/core/piece-layout.ts";
-import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
 import { redactUrl } from "../../net/task-request.ts";
@@ -39,37 +37,28 @@ export async function readFromSource(
   const { validator } = content?.facts ?? { validator: null };
   const { layout } = content?.manifest ?? {};
   const expected = validator === null ? null : { validator, length: layout?.length ?? null };
-  try {
-    const end = await sources.read(
-      {
-        request: {
-          url: task.url,
-          headers: task.headers,
-          expected,
-          connections: SOURCE_CONNECTIONS,
-          timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
-        },
-        wantsSha256: task.checksum.startsWith("sha256:"),
-        rateBytesPerSec,
-        async opened(facts) {
-          content ??= await createContent(options, facts);
-          onOpened(content);
-          return content;
-        },
-        pieceStored: onPiece,
+  const end = await sources.read(
+    {
+      request: {
+        url: task.url,
+        headers: task.headers,
+        expected,
+        connections: SOURCE_CONNECTIONS,
+        timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
       },
-      signal,
-    );
-    if (content!.manifest.layout.length === null) content!.setLength(end.length);
-    return { md5: end.md5, sha256: end.sha256 };
-  } catch (error) {
-    if (!(error instanceof InvariantError)) throw error;
-    // The manifest refused a row: other bytes under the same validator, and now also on disk.
-    if (content !== null) await options.store.delete(content.facts.contentId);
-    const message = `read ${redactUrl(task.url)}: its bytes are not those the swarm has`;
-    const hint = "the source has changed; try again";
-    throw new DfError("source-changed", message, { cause: error, hint });
-  }
+      wantsSha256: task.checksum.startsWith("sha256:"),
+      rateBytesPerSec,
+      async opened(facts) {
+        content ??= await createContent(options, facts);
+        onOpened(content);
+        return content;
+      },
+      pieceStored: onPiece,
+    },
+    signal,
+  );
+  if (content!.manifest.layout.length === null) content!.setLength(end.length);
+  return { md5: end.md5, sha256: end.sha256 };
 }
 
 function createContent(

@@ -7,8 +7,7 @@
 //      └─▶ reading the source itself ─────────────────────────▶ done | failed
 
 import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
-import { pieceCountOf, pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
-import { digestNow } from "../../engine/bytes/digest.ts";
+import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import type { KnownContent, SwarmClient, SwarmMember } from "../../net/swarm/swarm-client.ts";
 import { redactUrl } from "../../net/task-request.ts";
@@ -26,7 +25,9 @@ import {
 } from "./download-parts.ts";
 import { findOwner } from "./find-owner.ts";
 import { knownOf } from "./supernodes.ts";
+import { openContent } from "./open-content.ts";
 import { readFromSource } from "./own-read.ts";
+import { takeInline } from "./take-inline.ts";
 
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
@@ -111,8 +112,9 @@ export class PeerDownload implements SwarmMember {
   joined(joined: Joined): void {
     clearTimeout(this.#silence);
     this.#inOrder(() => {
-      this.#backlog = [];
-      this.#attempt(() => this.#open(joined));
+      const backlog: (() => void)[] = [];
+      this.#backlog = backlog;
+      this.#attempt(() => this.#open(joined, backlog));
     });
   }
 
@@ -143,16 +145,7 @@ export class PeerDownload implements SwarmMember {
   }
 
   closed(facts: { length: number; md5: string; sha256: string | null }): void {
-    this.#inOrder(() => {
-      if (this.#transfer === null) return;
-      const { content } = this.#transfer;
-      if (content.manifest.layout.length === null) content.setLength(facts.length);
-      this.#transfer.offer();
-      this.#digests = { md5: facts.md5, sha256: facts.sha256 };
-      const pieceCount = pieceCountOf(facts.length, content.manifest.layout.pieceLength);
-      this.#transfer.step({ kind: "closed", pieceCount });
-      this.#finishWhenWhole();
-    });
+    this.#inOrder(() => this.#attempt(() => this.#close(facts)));
   }
 
   failed(error: DfError): void {
@@ -233,30 +226,39 @@ export class PeerDownload implements SwarmMember {
 
   // The content.
 
-  async #open(joined: Joined): Promise<void> {
-    const { store } = this.#around;
-    const { contentId, pieceLength, length } = joined;
-    if (store.get(contentId) !== undefined && !fits(store.get(contentId)!, joined)) {
-      await store.delete(contentId);
-    }
-    const content = await store.create({
-      contentId,
-      taskId: joined.taskId,
-      url: redactUrl(this.task.url),
-      layout: { length, pieceLength },
-      validator: joined.validator,
-      lastModified: joined.lastModified,
-    });
-    if (this.#stop.signal.aborted) return;
-    if (length !== null && content.manifest.layout.length === null) content.setLength(length);
+  /**
+   * Opens what the owner named; messages for it wait in `backlog` meanwhile. A channel that is lost,
+   * or a newer answer, has another backlog: then this one is outdated.
+   */
+  async #open(joined: Joined, backlog: (() => void)[]): Promise<void> {
+    const { pieceLength, length } = joined;
+    const content = await openContent(this.#around.store, this.task.url, joined);
+    if (this.#stop.signal.aborted || this.#backlog !== backlog) return;
     const transfer = this.#become(content);
     if (joined.md5 !== null) this.#digests = { md5: joined.md5, sha256: joined.sha256 };
-    if (joined.inline !== undefined) await this.#takeInline(transfer, joined.inline);
+    this.#inline = joined.inline;
+    if (joined.inline !== undefined && !(await takeInline(transfer, joined.inline))) {
+      this.#backlog = null;
+      return this.#startOver();
+    }
+    if (this.#backlog !== backlog) return;
     const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
     transfer.step({ kind: "joined", pieceCount, pieceLength, swarmSize: joined.swarmSize });
     this.#finishWhenWhole();
-    for (const message of this.#backlog?.splice(0) ?? []) message();
     this.#backlog = null;
+    // One of them may open another version, which the others then wait for.
+    for (const message of backlog) this.#inOrder(message);
+  }
+
+  #close(facts: { length: number; md5: string; sha256: string | null }): void {
+    if (this.#transfer === null) return;
+    const { content } = this.#transfer;
+    if (content.manifest.layout.length === null) content.setLength(facts.length);
+    this.#transfer.offer();
+    this.#digests = { md5: facts.md5, sha256: facts.sha256 };
+    const pieceCount = pieceCountOf(facts.length, content.manifest.layout.pieceLength);
+    this.#transfer.step({ kind: "closed", pieceCount });
+    this.#finishWhenWhole();
   }
 
   /** Makes `content` the version that is being brought. */
@@ -264,7 +266,12 @@ export class PeerDownload implements SwarmMember {
     if (this.#transfer?.content === content) return this.#transfer;
     const { contentId } = content.facts;
     this.#versions.add(contentId);
-    if (this.#versions.size > VERSIONS_MAX) throw this.#changesTooOften();
+    if (this.#versions.size > VERSIONS_MAX) {
+      throw new DfError("source-changed", `bring ${this.#shownUrl}: it changes while it is read`, {
+        hint: "try again when the source is quiet",
+        taskId: this.taskId,
+      });
+    }
     this.#transfer?.stop();
     this.#digests = content.digests;
     this.#inline = undefined;
@@ -288,30 +295,13 @@ export class PeerDownload implements SwarmMember {
     return transfer;
   }
 
-  async #takeInline(transfer: ContentTransfer, inline: string): Promise<void> {
-    const { content } = transfer;
-    const { layout } = content.manifest;
-    const bytes = new Uint8Array(Buffer.from(inline, "base64"));
-    if (bytes.length !== layout.length) {
-      throw new DfError("protocol", `bring ${this.#shownUrl}: the supernode sent another length`);
-    }
-    this.#inline = inline;
-    for (let piece = 0; piece < content.have.size; piece++) {
-      if (content.have.has(piece)) continue;
-      const from = pieceOffset(layout, piece);
-      const part = bytes.subarray(from, from + pieceLengthAt(layout, piece));
-      const digest = digestNow("sha256", part);
-      const row = { wireLength: part.length, wireSha256: digest, plainSha256: digest };
-      if (!transfer.learn([{ piece, row: { form: "plain", ...row } }])) return this.#startOver();
-      await content.write(from, part);
-      content.commitPiece(piece);
-      transfer.gained(piece, "supernode");
-    }
-  }
-
   /** The owner is silent: reads what is missing from the source, if a reader allows it. */
   async #readRest(transfer: ContentTransfer): Promise<void> {
-    if (this.#policy.mayReadSource) return this.#readSelf(transfer);
+    if (this.#policy.mayReadSource) {
+      // Without a validator nothing tells whether the source still has this version.
+      const isKnown = transfer.content.facts.validator !== null;
+      return this.#readSelf(isKnown ? transfer : null);
+    }
     // After the step that asked for it.
     await Promise.resolve();
     transfer.step({ kind: "sourceReadEnded", ok: false });
@@ -325,6 +315,7 @@ export class PeerDownload implements SwarmMember {
     const ended = Promise.withResolvers<void>();
     this.#ownRead = { abort, ended: ended.promise };
     let brought = transfer;
+    let isOutdated = false;
     try {
       this.#digests = await readFromSource(
         {
@@ -347,12 +338,15 @@ export class PeerDownload implements SwarmMember {
       // The swarm took over, or can still bring what the source did not.
       if (abort.signal.aborted) return;
       if (transfer === null) throw error;
+      // The version that the swarm had is gone at the source: the present one is read instead.
+      isOutdated = isDfError(error, "source-changed");
       this.#around.onWarning(`read the source of ${this.#shownUrl}: ${messageOf(error)}`);
     } finally {
       this.#ownRead = null;
       ended.resolve();
       transfer?.step({ kind: "sourceReadEnded", ok: brought!.isComplete });
     }
+    if (isOutdated) await this.#readSelf(null);
   }
 
   #finishWhenWhole(): void {
@@ -399,21 +393,7 @@ export class PeerDownload implements SwarmMember {
     else this.#backlog.push(message);
   }
 
-  #changesTooOften(): DfError {
-    return new DfError("source-changed", `bring ${this.#shownUrl}: it changes while it is read`, {
-      hint: "try again when the source is quiet",
-      taskId: this.taskId,
-    });
-  }
-
   get #shownUrl(): string {
     return redactUrl(this.task.url);
   }
-}
-
-/** Whether a stored content is cut as the owner says. */
-function fits({ manifest }: StoredContent, { length, pieceLength }: Joined): boolean {
-  const { layout } = manifest;
-  const isSameLength = layout.length === null || length === null || layout.length === length;
-  return isSameLength && layout.pieceLength === pieceLength;
 }

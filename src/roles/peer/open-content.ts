@@ -1,0 +1,30 @@
+// The content that an owner named, in this host's store: what is there already, if it is cut as the
+// owner says.
+
+import { redactUrl } from "../../net/task-request.ts";
+import type { Joined } from "../../net/wire/swarm-messages.ts";
+import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+
+/** @throws {DfError} as PieceStore.create */
+export async function openContent(
+  store: PieceStore,
+  url: string,
+  { contentId, taskId, length, pieceLength, validator, lastModified }: Joined,
+): Promise<StoredContent> {
+  const layout = { length, pieceLength };
+  const known = store.get(contentId);
+  if (known !== undefined && !isCutAs(known, layout)) await store.delete(contentId);
+  const facts = { contentId, taskId, url: redactUrl(url), layout, validator, lastModified };
+  const content = await store.create(facts);
+  if (length !== null && content.manifest.layout.length === null) content.setLength(length);
+  return content;
+}
+
+function isCutAs(
+  { manifest }: StoredContent,
+  { length, pieceLength }: Pick<Joined, "length" | "pieceLength">,
+): boolean {
+  const { layout } = manifest;
+  const isSameLength = layout.length === null || length === null || layout.length === length;
+  return isSameLength && layout.pieceLength === pieceLength;
+}

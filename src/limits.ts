@@ -41,8 +41,9 @@ export const VALIDATED_FRESH_MS = 2_000;
 export const UNVALIDATED_SHARE_MS = 60_000;
 
 /**
- * Verified pieces are journalled in one transaction per this interval; a kill loses at most these.
- * A transaction of 10 to 100 rows costs 0.15 to 0.35 ms without fsync, so 40 of them per second take
- * about 1 % of a core, and at 300 MiB/s no more than a few pieces per connection are read again.
+ * Verified pieces are journalled in one transaction per this interval: at 300 MiB/s that would be
+ * 60 MiB to fetch again after a kill, so so many bytes do not wait for it. A transaction costs
+ * 0.2 ms, which slow links cannot afford per piece: a host of small pieces has 20 of them a second.
  */
-export const JOURNAL_INTERVAL_MS = 25;
+export const JOURNAL_INTERVAL_MS = 200;
+export const JOURNAL_BYTES_MAX = 8 << 20;

@@ -151,7 +151,7 @@ export class ContentOnDisk implements StoredContent {
     this.#forgetDoubt(index);
     if (!this.#have.add(index)) return;
     this.#dataStamp = null;
-    this.#noteChange();
+    this.#noteChange(this.manifest.row(index)!.wireLength);
   }
 
   dropPiece(index: number): void {
@@ -326,8 +326,9 @@ export class ContentOnDisk implements StoredContent {
     this.#claimed.delete(index);
   }
 
-  #noteChange(): void {
-    if (!this.#isDropped) this.#around.journal.noteChange(this.#facts.contentId, () => this.state);
+  #noteChange(verifiedBytes = 0): void {
+    if (this.#isDropped) return;
+    this.#around.journal.noteChange(this.#facts.contentId, () => this.state, verifiedBytes);
   }
 
   #refuseIfDropped(): void {

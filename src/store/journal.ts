@@ -6,7 +6,7 @@
 
 import { eq, sql } from "drizzle-orm";
 import type { PieceRow } from "../engine/core/manifest.ts";
-import { JOURNAL_INTERVAL_MS } from "../limits.ts";
+import { JOURNAL_BYTES_MAX, JOURNAL_INTERVAL_MS } from "../limits.ts";
 import { messageOf } from "../errors.ts";
 import { openDatabase, type StoreDatabase } from "./database.ts";
 import { writeError } from "./file-errors.ts";
@@ -48,8 +48,11 @@ export class Journal {
   readonly #path: string;
   readonly #onWarning: (message: string) => void;
   readonly #insertRow: ReturnType<typeof prepareInsertRow>;
+  readonly #updateContent: ReturnType<typeof prepareUpdateContent>;
   #rows: PendingRow[] = [];
   readonly #changed = new Map<string, () => ContentState>();
+  /** Bytes of pieces that were verified since the last transaction. */
+  #verifiedBytes = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #quietTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -59,6 +62,7 @@ export class Journal {
     this.#onWarning = onWarning;
     this.#database = openDatabase(path, onWarning);
     this.#insertRow = prepareInsertRow(this.#database);
+    this.#updateContent = prepareUpdateContent(this.#database);
     this.wasClean = this.#database.db.select().from(stops).get()?.wasClean ?? false;
     this.#markStop(false);
   }
@@ -140,9 +144,12 @@ export class Journal {
     this.#arm(JOURNAL_INTERVAL_MS);
   }
 
-  noteChange(contentId: string, state: () => ContentState): void {
+  /** @param verifiedBytes how many bytes a crash would lose by this change */
+  noteChange(contentId: string, state: () => ContentState, verifiedBytes: number): void {
     this.#changed.set(contentId, state);
-    this.#arm(JOURNAL_INTERVAL_MS);
+    this.#verifiedBytes += verifiedBytes;
+    if (this.#verifiedBytes >= JOURNAL_BYTES_MAX) this.#disarm();
+    this.#arm(this.#verifiedBytes >= JOURNAL_BYTES_MAX ? 0 : JOURNAL_INTERVAL_MS);
   }
 
   /** Writes what has gathered. On failure it warns, keeps it and tries again later. */
@@ -173,20 +180,18 @@ export class Journal {
     this.#disarm();
     if (this.#rows.length === 0 && this.#changed.size === 0) return;
     this.#attempt(() =>
-      this.#database.db.transaction((tx) => {
+      this.#database.db.transaction(() => {
         for (const { contentId, index, row } of this.#rows) {
           this.#insertRow.run({ contentId, index, ...row });
         }
         for (const [contentId, state] of this.#changed) {
-          tx.update(contents)
-            .set(columnsOf(state()))
-            .where(eq(contents.contentId, contentId))
-            .run();
+          this.#updateContent.run({ contentId, ...columnsOf(state()) });
         }
       }),
     );
     this.#rows = [];
     this.#changed.clear();
+    this.#verifiedBytes = 0;
     this.#awaitQuiet();
   }
 
@@ -241,6 +246,22 @@ function prepareInsertRow({ db }: StoreDatabase) {
       plainSha256: sql.placeholder("plainSha256"),
     })
     .onConflictDoNothing()
+    .prepare();
+}
+
+/** Prepared once: building an update costs more than running it. */
+function prepareUpdateContent({ db }: StoreDatabase) {
+  return db
+    .update(contents)
+    .set({
+      length: sql`${sql.placeholder("length")}`,
+      have: sql`${sql.placeholder("have")}`,
+      md5: sql`${sql.placeholder("md5")}`,
+      sha256: sql`${sql.placeholder("sha256")}`,
+      dataStamp: sql`${sql.placeholder("dataStamp")}`,
+      usedAt: sql`${sql.placeholder("usedAt")}`,
+    })
+    .where(eq(contents.contentId, sql.placeholder("contentId")))
     .prepare();
 }
 

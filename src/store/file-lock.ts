@@ -1,7 +1,7 @@
 // An exclusive lock on an open file that dies with its process, however it dies: flock(2).
 
-import { dlopen, FFIType, read, type Pointer } from "bun:ffi";
-import { readFileSync } from "node:fs";
+import { FFIType, read, type Pointer } from "bun:ffi";
+import { openLibc } from "../libc.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -26,31 +26,19 @@ let libc: Libc | null = null;
  * a download to such a place is worth more than the guard against a second one.
  */
 export function tryLock(fd: number): boolean {
-  libc ??= openLibc();
+  libc ??= bindLibc();
   if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return true;
   const errno = libc.errnoPointer();
   return errno !== null && ERRNOS_UNSUPPORTED.has(read.i32(errno));
 }
 
-function openLibc(): Libc {
+function bindLibc(): Libc {
   const flock = { args: [FFIType.i32, FFIType.i32], returns: FFIType.i32 } as const;
   const errno = { args: [], returns: FFIType.ptr } as const;
   if (process.platform === "darwin") {
-    const { symbols } = dlopen("/usr/lib/libSystem.B.dylib", { flock, __error: errno });
+    const symbols = openLibc({ flock, __error: errno });
     return { flock: symbols.flock, errnoPointer: symbols.__error };
   }
-  const { symbols } = dlopen(libcPath(), { flock, __errno_location: errno });
+  const symbols = openLibc({ flock, __errno_location: errno });
   return { flock: symbols.flock, errnoPointer: symbols.__errno_location };
-}
-
-/**
- * The C library this process runs on, by absolute path: a bare name would be looked up in the
- * current directory when the loader does not know it.
- */
-function libcPath(): string {
-  const mapped =
-    /(\/\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl-[\w-]+\.so\.1|libc\.musl-[\w-]+\.so\.1))$/m;
-  const path = mapped.exec(readFileSync("/proc/self/maps", "utf8"))?.[1];
-  if (path === undefined) throw new Error("find the C library: none is mapped");
-  return path;
 }

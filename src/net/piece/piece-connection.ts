@@ -6,6 +6,7 @@
 //                   any state ─ error, close, bytes nobody asked for ─▶ closed
 
 import type { Socket } from "bun";
+import { ReceiveThreshold } from "./receive-threshold.ts";
 
 /** What a parent answers before its bytes. */
 export interface AnswerHead {
@@ -39,6 +40,7 @@ export class PieceConnection {
   readonly address: string;
   readonly #onClosed: (connection: PieceConnection) => void;
   #socket: Socket | null = null;
+  readonly #threshold = new ReceiveThreshold();
   #exchange: UnderWay | null = null;
   #headBytes: Uint8Array = new Uint8Array(0);
   #isClosed = false;
@@ -130,6 +132,7 @@ export class PieceConnection {
   #opened(socket: Socket): void {
     this.#socket = socket;
     socket.setNoDelay(true);
+    this.#threshold.attach(socket);
     if (this.#isClosed) socket.terminate();
   }
 
@@ -150,6 +153,7 @@ export class PieceConnection {
     this.#closesAfter = head.closes;
     exchange.head = head;
     exchange.bodyBytesLeft = head.contentLength;
+    this.#threshold.begin(performance.now());
     this.#body(exchange, all.subarray(end + 4));
   }
 
@@ -157,6 +161,7 @@ export class PieceConnection {
     if (bytes.length > exchange.bodyBytesLeft) return this.close();
     exchange.bodyBytesLeft -= bytes.length;
     if (bytes.length > 0) exchange.onBody(bytes);
+    this.#threshold.received(performance.now(), bytes.length, exchange.bodyBytesLeft);
     if (exchange.bodyBytesLeft > 0) return;
     this.#exchange = null;
     this.exchangeCount++;

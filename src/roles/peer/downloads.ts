@@ -121,7 +121,7 @@ export class Downloads {
 
   async #forgetWhenSettled(key: string, shared: Shared): Promise<void> {
     const never = new AbortController().signal;
-    while (shared.download.state.kind === "running") await shared.download.changes.next(never);
+    while (shared.download.state.kind === "running") await shared.download.ending.next(never);
     clearTimeout(shared.grace);
     this.#forget(key, shared);
   }

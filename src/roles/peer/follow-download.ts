@@ -5,8 +5,8 @@ import type { DownloadStreamEvent } from "../../net/wire/local-api.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import type { PeerDownload } from "./peer-download.ts";
 
-/** Between two progress events: smooth to the eye, and 20 lines a second at most. */
-const PROGRESS_INTERVAL_MS = 50;
+/** Between two progress events: smooth to the eye, and no line per piece on a slow link. */
+const PROGRESS_INTERVAL_MS = 100;
 
 /**
  * Yields until `done`. A `content` event after the first one means a new version: what was read of
@@ -38,7 +38,7 @@ export async function* followDownload(
       if (transfer.doneBytes !== shownBytes) {
         shownBytes = transfer.doneBytes;
         yield progressEvent(transfer);
-        if (state.kind === "running") await settledOr(PROGRESS_INTERVAL_MS, download, signal);
+        if (state.kind === "running") await download.ending.next(signal, PROGRESS_INTERVAL_MS);
         continue;
       }
       if (state.kind === "done") {
@@ -49,20 +49,6 @@ export async function* followDownload(
       }
     }
     await download.changes.next(signal);
-  }
-}
-
-/** Waits, but not beyond the end of the download. */
-async function settledOr(
-  timeoutMs: number,
-  download: PeerDownload,
-  signal: AbortSignal,
-): Promise<void> {
-  const untilMs = performance.now() + timeoutMs;
-  while (download.state.kind === "running") {
-    const leftMs = untilMs - performance.now();
-    if (leftMs <= 0) return;
-    await download.changes.next(signal, leftMs);
   }
 }
 

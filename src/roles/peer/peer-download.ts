@@ -40,6 +40,8 @@ export class PeerDownload implements SwarmMember {
   readonly task: TaskRequest;
   /** Told about everything that a reader may want to see. */
   readonly changes = new Changes();
+  /** Told once: the download is done or failed. */
+  readonly ending = new Changes();
   /** What readers should know, e.g. that the source is read here. */
   readonly notices: string[] = [];
   readonly #around: DownloadSurroundings;
@@ -104,7 +106,7 @@ export class PeerDownload implements SwarmMember {
     this.#transfer?.stop();
     const known = this.#known();
     if (known !== undefined) this.#owner?.hold([known]);
-    this.changes.notify();
+    this.#ended();
   }
 
   // What the owner says, in the order of its messages.
@@ -355,8 +357,13 @@ export class PeerDownload implements SwarmMember {
     this.#state = { kind: "done", digests: this.#digests, inline: this.#inline };
     clearTimeout(this.#silence);
     this.#owner?.detach(this);
-    this.changes.notify();
+    this.#ended();
     void this.#seal(transfer, this.#digests);
+  }
+
+  #ended(): void {
+    this.ending.notify();
+    this.changes.notify();
   }
 
   /** Syncs and records what is complete; readers need not wait for it. */

@@ -51,6 +51,20 @@ describe("child", () => {
     expect(swarm.pulls(1, 4)).toEqual([{ piece: 2, count: 1, parent: 2 }]);
   });
 
+  // Taken at random, the first piece of 1 GiB came last, and df get had all of it still to copy.
+  test("that is alone gets its pieces in order, also those that are not new to the seed", () => {
+    const swarm = new DrawnSwarm("################  ................");
+    swarm.pulls(1, 16);
+    swarm.leaves(1);
+    swarm.joins(1, "................");
+    swarm.joins(2, "#...............");
+    swarm.leaves(2);
+
+    const given = swarm.pulls(1, 4).map(({ piece }) => piece);
+
+    expect(given).toEqual([0, 1, 2, 3]);
+  });
+
   test("never has more in flight than the slots it named, however often it pulls", () => {
     const swarm = new DrawnSwarm("########  ........");
 

@@ -5,7 +5,7 @@ import { Blocklist } from "./blocklist.ts";
 import { DenseList } from "./columns.ts";
 import { windowEnd } from "./download-window.ts";
 import { HOST_SEED } from "./host-columns.ts";
-import { choosePiece, firstCommonPiece, type PieceQuestion } from "./piece-choice.ts";
+import { choosePiece, firstCommonPiece, lowestPiece, type PieceQuestion } from "./piece-choice.ts";
 import type { Prng } from "./prng.ts";
 import { Reservations } from "./reservations.ts";
 import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
@@ -285,7 +285,7 @@ export class Dispatcher {
     const { members, hosts, arena } = this.#state;
     if (hosts.kind[members.host[parent]!] !== HOST_SEED)
       return this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
-    if (swarm.freshCount > 0) {
+    if (swarm.freshCount > 0 && swarm.wantingCount > 1) {
       const fresh = firstCommonPiece(
         arena.words,
         swarm.freshRow,
@@ -300,12 +300,16 @@ export class Dispatcher {
   #usefulPiece(swarm: Swarm, child: number, parent: number, samples: number): number {
     const { members, hosts, arena } = this.#state;
     const from = members.firstGap[child]!;
-    const end = windowEnd({
-      firstGap: from,
-      pieceCount: swarm.pieceCount,
-      pieceLength: swarm.pieceLength,
-      rateBytesPerSec: hosts.downSpeed[members.host[child]!]! * members.slots[child]!,
-    });
+    // Chance makes children differ in what they have; one that is alone is rather served in order.
+    const isAlone = swarm.wantingCount === 1;
+    const end = isAlone
+      ? swarm.pieceCount
+      : windowEnd({
+          firstGap: from,
+          pieceCount: swarm.pieceCount,
+          pieceLength: swarm.pieceLength,
+          rateBytesPerSec: hosts.downSpeed[members.host[child]!]! * members.slots[child]!,
+        });
     const question = this.#question;
     question.words = arena.words;
     question.haveRow = members.haveRow[parent]!;
@@ -314,7 +318,7 @@ export class Dispatcher {
     question.end = end;
     question.availability = swarm.availability;
     question.samples = samples;
-    return choosePiece(question, this.#prng);
+    return isAlone ? lowestPiece(question) : choosePiece(question, this.#prng);
   }
 
   #mayUse(swarm: Swarm, child: number, parent: number): boolean {

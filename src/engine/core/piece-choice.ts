@@ -41,6 +41,18 @@ export function choosePiece(question: PieceQuestion, prng: Prng): number {
   return best;
 }
 
+/** The lowest such piece: for a child without a swarm, whose reader follows from the start. */
+export function lowestPiece(question: Omit<PieceQuestion, "availability" | "samples">): number {
+  const { words, haveRow, takenRow, from, end } = question;
+  for (let word = from >>> 5; word << 5 < end; word++) {
+    const useful = words[haveRow + word]! & ~words[takenRow + word]!;
+    if (useful === 0) continue;
+    const piece = (word << 5) + lowestBit(useful);
+    return piece < end ? piece : -1;
+  }
+  return -1;
+}
+
 /** The lowest piece that both rows have; −1 when there is none. */
 export function firstCommonPiece(
   words: Uint32Array,

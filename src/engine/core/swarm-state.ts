@@ -96,6 +96,7 @@ export class SwarmState {
     swarm.memberOf = grown(swarm.memberOf, host + 1);
     swarm.memberOf[host] = member + 1;
     if (hosts.kind[host] === HOST_SEED) swarm.seeds.push(member);
+    this.countWanting(swarm, member, wantsPieces);
     return member;
   }
 

@@ -26,6 +26,7 @@ export class Swarm {
   /** How many members want pieces, by speed class. */
   readonly #wantingByClass = new Uint32Array(SPEED_CLASSES);
   #fastestWanting = 0;
+  #wantingCount = 0;
   /** Peers with a piece and a free upload slot. */
   readonly freeParents: DenseList;
 
@@ -53,10 +54,16 @@ export class Swarm {
     return this.#fastestWanting;
   }
 
+  /** How many members want pieces. */
+  get wantingCount(): number {
+    return this.#wantingCount;
+  }
+
   /** Moves one member between classes; −1 stands for not wanting. */
   countWanting(from: number, to: number): void {
     if (from >= 0) this.#wantingByClass[from]!--;
     if (to >= 0) this.#wantingByClass[to]!++;
+    this.#wantingCount += (to >= 0 ? 1 : 0) - (from >= 0 ? 1 : 0);
     if (to > this.#fastestWanting) this.#fastestWanting = to;
     while (this.#fastestWanting > 0 && this.#wantingByClass[this.#fastestWanting] === 0)
       this.#fastestWanting--;

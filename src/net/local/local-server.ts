@@ -63,8 +63,9 @@ export function serveLocalApi(unix: string, api: LocalApi): LocalServer {
       development: false,
       maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
       // A download may be silent for as long as its source is. server.timeout(request, 0) is not
-      // enough: Bun 1.4.5 forgets it with the first bytes of the answer.
-      idleTimeout: 0,
+      // enough: Bun 1.4.5 forgets it with the first bytes of the answer. It heeds this option for
+      // unix sockets too, which its types deny.
+      ...({ idleTimeout: 0 } as object),
       fetch: (request) => answer(request, api).catch(refusal),
       error: refusal,
     });

@@ -33,6 +33,8 @@ interface Verb {
   synopsis: string;
   /** Whether anything but flags may follow. */
   takesArguments: boolean;
+  /** Whether its flags may also be set in a file. */
+  readsSettings?: boolean;
   examples: string[];
   load: () => Promise<CommandModule>;
 }
@@ -42,6 +44,7 @@ const VERBS: Record<string, Verb> = {
     summary: "download a file, through the swarm where there is one",
     synopsis: "[flags] URL...",
     takesArguments: true,
+    readsSettings: true,
     examples: [
       "df get https://example.org/image.iso",
       "df get https://example.org/image.iso -o /tmp/image.iso --checksum sha256:9f86d08…",
@@ -54,6 +57,7 @@ const VERBS: Record<string, Verb> = {
     summary: "run the host's daemon: bring, keep and share pieces",
     synopsis: "[flags]",
     takesArguments: false,
+    readsSettings: true,
     examples: [
       "df peer --supernode 10.0.0.5:8002 --listen 10.0.0.7:65002 --open",
       "df peer --supernode 10.0.0.5:8002 --quota 200G --upload-rate 50M",
@@ -64,6 +68,7 @@ const VERBS: Record<string, Verb> = {
     summary: "run the swarm's head: read each source once, seed and schedule",
     synopsis: "[flags]",
     takesArguments: false,
+    readsSettings: true,
     examples: [
       "df supernode --data-dir /var/lib/dragonfly/supernode",
       "df supernode --listen 10.0.0.5:8002 --open --source-rate 200M --quota 500G",
@@ -86,6 +91,7 @@ const VERBS: Record<string, Verb> = {
   },
 };
 
+const CONFIG: Flag = { name: "config", value: "FILE", help: "settings (YAML), one key a flag" };
 const HELP: Flag = { name: "help", aliases: ["h"], help: "show this text" };
 const VERSION: Flag = { name: "version", aliases: ["V"], help: "show the version" };
 
@@ -108,7 +114,7 @@ async function main(args: string[]): Promise<void> {
 
 async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> {
   const module = await verb.load();
-  const flags = await flagsOf(module);
+  const flags = await flagsOf(module, verb);
   const parsed = parseFlags(args, flags);
   if (parsed.values.has("help")) {
     console.log(renderHelp({ ...verb, command: `df ${name}`, flags }));
@@ -120,23 +126,36 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
       hint: `df ${name} --help lists its flags`,
     });
   }
+  const data = verb.readsSettings ? await settled(name, parsed, flags) : parsed;
   const { runCommand } = await import("citty");
-  await runCommand(module.default, { rawArgs: args, data: parsed });
+  await runCommand(module.default, { rawArgs: args, data });
 }
 
-async function flagsOf(module: CommandModule): Promise<Flag[]> {
+async function settled(name: string, parsed: ParsedFlags, flags: Flag[]): Promise<ParsedFlags> {
+  const { settingsPaths, withSettings } = await import("./roles/command-line/settings-file.ts");
+  const { env } = process;
+  return withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
+}
+
+async function flagsOf(module: CommandModule, { readsSettings }: Partial<Verb>): Promise<Flag[]> {
   const declared = module.FLAGS ?? flagsOfArgs(await resolveArgs(module.default));
-  return [...declared, HELP, VERSION];
+  if (!readsSettings) return [...declared, HELP, VERSION];
+  // `df get -c` goes on with an output, as wget does.
+  const isTaken = declared.some(({ aliases }) => aliases?.includes("c"));
+  return [...declared, isTaken ? CONFIG : { ...CONFIG, aliases: ["c"] }, HELP, VERSION];
 }
 
 /** Completion is the one command that knows all others. */
 async function loadCompletion(): Promise<CommandModule> {
   const { renderCompletion } = await import("./roles/command-line/completion.ts");
   const run = async ({ data }: { data?: unknown }): Promise<void> => {
-    const verbs = Object.entries(VERBS).map(async ([name, { summary, load }]) => ({
+    const verbs = Object.entries(VERBS).map(async ([name, verb]) => ({
       name,
-      summary,
-      flags: await flagsOf(name === "completion" ? { default: {}, FLAGS: [] } : await load()),
+      summary: verb.summary,
+      flags: await flagsOf(
+        name === "completion" ? { default: {}, FLAGS: [] } : await verb.load(),
+        verb,
+      ),
     }));
     const [shell] = (data as ParsedFlags).positionals;
     console.log(renderCompletion(shell, await Promise.all(verbs)));

@@ -1,6 +1,7 @@
 // A peer without a supernode: its own reads, its store, its socket, and what it refuses.
 
 import { afterEach, expect, test } from "bun:test";
+import { statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
 import { LocalClient } from "../../src/net/local-client.ts";
@@ -189,4 +190,14 @@ test("an unused peer says so once its linger has passed", async () => {
   await peerFixture(cleanups, { lingerMs: 20, onUnused: unused.resolve });
 
   await unused.promise;
+});
+
+test("the socket belongs to the peer's user alone, or to a group where that is asked", async () => {
+  const own = await peerFixture(cleanups);
+  const shared = await peerFixture(cleanups, { socketGroupId: process.getgid!() });
+  const modeOf = (path: string): number => statSync(path).mode & 0o777;
+
+  expect(modeOf(own.peer.socketPath)).toBe(0o600);
+  expect(modeOf(shared.peer.socketPath)).toBe(0o660);
+  expect(statSync(shared.peer.socketPath).gid).toBe(process.getgid!());
 });

@@ -45,6 +45,7 @@ export async function peerFixture(cleanups: Cleanups, overrides: Partial<StartPe
     listen: { hostname: "127.0.0.1", port: 0 },
     advertise: null,
     socketPath: `${folder}/peer.sock`,
+    socketGroupId: null,
     dataDir: `${folder}/data`,
     downloadRateBytesPerSec: null,
     uploadRateBytesPerSec: null,

@@ -47,6 +47,23 @@ test("listening beyond loopback asks for --open", () => {
   });
 });
 
+test.each([
+  ["--open=false", [], {}],
+  ["DRAGONFLY_OPEN=0", [], { DRAGONFLY_OPEN: "0" }],
+])("%s is no --open", (flag, args: string[], env) => {
+  const given = flag.startsWith("--") ? [flag] : args;
+
+  expect(() => read(["--listen", "0.0.0.0:65002", ...given], env)).toThrow("anyone who reaches it");
+});
+
+test("supernodes may be given in parts, and a group by name or number", () => {
+  const options = read(["--supernode", "a", "--supernode", "b:1", "--socket-group", "root"]);
+
+  expect(options).toMatchObject({ supernodes: ["a:8002", "b:1"], socketGroupId: 0 });
+  expect(read(["--socket-group", "1234"]).socketGroupId).toBe(1234);
+  expect(() => read(["--socket-group", "no-such-group"])).toThrow("no such group");
+});
+
 test("everything wrong is told at once", () => {
   const wrong = ["--listen", "a:b:c", "--quota", "much", "--upload-slots", "-1"];
 

@@ -13,6 +13,8 @@ export interface Flag {
   readonly value?: string;
   /** `--no-name` switches it off. */
   readonly isNegatable?: boolean;
+  /** Environment variable that stands for the flag where it is not given. */
+  readonly variable?: string;
   /** Absent: accepted for the sake of old scripts, not listed in the help. */
   readonly help?: string;
 }

@@ -2,13 +2,14 @@
 // known. The started peer has a session of its own and outlives this command by `--linger`.
 
 import { spawn } from "node:child_process";
-import { accessSync, closeSync, constants, mkdirSync, openSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError, isDfError } from "../../errors.ts";
 import { digestNow, toHex } from "../../engine/bytes/digest.ts";
 import { LocalClient } from "../../net/local-client.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
+import { settingsPaths } from "../command-line/settings-file.ts";
 
 /** Where `df peer` listens when a service manager runs it for the whole host. */
 const HOST_SOCKET = "/run/dragonfly/peer.sock";
@@ -96,7 +97,14 @@ function peerArguments(place: string, options: BackgroundPeerOptions): string[] 
     ...["--socket", `${place}.sock`],
     ...["--data-dir", place],
     ...["--linger", `${options.lingerMs}ms`],
+    ...["--config", ownSettings()],
   ];
+}
+
+/** The user's settings hold for this peer, those of the host's own peer do not. */
+function ownSettings(): string {
+  const [, path] = settingsPaths("peer", process.env);
+  return existsSync(path) ? path : "/dev/null";
 }
 
 /** Run from source the executable is the runtime and needs the script's path. */

@@ -98,6 +98,7 @@ export const FLAGS: readonly Flag[] = [
   // Where bytes come from.
   {
     name: "supernode",
+    variable: "DRAGONFLY_SUPERNODE",
     aliases: ["n", "node"],
     value: "HOST:PORT,…",
     help: "supernodes to join (also DRAGONFLY_SUPERNODE)",
@@ -125,7 +126,12 @@ export const FLAGS: readonly Flag[] = [
     value: "NAME,…",
     help: "query parameters that do not change the bytes",
   },
-  { name: "socket", value: "PATH", help: "local API of the peer to use" },
+  {
+    name: "socket",
+    variable: "DRAGONFLY_PEER_SOCKET",
+    value: "PATH",
+    help: "local API of the peer to use",
+  },
   { name: "no-daemon", help: "run without a background peer" },
   {
     name: "linger",

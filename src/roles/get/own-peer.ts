@@ -34,6 +34,7 @@ export async function startOwnPeer(
       listen: { hostname: "127.0.0.1", port: 0 },
       advertise: null,
       socketPath,
+      socketGroupId: null,
       dataDir,
       downloadRateBytesPerSec: null,
       uploadRateBytesPerSec: null,

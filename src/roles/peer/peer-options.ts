@@ -7,6 +7,7 @@ import { PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
+import { groupIdOf } from "./group-id.ts";
 
 export interface PeerOptions {
   /** "host:port" each; empty: this host only reads sources and its own store. */
@@ -15,6 +16,8 @@ export interface PeerOptions {
   /** "host:port" that children use; null: as listened. */
   advertise: string | null;
   socketPath: string;
+  /** Group whose members may use the socket too; null: its owner alone. */
+  socketGroupId: number | null;
   dataDir: string;
   /** Bytes per second; null: no limit. */
   downloadRateBytesPerSec: number | null;
@@ -29,41 +32,73 @@ export interface PeerOptions {
 export const FLAGS: readonly Flag[] = [
   {
     name: "supernode",
+    variable: "DRAGONFLY_SUPERNODE",
     aliases: ["n"],
     value: "HOST:PORT,…",
     help: "supernodes to join (DRAGONFLY_SUPERNODE)",
   },
   {
     name: "listen",
+    variable: "DRAGONFLY_PEER_LISTEN",
     value: "HOST:PORT",
     help: `where other peers fetch pieces (default 127.0.0.1:${PIECE_PORT}; DRAGONFLY_PEER_LISTEN)`,
   },
-  { name: "open", help: "serve beyond this host without authentication (DRAGONFLY_OPEN=1)" },
+  {
+    name: "open",
+    variable: "DRAGONFLY_OPEN",
+    help: "serve beyond this host without authentication (DRAGONFLY_OPEN=1)",
+  },
   {
     name: "advertise",
+    variable: "DRAGONFLY_PEER_ADVERTISE",
     value: "HOST:PORT",
     help: "address that other peers use to reach --listen (DRAGONFLY_PEER_ADVERTISE)",
   },
   {
     name: "socket",
+    variable: "DRAGONFLY_PEER_SOCKET",
     value: "PATH",
     help: "local API for df get (default /run/dragonfly/peer.sock, DRAGONFLY_PEER_SOCKET)",
   },
-  { name: "data-dir", value: "DIR", help: "pieces and their index (DRAGONFLY_PEER_DATA_DIR)" },
+  {
+    name: "socket-group",
+    variable: "DRAGONFLY_PEER_SOCKET_GROUP",
+    value: "NAME",
+    help: "members of this group may use the socket too (DRAGONFLY_PEER_SOCKET_GROUP)",
+  },
+  {
+    name: "data-dir",
+    variable: "DRAGONFLY_PEER_DATA_DIR",
+    value: "DIR",
+    help: "pieces and their index (DRAGONFLY_PEER_DATA_DIR)",
+  },
   {
     name: "download-rate",
+    variable: "DRAGONFLY_DOWNLOAD_RATE",
     value: "RATE",
     help: "limit of all downloads (DRAGONFLY_DOWNLOAD_RATE)",
   },
-  { name: "upload-rate", value: "RATE", help: "limit of all uploads (DRAGONFLY_UPLOAD_RATE)" },
-  { name: "disk-rate", value: "RATE", help: "limit of disk traffic (DRAGONFLY_DISK_RATE)" },
+  {
+    name: "upload-rate",
+    variable: "DRAGONFLY_UPLOAD_RATE",
+    value: "RATE",
+    help: "limit of all uploads (DRAGONFLY_UPLOAD_RATE)",
+  },
+  {
+    name: "disk-rate",
+    variable: "DRAGONFLY_DISK_RATE",
+    value: "RATE",
+    help: "limit of disk traffic (DRAGONFLY_DISK_RATE)",
+  },
   {
     name: "quota",
+    variable: "DRAGONFLY_QUOTA",
     value: "SIZE",
     help: "bytes kept; the least recently used go (DRAGONFLY_QUOTA)",
   },
   {
     name: "upload-slots",
+    variable: "DRAGONFLY_UPLOAD_SLOTS",
     value: "N",
     help: `uploads at once (default ${UPLOAD_SLOTS}, 0: none; DRAGONFLY_UPLOAD_SLOTS)`,
   },
@@ -76,45 +111,44 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** @throws {DfError} usage */
 export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: number): PeerOptions {
   const faults: DfError[] = [];
-  const text = (flag: string, variable?: string): string | undefined =>
-    parsed.values.get(flag)?.at(-1) ??
-    (variable === undefined ? undefined : env[variable] || undefined);
-  const read = <T>(
-    [flag, variable]: [flag: string, variable?: string],
-    parse: (flag: string, text: string) => T,
-  ): T | undefined => {
-    const given = text(flag, variable);
+  const text = (name: string): string | undefined => {
+    const given = parsed.values.get(name);
+    if (given !== undefined) return name === "supernode" ? given.join(",") : given.at(-1);
+    const variable = FLAGS.find((flag) => flag.name === name)?.variable;
+    return variable === undefined ? undefined : env[variable] || undefined;
+  };
+  const read = <T>(name: string, parse: (flag: string, text: string) => T): T | undefined => {
+    const given = text(name);
     try {
-      return given === undefined ? undefined : parse(`--${flag}`, given);
+      return given === undefined ? undefined : parse(`--${name}`, given);
     } catch (error) {
       if (!(error instanceof DfError)) throw error;
       faults.push(error);
       return undefined;
     }
   };
-  const isBackground = text("background") === "true";
+  const isOn = (name: string): boolean => ["true", "1"].includes(text(name) ?? "");
   const slots = { min: 0, max: 1024 };
   const options: PeerOptions = {
-    supernodes: read(["supernode", "DRAGONFLY_SUPERNODE"], parseSupernodes) ?? [],
-    listen: read(["listen", "DRAGONFLY_PEER_LISTEN"], parseListen) ?? {
+    supernodes: read("supernode", parseSupernodes) ?? [],
+    listen: read("listen", parseListen) ?? {
       hostname: "127.0.0.1",
-      port: isBackground ? 0 : PIECE_PORT,
+      port: isOn("background") ? 0 : PIECE_PORT,
     },
-    advertise: read(["advertise", "DRAGONFLY_PEER_ADVERTISE"], parseAdvertise) ?? null,
-    socketPath: text("socket", "DRAGONFLY_PEER_SOCKET") ?? defaultSocket(env, uid),
-    dataDir: text("data-dir", "DRAGONFLY_PEER_DATA_DIR") ?? defaultDataDir(env, uid),
-    downloadRateBytesPerSec: read(["download-rate", "DRAGONFLY_DOWNLOAD_RATE"], parseRate) ?? null,
-    uploadRateBytesPerSec: read(["upload-rate", "DRAGONFLY_UPLOAD_RATE"], parseRate) ?? null,
-    diskRateBytesPerSec: read(["disk-rate", "DRAGONFLY_DISK_RATE"], parseRate) ?? null,
-    quotaBytes: read(["quota", "DRAGONFLY_QUOTA"], parseSize) ?? null,
+    advertise: read("advertise", parseAdvertise) ?? null,
+    socketPath: text("socket") ?? defaultSocket(env, uid),
+    socketGroupId: read("socket-group", groupIdOf) ?? null,
+    dataDir: text("data-dir") ?? defaultDataDir(env, uid),
+    downloadRateBytesPerSec: read("download-rate", parseRate) ?? null,
+    uploadRateBytesPerSec: read("upload-rate", parseRate) ?? null,
+    diskRateBytesPerSec: read("disk-rate", parseRate) ?? null,
+    quotaBytes: read("quota", parseSize) ?? null,
     uploadSlots:
-      read(["upload-slots", "DRAGONFLY_UPLOAD_SLOTS"], (flag, given) =>
-        parseCount(flag, given, slots),
-      ) ?? UPLOAD_SLOTS,
-    lingerMs: read(["linger"], parseDuration) ?? null,
+      read("upload-slots", (flag, given) => parseCount(flag, given, slots)) ?? UPLOAD_SLOTS,
+    lingerMs: read("linger", parseDuration) ?? null,
   };
   const { hostname } = options.listen;
-  if (!isLoopback(hostname) && text("open", "DRAGONFLY_OPEN") === undefined) {
+  if (!isLoopback(hostname) && !isOn("open")) {
     faults.push(
       new DfError("usage", `listen on ${hostname}: anyone who reaches it could fetch pieces`, {
         hint: "add --open where the network is trusted, or listen on 127.0.0.1",

@@ -4,7 +4,7 @@
 //                              ▲                                                 ▼
 //   children ◀─ piece worker ◀─ store ◀─ ContentTransfer ◀─ PieceClient ◀─ parents
 
-import { existsSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { hostname as ownHostname } from "node:os";
 import { dirname } from "node:path";
 import packageJson from "../../../package.json" with { type: "json" };
@@ -130,6 +130,8 @@ class Peer implements RunningPeer {
     this.#downloads = downloads;
     this.#supernodes.connect();
     this.#server = await this.#serveLocalApi(downloads);
+    const { socketGroupId } = this.#options;
+    if (socketGroupId !== null) admitGroup(this.socketPath, socketGroupId);
     this.#used();
   }
 
@@ -262,6 +264,19 @@ async function clearSocket(path: string): Promise<void> {
     });
   }
   removeSocket(path);
+}
+
+/** @throws {DfError} denied when this user may not give files to the group */
+function admitGroup(path: string, groupId: number): void {
+  try {
+    chownSync(path, process.getuid!(), groupId);
+    chmodSync(path, 0o660);
+  } catch (cause) {
+    throw new DfError("denied", `give the socket ${path} to group ${groupId}`, {
+      cause,
+      hint: "--socket-group takes a group that this user is a member of",
+    });
+  }
 }
 
 function removeSocket(path: string): void {

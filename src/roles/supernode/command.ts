@@ -10,7 +10,7 @@ import { parseRate, parseSize } from "../command-line/quantities.ts";
 import { isLoopback, parseListenAddress } from "./listen-address.ts";
 import { startSupernode, type SupernodeOptions } from "./run.ts";
 
-export const FLAGS: readonly Flag[] = [
+const OWN_FLAGS: readonly Flag[] = [
   { name: "listen", value: "HOST:PORT", help: `where peers connect (127.0.0.1:${SUPERNODE_PORT})` },
   {
     name: "piece-listen",
@@ -40,6 +40,11 @@ export const FLAGS: readonly Flag[] = [
   { name: "json", help: "log as JSON, one object per line" },
   { name: "verbose", aliases: ["v"], help: "log each content as it comes and goes" },
 ];
+
+export const FLAGS: readonly Flag[] = OWN_FLAGS.map((flag) => ({
+  ...flag,
+  variable: variableOf(flag.name),
+}));
 
 export default defineCommand({
   meta: { name: "supernode", description: "read each source once and feed the swarm of peers" },
@@ -100,7 +105,11 @@ function text(flags: ParsedFlags, name: string): string | undefined {
 }
 
 function environment(name: string): string | undefined {
-  return process.env[`DRAGONFLY_SUPERNODE_${name.toUpperCase().replaceAll("-", "_")}`];
+  return process.env[variableOf(name)] || undefined;
+}
+
+function variableOf(flag: string): string {
+  return `DRAGONFLY_SUPERNODE_${flag.toUpperCase().replaceAll("-", "_")}`;
 }
 
 function isOn(flags: ParsedFlags, name: string): boolean {

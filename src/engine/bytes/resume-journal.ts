@@ -3,7 +3,6 @@
 //
 //   df-resume 1\n  {json}\n  SHA-256 of the lines above, hex\n
 
-import { z } from "zod";
 import { PieceSet } from "../core/piece-set.ts";
 import { pieceCountOf } from "../core/piece-layout.ts";
 import { digestNow, toHex } from "./digest.ts";
@@ -22,21 +21,25 @@ export interface ResumeJournal {
   readonly pieces: ReadonlyMap<number, Uint8Array>;
 }
 
-const journalSchema = z.strictObject({
-  content: z.string().regex(/^[0-9a-f]{64}$/),
-  validator: z.string().max(1024).nullable(),
-  length: z.int().min(0),
-  pieceLength: z.int().min(1),
+/** The JSON line. Checked by hand: loading a schema library would take a fifth of a small download. */
+interface Note {
+  content: string;
+  validator: string | null;
+  length: number;
+  pieceLength: number;
   /** Base64 of the bitmap, then of the digests in ascending order of their pieces. */
-  have: z.string(),
-  digests: z.string(),
-});
+  have: string;
+  digests: string;
+}
+
+const CONTENT_PATTERN = /^[0-9a-f]{64}$/;
+const VALIDATOR_LENGTH_MAX = 1024;
 
 export function encodeResumeJournal(journal: ResumeJournal): string {
   const have = new PieceSet(pieceCountOf(journal.length, journal.pieceLength));
   for (const index of journal.pieces.keys()) have.add(index);
   const digests = [...have].map((index) => journal.pieces.get(index)!);
-  const body: z.infer<typeof journalSchema> = {
+  const body: Note = {
     content: journal.content,
     validator: journal.validator,
     length: journal.length,
@@ -53,19 +56,38 @@ export function parseResumeJournal(text: string): ResumeJournal | null {
   const lines = text.split("\n");
   if (lines.length !== 4 || lines[0] !== MAGIC || lines[3] !== "") return null;
   if (lines[2] !== checksumOf(`${lines[0]}\n${lines[1]}\n`)) return null;
-  const parsed = journalSchema.safeParse(jsonOrNull(lines[1]!));
-  if (!parsed.success) return null;
-  const { content, validator, length, pieceLength } = parsed.data;
+  const note = jsonOrNull(lines[1]!);
+  if (!isNote(note)) return null;
+  const { content, validator, length, pieceLength } = note;
   const have = PieceSet.fromBytes(
     pieceCountOf(length, pieceLength),
-    Buffer.from(parsed.data.have, "base64"),
+    Buffer.from(note.have, "base64"),
   );
-  const digests = new Uint8Array(Buffer.from(parsed.data.digests, "base64"));
+  const digests = new Uint8Array(Buffer.from(note.digests, "base64"));
   if (have === null || digests.length !== have.count * 32) return null;
   const pieces = new Map(
     [...have].map((index, at) => [index, digests.slice(at * 32, at * 32 + 32)]),
   );
   return { content, validator, length, pieceLength, pieces };
+}
+
+function isNote(value: unknown): value is Note {
+  if (typeof value !== "object" || value === null) return false;
+  const { content, validator, length, pieceLength, have, digests } = value as Partial<Note>;
+  const isValidator =
+    validator === null ||
+    (typeof validator === "string" && validator.length <= VALIDATOR_LENGTH_MAX);
+  return (
+    typeof content === "string" &&
+    CONTENT_PATTERN.test(content) &&
+    isValidator &&
+    Number.isSafeInteger(length) &&
+    length! >= 0 &&
+    Number.isSafeInteger(pieceLength) &&
+    pieceLength! >= 1 &&
+    typeof have === "string" &&
+    typeof digests === "string"
+  );
 }
 
 function checksumOf(text: string): string {

@@ -48,16 +48,40 @@ test("a note that was torn or changed anywhere is refused", () => {
 
 test("any other text is refused, whatever it claims", () => {
   fc.assert(fc.property(fc.string(), (text) => expect(parseResumeJournal(text)).toBeNull()));
-  const lie = {
-    content: "0".repeat(64),
-    validator: null,
-    length: 2 ** 52,
-    pieceLength: 1,
-    have: "",
-    digests: "",
-  };
-  const text = `df-resume 1\n${JSON.stringify(lie)}\n`;
-  expect(
-    parseResumeJournal(`${text}${new Bun.CryptoHasher("sha256").update(text).digest("hex")}\n`),
-  ).toBeNull();
+});
+
+/** A note as our own writer would seal it, whatever it says. */
+function sealed(note: unknown): string {
+  const text = `df-resume 1\n${JSON.stringify(note)}\n`;
+  return `${text}${new Bun.CryptoHasher("sha256").update(text).digest("hex")}\n`;
+}
+
+const EMPTY = {
+  content: "0".repeat(64),
+  validator: null,
+  length: 0,
+  pieceLength: 1,
+  have: "",
+  digests: "",
+};
+
+test.each([
+  ["a content that is no digest", { content: "0".repeat(63) }],
+  ["a validator that is a number", { validator: 5 }],
+  ["a validator without end", { validator: "x".repeat(1025) }],
+  ["no validator at all", { validator: undefined }],
+  ["a negative length", { length: -1 }],
+  ["a length that is text", { length: "0" }],
+  ["a length without the bitmap for it", { length: 2 ** 52 }],
+  ["pieces of no length", { pieceLength: 0 }],
+  ["pieces of half a byte", { pieceLength: 0.5 }],
+  ["a bitmap that is null", { have: null }],
+  ["digests of pieces that it has not", { digests: "AAAA" }],
+])("a sealed note with %s is refused", (_, lie) => {
+  expect(parseResumeJournal(sealed(EMPTY))).not.toBeNull();
+  expect(parseResumeJournal(sealed({ ...EMPTY, ...lie }))).toBeNull();
+});
+
+test("a sealed note that is no object is refused", () => {
+  for (const note of [null, 1, "text", []]) expect(parseResumeJournal(sealed(note))).toBeNull();
 });

@@ -4,6 +4,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
+import type { Pacer } from "../../src/engine/bytes/pacing.ts";
 import { contentIdOf, taskIdOf } from "../../src/engine/bytes/task-id.ts";
 import { pieceCountOf, pieceLengthAt } from "../../src/engine/core/piece-layout.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
@@ -101,9 +102,15 @@ export function randomBytes(length: number): Buffer {
 export async function seededContent(
   cleanups: Cleanups,
   url: string,
-  options: { data: Buffer; version?: string; pieceLength?: number; have?: number[] },
+  options: {
+    data: Buffer;
+    version?: string;
+    pieceLength?: number;
+    have?: number[];
+    pacers?: Pacer[];
+  },
 ) {
-  const { data, version = '"v1"', pieceLength = 65_536 } = options;
+  const { data, version = '"v1"', pieceLength = 65_536, pacers = [] } = options;
   const folder = await tempFolder(cleanups);
   await writeFile(`${folder}/data`, data);
   const task: TaskRequest = { url, headers: {}, tag: "", filterQuery: [], checksum: "" };
@@ -111,7 +118,7 @@ export async function seededContent(
   const contentId = contentIdOf(taskId, version, data.length);
   const layout = { length: data.length, pieceLength };
   const pieceCount = pieceCountOf(data.length, pieceLength);
-  const server = new PieceServer({ hostname: "127.0.0.1", port: 0, uploadSlots: 64, pacers: [] });
+  const server = new PieceServer({ hostname: "127.0.0.1", port: 0, uploadSlots: 64, pacers });
   cleanups.defer(() => server.stop());
   const have = new PieceSet(pieceCount);
   for (const piece of options.have ?? PieceSet.full(pieceCount)) have.add(piece);

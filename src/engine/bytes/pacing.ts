@@ -105,6 +105,12 @@ export async function admitThroughAll(
   for (const pacer of pacers) await pacer.admit(bytes, signal);
 }
 
+/** What one request to a server may ask for, so that what it sends stays within these limits too; null: all. */
+export function requestBytesThroughAll(pacers: readonly Pacer[]): number | null {
+  const isLimited = pacers.some((pacer) => pacer.rateBytesPerSec !== null);
+  return isLimited ? admissionBytesThroughAll(pacers) : null;
+}
+
 /** Bytes one admission should cover so that none of these limits is passed in a lump. */
 export function admissionBytesThroughAll(pacers: readonly Pacer[]): number {
   const rates = pacers.map((pacer) => pacer.rateBytesPerSec).filter((rate) => rate !== null);

@@ -54,8 +54,11 @@ export class OpenRead implements CutPlan {
 
   /** The body's bytes, admitted by the rate limit and counted. */
   async *body(answer: SourceAnswer): AsyncGenerator<Uint8Array> {
+    let admittedBytes = answer.admittedBytes;
     for await (const bytes of answer.body()) {
-      await this.request.admit(bytes.length);
+      const dueBytes = Math.max(0, bytes.length - admittedBytes);
+      admittedBytes -= bytes.length - dueBytes;
+      if (dueBytes > 0) await this.request.admit(dueBytes);
       this.#bodyBytes += bytes.length;
       this.gate.progressed(bytes.length);
       yield bytes;

@@ -141,11 +141,15 @@ export class RangedRead {
   }
 
   async #ask(run: Run): Promise<SourceAnswer> {
-    const { client, facts } = this.#read;
+    const { client, facts, request } = this.#read;
     const first = run.cutter.position;
-    const headers: Record<string, string> = { range: `bytes=${first}-${run.end - 1}` };
+    const limit = request.requestBytesMax?.() ?? null;
+    const end = limit === null ? run.end : Math.min(run.end, first + limit);
+    if (limit !== null) await request.admit(end - first);
+    const headers: Record<string, string> = { range: `bytes=${first}-${end - 1}` };
     if (facts.validator !== null) headers["if-range"] = facts.validator;
     const answer = await client.ask(headers, this.#signal);
+    if (limit !== null) answer.admittedBytes = end - first;
     if (answer.status !== 200 && answer.status !== 416) expectStatus(answer, [206]);
     try {
       this.#check(answer, first);

@@ -76,13 +76,17 @@ async function read(parts: ReadParts, signal: AbortSignal): Promise<SourceResult
 /** The first answer: a 200, or a 206 that further ranges can be built on. */
 async function askFirst(
   client: SourceClient,
-  { expected, startAt = 0, startBytes = FIRST_RANGE_BYTES }: SourceRequest,
+  request: SourceRequest,
   signal: AbortSignal,
 ): Promise<SourceAnswer> {
-  const end = startAt + Math.min(startBytes, FIRST_RANGE_BYTES);
-  const range = `bytes=${startAt}-${end - 1}`;
+  const { expected, startAt = 0, startBytes = FIRST_RANGE_BYTES } = request;
+  const limit = request.requestBytesMax?.() ?? null;
+  const length = Math.min(startBytes, FIRST_RANGE_BYTES, limit ?? Infinity);
+  if (limit !== null) await request.admit(length);
+  const range = `bytes=${startAt}-${startAt + length - 1}`;
   const condition = expected === null ? {} : { "if-range": expected.validator };
   const answer = await client.ask({ range, ...condition }, signal);
+  if (limit !== null) answer.admittedBytes = length;
   if (answer.status === 206 && isUsableFirstRange(answer, startAt)) return answer;
   if (answer.status === 206 || answer.status === 416) {
     answer.close();

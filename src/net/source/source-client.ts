@@ -30,6 +30,8 @@ export interface SourceAnswer {
   status: number;
   headers: http.IncomingHttpHeaders;
   finalUrl: string;
+  /** Bytes of the body that the rate limit admitted before they were asked for. */
+  admittedBytes: number;
   /** The body's bytes as sent; a fault when it breaks off or stalls. To be read at most once. */
   body(): AsyncGenerator<Uint8Array>;
   /** Breaks the answer off; harmless after its end. */
@@ -180,6 +182,7 @@ export class SourceClient {
           status: message.statusCode ?? 0,
           headers: message.headers,
           finalUrl: url.href,
+          admittedBytes: 0,
           body: () =>
             bodyOf(message, {
               url: url.href,

@@ -57,6 +57,11 @@ export interface SourceRequest extends SourceAddress {
   connections: number;
   /** Waits until so many bytes may be read; the rate limit of the source. */
   admit: (bytes: number) => Promise<void>;
+  /**
+   * Most bytes of one request, which is then admitted before it is sent: what waits in the buffers
+   * of a connection has left the source already. Null: as many as suit. @defaultValue null
+   */
+  requestBytesMax?: () => number | null;
   /** @defaultValue SOURCE_RETRY */
   retry?: RetryPolicy;
 }

@@ -4,7 +4,7 @@
 
 import { type DigestAlgorithm, type Checksum } from "../../engine/bytes/digest.ts";
 import { InOrderDigest } from "../../engine/bytes/in-order-digest.ts";
-import { Pacer } from "../../engine/bytes/pacing.ts";
+import { Pacer, requestBytesThroughAll } from "../../engine/bytes/pacing.ts";
 import {
   type PieceLayout,
   pieceCountOf,
@@ -58,6 +58,7 @@ export async function downloadDirect(
           ...sink.resumeAt(),
           connections: output.isRandomAccess ? SOURCE_CONNECTIONS : 1,
           admit: (bytes) => pacer.admit(bytes, signal),
+          requestBytesMax: () => requestBytesThroughAll([pacer]),
           retry: { ...SOURCE_RETRY, attemptsMax: download.tries },
         },
         sink,

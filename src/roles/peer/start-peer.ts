@@ -16,6 +16,7 @@ import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts"
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
 import type { UploadCounts } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
@@ -51,7 +52,7 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
     dir: options.dataDir,
     quotaBytes: options.quotaBytes,
     onWarning: options.onWarning,
-    diskPacer: new Pacer(diskShare(options)),
+    diskPacer: new Pacer(diskShare(options.diskRateBytesPerSec)),
   });
   const undo: (() => Promise<void> | void)[] = [() => store.close()];
   try {
@@ -64,11 +65,6 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
     for (const step of undo.toReversed()) await step();
     throw error;
   }
-}
-
-/** Uploads are read by another thread with a pacer of its own: each side gets half. */
-function diskShare({ diskRateBytesPerSec }: PeerOptions): number | null {
-  return diskRateBytesPerSec === null ? null : Math.max(1, Math.floor(diskRateBytesPerSec / 2));
 }
 
 class Peer implements RunningPeer {
@@ -98,7 +94,7 @@ class Peer implements RunningPeer {
     });
     this.#sources = createSourceService({
       sourceRateBytesPerSec: options.downloadRateBytesPerSec,
-      diskRateBytesPerSec: diskShare(options),
+      diskRateBytesPerSec: diskShare(options.diskRateBytesPerSec),
     });
   }
 
@@ -110,7 +106,7 @@ class Peer implements RunningPeer {
       limits: {
         uploadSlots: this.#options.uploadSlots,
         uploadRateBytesPerSec: this.#options.uploadRateBytesPerSec,
-        diskRateBytesPerSec: diskShare(this.#options),
+        diskRateBytesPerSec: diskShare(this.#options.diskRateBytesPerSec),
       },
       onUploads: (counts) => this.#uploaded(counts),
     });

@@ -9,6 +9,7 @@ import { PeerChannel, swarmSockets, type ChannelOrigin } from "../../net/swarm/s
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
+import { diskShare } from "../worker/disk-share.ts";
 import { type PieceService, startPieceService } from "../worker/piece-service.ts";
 import { createSourceService } from "../worker/source-service.ts";
 import { bracketed } from "./connected-peer.ts";
@@ -61,7 +62,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     dir: options.dataDir,
     quotaBytes,
     onWarning,
-    diskPacer: new Pacer(options.diskRate),
+    diskPacer: new Pacer(diskShare(options.diskRate)),
   });
   let pieces: PieceService | undefined;
   let hall: Hall | undefined;
@@ -77,7 +78,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       limits: {
         uploadSlots: SEED_SLOTS_MAX,
         uploadRateBytesPerSec: options.uploadRate,
-        diskRateBytesPerSec: options.diskRate,
+        diskRateBytesPerSec: diskShare(options.diskRate),
       },
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
@@ -138,7 +139,7 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
   const pieceHostname = (options.pieceListen ?? listen).hostname;
   const sources = createSourceService({
     sourceRateBytesPerSec: options.sourceRate,
-    diskRateBytesPerSec: options.diskRate,
+    diskRateBytesPerSec: diskShare(options.diskRate),
   });
   const seed = Date.now() >>> 0;
   const trace = options.tracePath === undefined ? null : openTrace(options.tracePath, seed);

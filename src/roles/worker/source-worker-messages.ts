@@ -8,7 +8,7 @@ import type { WireError } from "../../errors.ts";
 import type { SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 
 /** A source request as it travels between threads: the worker adds the rate limit. */
-export type SourceOrder = Omit<SourceRequest, "admit">;
+export type SourceOrder = Omit<SourceRequest, "admit" | "requestBytesMax">;
 
 export type SourceWorkerOrder =
   | {

@@ -3,7 +3,7 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { InOrderDigest } from "../../engine/bytes/in-order-digest.ts";
-import { Pacer, admitThroughAll } from "../../engine/bytes/pacing.ts";
+import { Pacer, admitThroughAll, requestBytesThroughAll } from "../../engine/bytes/pacing.ts";
 import { assert } from "../../engine/core/machine.ts";
 import { pieceLengthAt } from "../../engine/core/piece-layout.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
@@ -58,7 +58,9 @@ class ContentRead implements SourceSink {
     const pacers = [this.#pacer, sourcePacer];
     try {
       const admit = (bytes: number) => admitThroughAll(pacers, bytes, signal);
-      const { length, bodyBytes } = await readSource({ ...request, admit }, this, signal);
+      const requestBytesMax = () => requestBytesThroughAll(pacers);
+      const order = { ...request, admit, requestBytesMax };
+      const { length, bodyBytes } = await readSource(order, this, signal);
       assert(this.#digest !== null, "a read that ended had opened its content");
       const digests = await this.#digest.finish(length);
       const sha256 = wantsSha256 ? digests.get("sha256")! : null;

@@ -27,13 +27,11 @@ import { findOwner } from "./find-owner.ts";
 import { knownOf } from "./supernodes.ts";
 import { openContent } from "./open-content.ts";
 import { readFromSource } from "./own-read.ts";
+import { sealContent } from "./seal-content.ts";
 import { takeInline } from "./take-inline.ts";
 
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
-
-/** A reader that was just told `done` comes for the last bytes within this time. */
-const DONE_LEASE_MS = 1_000;
 
 export class PeerDownload implements SwarmMember {
   readonly taskId: string;
@@ -358,26 +356,12 @@ export class PeerDownload implements SwarmMember {
     clearTimeout(this.#silence);
     this.#owner?.detach(this);
     this.#ended();
-    void this.#seal(transfer, this.#digests);
+    void sealContent(transfer, this.#digests, this.#around);
   }
 
   #ended(): void {
     this.ending.notify();
     this.changes.notify();
-  }
-
-  /** Syncs and records what is complete; readers need not wait for it. */
-  async #seal(transfer: ContentTransfer, digests: ContentDigests): Promise<void> {
-    try {
-      await this.#around.shared.ending(async () => {
-        if (transfer.content.digests === null) await transfer.content.complete(digests);
-        await Bun.sleep(DONE_LEASE_MS);
-        transfer.stop();
-      });
-    } catch (error) {
-      transfer.stop();
-      this.#around.onWarning(`keep ${this.#shownUrl}: ${messageOf(error)}`);
-    }
   }
 
   #fail(error: unknown): void {

@@ -14,6 +14,10 @@ const BURST_SECONDS = 0.01;
 const BURST_BYTES_MIN = 16_000;
 /** A shaper's queue, in time: what a switch port commonly buffers. */
 const QUEUE_LATENCY = "100ms";
+/** Linux's own default, whatever this machine's is: BBR paces every packet with a timer of its own. */
+const CONGESTION_CONTROL = "cubic";
+/** What a namespace may choose is the machine's to allow. */
+const ALLOWED_CONTROLS = "/proc/sys/net/ipv4/tcp_allowed_congestion_control";
 /** All namespaces share the neighbour table; N hosts that all talk need N² entries. */
 const NEIGHBOUR_FOLDER = "/proc/sys/net/ipv4/neigh/default";
 
@@ -43,6 +47,7 @@ export function on(host: Host, command: string[]): string[] {
 
 /** Builds the namespaces; they go with the session. Needs root. */
 export async function createFleet(session: Session, options: FleetOptions): Promise<Fleet> {
+  allowCongestionControl(session);
   raiseNeighbourLimits(session, (options.hostCount + 2) ** 2);
   const prefix = `dfb${process.pid}`;
   const switchNamespace = `${prefix}-switch`;
@@ -75,6 +80,8 @@ async function createNamespaces(session: Session, names: string[]): Promise<void
     ).catch(() => "");
   });
   await run(["ip", "-batch", "-"], names.map((name) => `netns add ${name}`).join("\n"));
+  const setting = `net.ipv4.tcp_congestion_control=${CONGESTION_CONTROL}`;
+  for (const name of names) await run(["ip", "netns", "exec", name, "sysctl", "-qw", setting]);
 }
 
 /** Links hosts to the bridge and shapes both ends: the host's is its upload, the bridge's its download. */
@@ -133,6 +140,13 @@ async function joinSourceToSeed(source: Host, seed: Host): Promise<void> {
     ].join("\n"),
   );
   await run(on(seed, ["sysctl", "-qw", "net.ipv4.ip_forward=1"]));
+}
+
+function allowCongestionControl(session: Session): void {
+  const before = readFileSync(ALLOWED_CONTROLS, "utf8").trim();
+  if (before.split(" ").includes(CONGESTION_CONTROL)) return;
+  writeFileSync(ALLOWED_CONTROLS, `${before} ${CONGESTION_CONTROL}`);
+  session.defer(() => writeFileSync(ALLOWED_CONTROLS, before));
 }
 
 function raiseNeighbourLimits(session: Session, entries: number): void {

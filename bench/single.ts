@@ -11,11 +11,12 @@ import {
   type RunningPeer,
   type RunningSupernode,
 } from "./harness/df-roles.ts";
+import { downloadThrough, peerStatus } from "./harness/local-api-client.ts";
 import { freePortPair } from "./harness/free-port.ts";
 import { provenance } from "./harness/machine.ts";
 import { makePayload, type Payload } from "./harness/payload.ts";
 import { processUsage } from "./harness/process-usage.ts";
-import { Session, stop } from "./harness/session.ts";
+import { Session, stop, waitUntil } from "./harness/session.ts";
 import { median, pairedRatios, rounded, summarize } from "./harness/statistics.ts";
 import { parseBitRate, parseSize } from "./harness/units.ts";
 import { createFleet, on, type Host } from "./swarm-real/network.ts";
@@ -40,6 +41,8 @@ interface Place {
 
 interface Measured {
   seconds: number;
+  /** From the last piece on the peer to the command's exit; 0 for curl, which has no pieces. */
+  tailMs: number;
   /** CPU of each process in this run; `get` from its own rusage. */
   cpuSeconds: Record<string, number>;
   /** Of the daemons; a child's own rusage begins with the memory of whoever forked it. */
@@ -74,11 +77,12 @@ async function runAndSync(
   place: Place,
   command: string[],
   output: string,
-): Promise<{ seconds: number; cpuSeconds: number }> {
+): Promise<{ seconds: number; exitedAtMs: number; cpuSeconds: number }> {
   const logPath = `${output}.log`;
   const startedAt = performance.now();
   const child = session.start(wrapFor(place.host)(command), { logPath });
   const code = await child.exited;
+  const exitedAtMs = performance.now();
   if (code !== 0) throw new Error(`${command[0]}: exit ${code}: ${await Bun.file(logPath).text()}`);
   const sync = Bun.spawn(["sync", output]);
   await sync.exited;
@@ -86,6 +90,7 @@ async function runAndSync(
   const usage = child.resourceUsage();
   return {
     seconds,
+    exitedAtMs,
     cpuSeconds: Number(usage?.cpuTime.total ?? 0) / 1e6,
   };
 }
@@ -96,6 +101,7 @@ async function measureCurl(session: Session, place: Place, url: string): Promise
   await unlink(output);
   return {
     seconds: run.seconds,
+    tailMs: 0,
     cpuSeconds: { curl: run.cpuSeconds },
     residentPeakBytes: {},
   };
@@ -113,12 +119,15 @@ async function measureDf(
   const before = processUsage(supernode.child.pid)!;
   const peerBefore = processUsage(peer.child.pid)!;
   const output = join(session.folder, "df-output");
-  const run = await runAndSync(
-    session,
-    place,
-    [DF, "get", url, "-o", output, "--socket", peer.socket, "-q"],
-    output,
-  );
+  const [run, lastPieceAtMs] = await Promise.all([
+    runAndSync(
+      session,
+      place,
+      [DF, "get", url, "-o", output, "--socket", peer.socket, "-q"],
+      output,
+    ),
+    watchForLastPiece(peer, url),
+  ]);
   const after = processUsage(supernode.child.pid)!;
   const peerAfter = processUsage(peer.child.pid)!;
   await stop(peer.child);
@@ -126,6 +135,7 @@ async function measureDf(
   await Bun.$`rm -rf ${join(session.folder, name)}`;
   return {
     seconds: run.seconds,
+    tailMs: run.exitedAtMs - lastPieceAtMs,
     cpuSeconds: {
       supernode: after.cpuSeconds - before.cpuSeconds,
       peer: peerAfter.cpuSeconds - peerBefore.cpuSeconds,
@@ -136,6 +146,16 @@ async function measureDf(
       peer: peerAfter.residentPeakBytes,
     },
   };
+}
+
+/** Joins the download that the command began, and tells when its last piece was on the peer. */
+async function watchForLastPiece(peer: RunningPeer, url: string): Promise<number> {
+  await waitUntil("see the download", async () => {
+    const status = await peerStatus(peer.socket);
+    return (status?.downloads.length ?? 0) > 0;
+  });
+  const { tailMs } = await downloadThrough(peer.socket, { url });
+  return performance.now() - tailMs;
 }
 
 async function startFreshPeer(
@@ -248,6 +268,7 @@ function describe(runs: Measured[], length: number): Record<string, unknown> {
   return {
     seconds: summarize(runs.map(({ seconds }) => seconds)),
     mibPerSec: rounded(length / 2 ** 20 / median(runs.map(({ seconds }) => seconds)), 1),
+    tailMs: rounded(median(runs.map(({ tailMs }) => tailMs)), 0),
     cpuSeconds: Object.fromEntries(names.map((name, i) => [name, rounded(cpu[i]!)])),
     cpuSecondsPerGib: rounded(cpu.reduce((sum, value) => sum + value, 0) * perGib),
     residentPeakMib: Object.fromEntries(

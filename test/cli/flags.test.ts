@@ -162,6 +162,11 @@ test.each([
   ["500ms", 500],
   ["5m", 300_000],
   ["0.5", 500],
+  ["24d", 24 * 86_400_000],
 ])("the duration %s is %p ms", (text, ms) => {
   expect(parseDuration("--timeout", text)).toBe(ms);
+});
+
+test("a duration that a timer cannot count is refused: it would end at once", () => {
+  expect(() => parseDuration("--linger", "30d")).toThrow("--linger 30d: too long");
 });

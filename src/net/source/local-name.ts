@@ -16,6 +16,14 @@ export function isLocalName(hostname: string): boolean {
   return name.endsWith(".localhost") || name.endsWith(".local");
 }
 
+/**
+ * Whether `hostname` names this machine or its link itself: an address, or localhost. Unqualified
+ * names, which a company's sources may well redirect to, do not.
+ */
+export function isLocalAddress(hostname: string): boolean {
+  return isLocalName(hostname) && /[.:]|^localhost$/i.test(hostname.replace(/\.$/, ""));
+}
+
 /** "This host", loopback and link-local (RFC 6890, table 1, 3 and 4); 169.254.169.254 is every cloud's metadata. */
 function isLocalIpv4(address: string): boolean {
   return /^(0|127)\./.test(address) || address.startsWith("169.254.");

@@ -8,6 +8,7 @@ import { DfError } from "../../errors.ts";
 import { version } from "../../../package.json";
 import { throwIfInterrupted } from "./retry-gate.ts";
 import { SourceFault, faultOfStatus, faultOfTransport, finalFault } from "./source-fault.ts";
+import { isLocalAddress } from "./local-name.ts";
 import { redactUrl } from "../task-request.ts";
 import type { SourceAddress, SourceTrust } from "./source-read.ts";
 
@@ -232,6 +233,13 @@ function redirectTarget(from: URL, location: string | undefined): URL {
   const target = new URL(location, from);
   if (target.protocol !== "http:" && target.protocol !== "https:") {
     throw finalFault("protocol", `${what}: a redirect to ${target.protocol}`);
+  }
+  if (isLocalAddress(target.hostname) && !isLocalAddress(from.hostname)) {
+    throw finalFault(
+      "denied",
+      `${what}: a redirect to ${target.hostname}, this machine or its link`,
+      "a source must not lead others into the network of who reads it",
+    );
   }
   if (from.protocol === "https:" && target.protocol === "http:") {
     throw finalFault(

@@ -61,12 +61,20 @@ export function parseRate(flag: string, text: string): number | null {
   return bytes === 0 ? null : Math.max(1, Math.round(bytes));
 }
 
+/** Timers count milliseconds in 31 bits: a longer wait would end at once. */
+const DURATION_DAYS_MAX = 24;
+
 /**
  * Milliseconds of "30" (seconds), "500ms", "5m".
  * @throws {DfError} usage, naming `flag`
  */
 export function parseDuration(flag: string, text: string): number {
   const seconds = read(text, SECOND_UNITS);
+  if (seconds !== null && seconds > DURATION_DAYS_MAX * SECOND_UNITS["d"]!) {
+    throw new DfError("usage", `read ${flag} ${text}: too long`, {
+      hint: `write at most ${DURATION_DAYS_MAX}d`,
+    });
+  }
   if (seconds === null) {
     throw new DfError("usage", `read ${flag} ${text}: not a duration`, {
       hint: "write seconds, or a number with ms, s, m, h, d",

@@ -5,7 +5,7 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError } from "../../errors.ts";
 import { READERLESS_GRACE_MS } from "../../limits.ts";
-import { taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
+import { redactUrl, taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
 import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
 import { followDownload } from "./follow-download.ts";
@@ -57,7 +57,7 @@ export class Downloads {
       if (contentId === null || transfer === null) return [];
       const { length } = transfer.content.manifest.layout;
       const { doneBytes } = transfer;
-      return { contentId, url: task.url, doneBytes, length, readers: readers.size };
+      return { contentId, url: redactUrl(task.url), doneBytes, length, readers: readers.size };
     });
   }
 

@@ -89,6 +89,8 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
     async stop() {
       await new Promise<void>((resolve) => {
         stopped = resolve;
+        // A worker that died says nothing any more.
+        worker.addEventListener("close", () => resolve());
         order({ kind: "stop" });
       });
       worker.terminate();

@@ -1,5 +1,6 @@
 // Bad sources that cannot be read (fault table, F-19 to F-33): one clear error, no needless tries.
 
+import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, test } from "bun:test";
 import type { DfError } from "../../../src/errors.ts";
 import { type BadSource, type Reply, startBadSource } from "../../fixtures/bad-source.ts";
@@ -328,6 +329,29 @@ test("F-29 credentials and other fields stay behind when a redirect leads to ano
   ]);
   expect(target.requests[0]!.headers["user-agent"]).toBe("me");
 });
+
+// An address of this machine that is no loopback one; where there is none there is nothing to show.
+const outer = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+
+test.skipIf(outer === undefined)(
+  "F-29 a redirect from elsewhere to the reader's own machine is refused and not followed",
+  async () => {
+    const inner = await source((reply) => reply.serve(small));
+    const server = Bun.serve({
+      hostname: outer!,
+      port: 0,
+      fetch: () => new Response(null, { status: 302, headers: { location: inner.url } }),
+    });
+
+    const failure = await failureOf(read(`http://${outer}:${server.port}/file`, memorySink()));
+    await server.stop(true);
+
+    expect(failure.code).toBe("denied");
+    expect(inner.requests).toEqual([]);
+  },
+);
 
 test("an error never shows a query value", async () => {
   const { url } = await source((reply) => reply.head(404, { "content-length": 0 }));

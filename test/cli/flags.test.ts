@@ -9,7 +9,12 @@ import {
   nearestName,
   parseFlags,
 } from "../../src/roles/command-line/flags.ts";
-import { parseDuration, parseRate, parseSize } from "../../src/roles/command-line/quantities.ts";
+import {
+  parseDuration,
+  parseRate,
+  parseSize,
+  parseTimeout,
+} from "../../src/roles/command-line/quantities.ts";
 import { FLAGS } from "../../src/roles/get/flags.ts";
 
 const TABLE: Flag[] = [
@@ -169,4 +174,9 @@ test.each([
 
 test("a duration that a timer cannot count is refused: it would end at once", () => {
   expect(() => parseDuration("--linger", "30d")).toThrow("--linger 30d: too long");
+});
+
+test("a timeout of 0 is none, as in wget", () => {
+  expect(parseTimeout("--timeout", "0")).toBe(24 * 86_400_000);
+  expect(parseTimeout("--timeout", "5")).toBe(5_000);
 });

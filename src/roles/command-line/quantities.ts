@@ -84,6 +84,14 @@ export function parseDuration(flag: string, text: string): number {
 }
 
 /**
+ * As parseDuration, for a wait that may be without end: 0 says so, as in wget.
+ * @throws {DfError} usage, naming `flag`
+ */
+export function parseTimeout(flag: string, text: string): number {
+  return parseDuration(flag, text) || DURATION_DAYS_MAX * SECOND_UNITS["d"]! * 1000;
+}
+
+/**
  * A whole number within bounds.
  * @throws {DfError} usage, naming `flag` and the range
  */

@@ -7,7 +7,13 @@ import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
 import type { SourcePolicy } from "../../net/wire/local-api.ts";
 import { joinFaults, type ParsedFlags } from "../command-line/flags.ts";
-import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
+import {
+  parseCount,
+  parseDuration,
+  parseRate,
+  parseSize,
+  parseTimeout,
+} from "../command-line/quantities.ts";
 
 export type ProgressStyle = "bar" | "plain" | "none";
 
@@ -95,8 +101,8 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
     lengthMax: flags.read("max-filesize", parseSize) ?? null,
     headers: readHeaders(flags, faults),
     publicHeaders: flags.list("header-public"),
-    idleTimeoutMs: flags.read("timeout", parseDuration) ?? IDLE_TIMEOUT_MS,
-    connectTimeoutMs: flags.read("connect-timeout", parseDuration) ?? CONNECT_TIMEOUT_MS,
+    idleTimeoutMs: flags.read("timeout", parseTimeout) ?? IDLE_TIMEOUT_MS,
+    connectTimeoutMs: flags.read("connect-timeout", parseTimeout) ?? CONNECT_TIMEOUT_MS,
     totalTimeoutMs: flags.read("max-time", parseDuration) || null,
     tries:
       flags.read("tries", (flag, text) => parseCount(flag, text, { min: 1, max: 1000 })) ??

@@ -31,8 +31,11 @@ export interface PieceServerOptions {
   pacers: readonly Pacer[];
 }
 
-/** A slow upload keeps its connection this long without progress; also the keep-alive between pieces. */
-const IDLE_TIMEOUT_SECONDS = 120;
+/**
+ * An upload without progress holds its slot this long, and a connection lives so long between pieces.
+ * A child gives up a parent that stalls for 5 s, and its owner misses a dead host within 30 s.
+ */
+const IDLE_TIMEOUT_SECONDS = 30;
 
 /** Nobody has a reason to send a piece server a body. */
 const REQUEST_BODY_BYTES_MAX = 1024;
@@ -65,8 +68,7 @@ export class PieceServer {
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
       fetch: (request) => this.#answer(request),
-      // The data file went away between the check and the open: its content was just evicted.
-      error: () => refusal(404, "the piece is gone"),
+      error: refusalOf,
     });
   }
 
@@ -205,4 +207,10 @@ function rangeOf(
 
 function refusal(status: number, reason: string, headers: Record<string, string> = {}): Response {
   return new Response(`${reason}\n`, { status, headers });
+}
+
+/** Only a data file that went away says that the piece did: its content was just evicted. */
+function refusalOf(error: Error & { code?: string }): Response {
+  if (error.code === "ENOENT") return refusal(404, "the piece is gone");
+  return refusal(500, "the piece could not be read");
 }

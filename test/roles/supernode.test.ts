@@ -190,6 +190,19 @@ describe("a join", () => {
     expect([...givers]).toEqual([node.current.pieceAddress]);
   });
 
+  test("beyond what one peer may have waiting at once is refused, others are not", async () => {
+    const { url } = await source(() => {});
+    const node = await supernode();
+    const greedy = await peer(node);
+
+    for (let request = 0; request < 257; request++) {
+      greedy.say({ type: "join", request, task: taskOf(`${url}?n=${request}`) });
+    }
+
+    const refused = await greedy.next(isType("refused"));
+    expect(refused).toMatchObject({ request: 256, error: { code: "unavailable" } });
+  });
+
   test.each([
     ["with a space", "exam ple:80"],
     ["that is not ASCII", "bücher.test:80"],

@@ -24,6 +24,8 @@ export class ConnectedPeer {
   #heldCharacters = 0;
   #nextHandle = 1;
   isGone = false;
+  /** Joins that wait for a source's answer. */
+  pendingJoins = 0;
 
   constructor(channel: PeerChannel, host: HostIndex) {
     this.channel = channel;

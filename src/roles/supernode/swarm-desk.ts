@@ -34,6 +34,9 @@ export interface SwarmDeskOptions {
   warned: (message: string) => void;
 }
 
+/** Joins of one peer that wait for sources at once: each may open connections to wherever it says. */
+const PENDING_JOINS_MAX = 256;
+
 type JoinRequest = Extract<PeerRequest, { type: "join" }>;
 
 export class SwarmDesk implements SwarmListener {
@@ -204,7 +207,9 @@ export class SwarmDesk implements SwarmListener {
 
   async #join(peer: ConnectedPeer, message: JoinRequest): Promise<void> {
     const { request, task } = message;
+    peer.pendingJoins++;
     try {
+      if (peer.pendingJoins > PENDING_JOINS_MAX) throw tooManyJoins();
       const seeding = await this.#options.resolve(task);
       // Tiny contents travel in the answer, which then waits for their last byte.
       if (seeding.isTiny) await seeding.settled;
@@ -215,6 +220,8 @@ export class SwarmDesk implements SwarmListener {
       const failure =
         error instanceof DfError ? error : new DfError("internal", `join: ${messageOf(error)}`);
       peer.channel.send({ type: "refused", request, error: failure.toWire() });
+    } finally {
+      peer.pendingJoins--;
     }
   }
 
@@ -290,4 +297,9 @@ export class SwarmDesk implements SwarmListener {
     if (seeding === undefined || seeding.child(peer) !== undefined) return;
     this.#options.step({ kind: "left", content: seeding.index, host: peer.host });
   }
+}
+
+function tooManyJoins(): DfError {
+  const message = `join: ${PENDING_JOINS_MAX} joins of this peer already wait for their sources`;
+  return new DfError("unavailable", message, { hint: "try again in a moment" });
 }

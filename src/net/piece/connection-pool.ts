@@ -6,7 +6,7 @@ import { PieceConnection } from "./piece-connection.ts";
 const IDLE_MAX = 32;
 
 /** Shorter than the server keeps an idle connection, so that it is rarely closed under our hands. */
-const IDLE_TIMEOUT_MS = 60_000;
+const IDLE_TIMEOUT_MS = 20_000;
 
 interface IdleConnection {
   connection: PieceConnection;

@@ -151,7 +151,9 @@ export class ContentOnDisk implements StoredContent {
     this.#forgetDoubt(index);
     if (!this.#have.add(index)) return;
     this.#dataStamp = null;
-    this.#noteChange(this.manifest.row(index)!.wireLength);
+    const row = this.manifest.row(index)!;
+    this.#around.journal.noteCommit(this.#facts.contentId, index, row);
+    this.#noteChange(row.wireLength);
   }
 
   dropPiece(index: number): void {

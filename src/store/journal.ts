@@ -9,6 +9,7 @@ import type { PieceRow } from "../engine/core/manifest.ts";
 import { JOURNAL_BYTES_MAX, JOURNAL_INTERVAL_MS } from "../limits.ts";
 import { messageOf } from "../errors.ts";
 import { openDatabase, type StoreDatabase } from "./database.ts";
+import { CommitLog } from "./commit-log.ts";
 import { writeError } from "./file-errors.ts";
 import type { ContentDigests, ContentFacts } from "./piece-store.ts";
 import { contents, pieces, stops } from "./schema.ts";
@@ -47,6 +48,7 @@ export class Journal {
   readonly #database: StoreDatabase;
   readonly #path: string;
   readonly #onWarning: (message: string) => void;
+  readonly #log: CommitLog;
   readonly #insertRow: ReturnType<typeof prepareInsertRow>;
   readonly #updateContent: ReturnType<typeof prepareUpdateContent>;
   #rows: PendingRow[] = [];
@@ -61,6 +63,7 @@ export class Journal {
     this.#path = path;
     this.#onWarning = onWarning;
     this.#database = openDatabase(path, onWarning);
+    this.#log = new CommitLog(`${path}-commits`);
     this.#insertRow = prepareInsertRow(this.#database);
     this.#updateContent = prepareUpdateContent(this.#database);
     this.wasClean = this.#database.db.select().from(stops).get()?.wasClean ?? false;
@@ -83,40 +86,47 @@ export class Journal {
         },
       });
     }
-    return db
-      .select()
-      .from(contents)
-      .all()
-      .map(
-        ({
+    const records = db.select().from(contents).all();
+    const bitsOf = new Map(records.map(({ contentId, have }) => [contentId, have.length * 8]));
+    for (const logged of this.#log.found) {
+      const { contentId, index, row } = logged;
+      const rows = rowsByContent.get(contentId) ?? [];
+      // Past the bitmap: a content of unknown length grew since. That piece is fetched again.
+      if (index >= (bitsOf.get(contentId) ?? 0)) continue;
+      if (rows.some((other) => other.index === index)) continue;
+      rowsByContent.set(contentId, [...rows, { index, row }]);
+      this.noteRow(contentId, index, row);
+    }
+    return records.map(
+      ({
+        contentId,
+        taskId,
+        url,
+        length,
+        pieceLength,
+        validator,
+        lastModified,
+        md5,
+        sha256,
+        ...rest
+      }) => ({
+        facts: {
           contentId,
           taskId,
           url,
-          length,
-          pieceLength,
+          layout: { length, pieceLength },
           validator,
           lastModified,
-          md5,
-          sha256,
-          ...rest
-        }) => ({
-          facts: {
-            contentId,
-            taskId,
-            url,
-            layout: { length, pieceLength },
-            validator,
-            lastModified,
-          },
-          length,
-          have: new Uint8Array(rest.have),
-          digests: md5 === null ? null : { md5, sha256 },
-          dataStamp: rest.dataStamp,
-          usedAt: rest.usedAt,
-          createdAt: rest.createdAt,
-          rows: rowsByContent.get(contentId) ?? [],
-        }),
-      );
+        },
+        length,
+        have: new Uint8Array(rest.have),
+        digests: md5 === null ? null : { md5, sha256 },
+        dataStamp: rest.dataStamp,
+        usedAt: rest.usedAt,
+        createdAt: rest.createdAt,
+        rows: rowsByContent.get(contentId) ?? [],
+      }),
+    );
   }
 
   /** Notes a new content, at once: its data file must never be without an entry. @throws {DfError} no-space, file-unwritable */
@@ -142,6 +152,11 @@ export class Journal {
   noteRow(contentId: string, index: number, row: PieceRow): void {
     this.#rows.push({ contentId, index, row });
     this.#arm(JOURNAL_INTERVAL_MS);
+  }
+
+  /** Notes a verified piece where a kill cannot reach it; the journal itself follows. */
+  noteCommit(contentId: string, index: number, row: PieceRow): void {
+    this.#log.add(contentId, index, row);
   }
 
   /** @param verifiedBytes how many bytes a crash would lose by this change */
@@ -173,6 +188,7 @@ export class Journal {
       this.#disarm();
       if (this.#quietTimer !== null) clearTimeout(this.#quietTimer);
       this.#database.sqlite.close();
+      this.#log.close();
     }
   }
 
@@ -192,6 +208,7 @@ export class Journal {
     this.#rows = [];
     this.#changed.clear();
     this.#verifiedBytes = 0;
+    this.#attempt(() => this.#log.clear());
     this.#awaitQuiet();
   }
 

@@ -6,7 +6,7 @@ import type { ContentTransfer } from "./content-transfer.ts";
 import type { PeerDownload } from "./peer-download.ts";
 
 /** Between two progress events: smooth to the eye, and no line per piece on a slow link. */
-const PROGRESS_INTERVAL_MS = 100;
+const PROGRESS_INTERVAL_MS = 200;
 
 /**
  * Yields until `done`. A `content` event after the first one means a new version: what was read of

@@ -29,6 +29,8 @@ export class RetryGate {
   /** Takes note of a fault; @throws the fault's error when it is final or no try is left. */
   failed(fault: SourceFault): void {
     if (!fault.isTransient) throw fault.error;
+    // What breaks all connections at once is one fault: the first of them has begun the wait.
+    if (this.#waitMs() > 0 && fault.retryAfterMs === null) return;
     // A timeout was a long wait already: it counts twice.
     if (fault.error.code === "timeout") this.#retry.failed(0);
     const waitMs = this.#retry.failed(Math.random(), fault.retryAfterMs);

@@ -22,15 +22,20 @@ export class DrawnSwarm {
 
   /**
    * @param picture "seed: ####" or "####  #...  ....": pieces of the seed, then of hosts 1, 2, …
-   * @param slots upload slots of each peer
+   * @param options.slots upload slots of each peer
+   * @param options.seedSlots upload slots of the seed
    */
   constructor(
     picture: string,
-    { slots = 2, pieceCount }: { slots?: number; pieceCount?: number | null } = {},
+    {
+      slots = 2,
+      seedSlots = 8,
+      pieceCount,
+    }: { slots?: number; seedSlots?: number; pieceCount?: number | null } = {},
   ) {
     const rows = picture.trim().split(/\s+/);
     const pieces = pieceCount === undefined ? rows[0]!.length : pieceCount;
-    this.step({ kind: "hostArrived", host: SEED_HOST, isSeed: true, uploadSlots: 8 });
+    this.step({ kind: "hostArrived", host: SEED_HOST, isSeed: true, uploadSlots: seedSlots });
     this.step({
       kind: "contentOpened",
       content: CONTENT,

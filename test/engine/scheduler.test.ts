@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 
+import { NO_PARENT } from "../../src/engine/core/scheduler-events.ts";
 import { DrawnSwarm, report, SEED_HOST } from "./scheduler-fixture.ts";
 
 describe("seed", () => {
@@ -44,6 +45,16 @@ describe("seed", () => {
 });
 
 describe("child", () => {
+  // A hedge that crossed the last report held its parent's slot until the reservation ran out.
+  test("that is complete holds no parent's slot any more", () => {
+    const swarm = new DrawnSwarm("#  .  .", { slots: 0, seedSlots: 1 });
+    swarm.pulls(1, 1);
+
+    swarm.pulls(1, 0, [report(0, NO_PARENT, "finished")]);
+
+    expect(swarm.pulls(2, 1)).toEqual([{ piece: 0, count: 1, parent: SEED_HOST }]);
+  });
+
   test("is given what its parents have and it lacks", () => {
     const swarm = new DrawnSwarm("....  ##..  #.#.");
 

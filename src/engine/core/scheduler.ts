@@ -355,6 +355,15 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     if (!swarm.isClosed || members.haveCount[member]! < swarm.pieceCount) return;
     members.wantsPieces[member] = 0;
     this.#state.countWanting(swarm, member, false);
+    // An assignment that crossed its last report: the child is done and will not speak of it.
+    const { reservations } = this.#dispatcher;
+    for (
+      let entry = reservations.firstOfChild(member);
+      entry !== 0;
+      entry = reservations.firstOfChild(member)
+    ) {
+      this.#release(entry);
+    }
     this.#dispatcher.updateWaiting(swarm, member);
   }
 

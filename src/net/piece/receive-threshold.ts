@@ -77,6 +77,8 @@ function descriptorOf(socket: Socket): number {
 
 function bindSetSocketOption(): SetSocketOption {
   const { i32, ptr } = FFIType;
-  const { setsockopt } = openLibc({ setsockopt: { args: [i32, i32, i32, ptr, i32], returns: i32 } });
-  return setsockopt as SetSocketOption;
+  const { setsockopt } = openLibc({
+    setsockopt: { args: [i32, i32, i32, ptr, i32], returns: i32 },
+  });
+  return setsockopt;
 }

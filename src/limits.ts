@@ -41,9 +41,8 @@ export const VALIDATED_FRESH_MS = 2_000;
 export const UNVALIDATED_SHARE_MS = 60_000;
 
 /**
- * Verified pieces are journalled in one transaction per this interval: at 300 MiB/s that would be
- * 60 MiB to fetch again after a kill, so so many bytes do not wait for it. A transaction costs
- * 0.2 ms, which slow links cannot afford per piece: a host of small pieces has 20 of them a second.
+ * Verified pieces are journalled in one transaction per this interval. A transaction costs 0.2 ms,
+ * which slow links cannot afford per piece: a host of small pieces has 20 of them a second. What a
+ * kill would lose meanwhile stands in the commit log.
  */
 export const JOURNAL_INTERVAL_MS = 200;
-export const JOURNAL_BYTES_MAX = 8 << 20;

@@ -153,7 +153,7 @@ export class ContentOnDisk implements StoredContent {
     this.#dataStamp = null;
     const row = this.manifest.row(index)!;
     this.#around.journal.noteCommit(this.#facts.contentId, index, row);
-    this.#noteChange(row.wireLength);
+    this.#noteChange();
   }
 
   dropPiece(index: number): void {
@@ -328,9 +328,8 @@ export class ContentOnDisk implements StoredContent {
     this.#claimed.delete(index);
   }
 
-  #noteChange(verifiedBytes = 0): void {
-    if (this.#isDropped) return;
-    this.#around.journal.noteChange(this.#facts.contentId, () => this.state, verifiedBytes);
+  #noteChange(): void {
+    if (!this.#isDropped) this.#around.journal.noteChange(this.#facts.contentId, () => this.state);
   }
 
   #refuseIfDropped(): void {

@@ -6,7 +6,7 @@
 
 import { eq, sql } from "drizzle-orm";
 import type { PieceRow } from "../engine/core/manifest.ts";
-import { JOURNAL_BYTES_MAX, JOURNAL_INTERVAL_MS } from "../limits.ts";
+import { JOURNAL_INTERVAL_MS } from "../limits.ts";
 import { messageOf } from "../errors.ts";
 import { openDatabase, type StoreDatabase } from "./database.ts";
 import { CommitLog } from "./commit-log.ts";
@@ -53,8 +53,6 @@ export class Journal {
   readonly #updateContent: ReturnType<typeof prepareUpdateContent>;
   #rows: PendingRow[] = [];
   readonly #changed = new Map<string, () => ContentState>();
-  /** Bytes of pieces that were verified since the last transaction. */
-  #verifiedBytes = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #quietTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -159,12 +157,9 @@ export class Journal {
     this.#log.add(contentId, index, row);
   }
 
-  /** @param verifiedBytes how many bytes a crash would lose by this change */
-  noteChange(contentId: string, state: () => ContentState, verifiedBytes: number): void {
+  noteChange(contentId: string, state: () => ContentState): void {
     this.#changed.set(contentId, state);
-    this.#verifiedBytes += verifiedBytes;
-    if (this.#verifiedBytes >= JOURNAL_BYTES_MAX) this.#disarm();
-    this.#arm(this.#verifiedBytes >= JOURNAL_BYTES_MAX ? 0 : JOURNAL_INTERVAL_MS);
+    this.#arm(JOURNAL_INTERVAL_MS);
   }
 
   /** Writes what has gathered. On failure it warns, keeps it and tries again later. */
@@ -207,7 +202,6 @@ export class Journal {
     );
     this.#rows = [];
     this.#changed.clear();
-    this.#verifiedBytes = 0;
     this.#attempt(() => this.#log.clear());
     this.#awaitQuiet();
   }

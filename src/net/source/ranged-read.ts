@@ -117,8 +117,8 @@ export class RangedRead {
     }
     while (run.cutter.position < run.end) {
       let isAnswered = false;
+      const startedAtMs = await this.#read.gate.ready(this.#signal);
       try {
-        await this.#read.gate.ready(this.#signal);
         const current = answer ?? (await this.#ask(run));
         answer = null;
         isAnswered = true;
@@ -134,7 +134,7 @@ export class RangedRead {
           return false;
         }
         if (this.#read.facts.validator === null) throw error;
-        this.#read.gate.failed(error);
+        this.#read.gate.failed(error, startedAtMs);
       }
     }
     return true;

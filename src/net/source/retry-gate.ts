@@ -13,6 +13,8 @@ export class RetryGate {
   #bytes = 0;
   /** `performance.now()` before which no request may start. */
   #notBeforeMs = 0;
+  /** When the last fault that counted was seen. */
+  #faultAtMs = -Infinity;
 
   constructor(policy: RetryPolicy = SOURCE_RETRY) {
     this.#retry = new Retry(policy);
@@ -26,11 +28,17 @@ export class RetryGate {
     this.#retry.succeeded();
   }
 
-  /** Takes note of a fault; @throws the fault's error when it is final or no try is left. */
-  failed(fault: SourceFault): void {
+  /**
+   * Takes note of a fault.
+   * @param startedAtMs what `ready` returned before the exchange that failed
+   * @throws the fault's error when it is final or no try is left
+   */
+  failed(fault: SourceFault, startedAtMs: number): void {
     if (!fault.isTransient) throw fault.error;
-    // What breaks all connections at once is one fault: the first of them has begun the wait.
-    if (this.#waitMs() > 0 && fault.retryAfterMs === null) return;
+    // What breaks all connections at once is one fault, however short the wait after the first was:
+    // an exchange that was under way by then says nothing of the source since.
+    if (startedAtMs < this.#faultAtMs && fault.retryAfterMs === null) return;
+    this.#faultAtMs = performance.now();
     // A timeout was a long wait already: it counts twice.
     if (fault.error.code === "timeout") this.#retry.failed(0);
     const waitMs = this.#retry.failed(Math.random(), fault.retryAfterMs);
@@ -38,25 +46,29 @@ export class RetryGate {
     this.#notBeforeMs = Math.max(this.#notBeforeMs, performance.now() + waitMs);
   }
 
-  /** Waits until the next request may start. @throws {DfError} interrupted */
-  async ready(signal: AbortSignal): Promise<void> {
+  /**
+   * Waits until the next request may start; returns when that is, in `performance.now()`.
+   * @throws {DfError} interrupted
+   */
+  async ready(signal: AbortSignal): Promise<number> {
     for (let waitMs = this.#waitMs(); waitMs > 0; waitMs = this.#waitMs()) {
       throwIfInterrupted(signal);
       await sleep(waitMs, signal);
     }
     throwIfInterrupted(signal);
+    return performance.now();
   }
 
   /** Runs an exchange until it succeeds, fails for good or no try is left. */
   async retrying<T>(signal: AbortSignal, exchange: () => Promise<T>): Promise<T> {
     for (;;) {
-      await this.ready(signal);
+      const startedAtMs = await this.ready(signal);
       try {
         return await exchange();
       } catch (error) {
         throwIfInterrupted(signal);
         if (!(error instanceof SourceFault)) throw error;
-        this.failed(error);
+        this.failed(error, startedAtMs);
       }
     }
   }

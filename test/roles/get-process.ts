@@ -1,53 +1,32 @@
 // Runs `df get` from source as a process of its own, apart from any peer of this user or host.
 
 import type { Session } from "../../bench/harness/session.ts";
+import {
+  startProcess,
+  type FinishedProcess,
+  type ProcessSurroundings,
+  type StartedProcess,
+} from "../fixtures/start-process.ts";
 
 const MAIN = `${import.meta.dir}/../../src/main.ts`;
 
-export interface Finished {
-  exitCode: number;
-  stdout: Uint8Array;
-  stderr: string;
-}
-
-export interface Started {
-  child: Bun.Subprocess<"ignore" | Uint8Array<ArrayBuffer>, "pipe", "pipe">;
-  finished: Promise<Finished>;
-}
-
-export interface GetSurroundings {
-  env?: Record<string, string>;
-  stdin?: string;
-}
+export type Finished = FinishedProcess;
 
 export function startGet(
   session: Session,
   args: string[],
-  { env = {}, stdin }: GetSurroundings = {},
-): Started {
-  const child = Bun.spawn([process.execPath, MAIN, "get", ...args], {
-    cwd: session.folder,
-    env: { ...process.env, XDG_STATE_HOME: session.folder, DRAGONFLY_SUPERNODE: "", ...env },
-    stdin: stdin === undefined ? "ignore" : new TextEncoder().encode(stdin),
-    stdout: "pipe",
-    stderr: "pipe",
+  { env = {}, ...around }: ProcessSurroundings = {},
+): StartedProcess {
+  return startProcess(session, [process.execPath, MAIN, "get", ...args], {
+    ...around,
+    env: { XDG_STATE_HOME: session.folder, DRAGONFLY_SUPERNODE: "", ...env },
   });
-  session.defer(async () => {
-    child.kill("SIGKILL");
-    await child.exited;
-  });
-  const finished = Promise.all([
-    new Response(child.stdout).bytes(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]).then(([stdout, stderr, exitCode]) => ({ exitCode, stdout, stderr }));
-  return { child, finished };
 }
 
 export function runGet(
   session: Session,
   args: string[],
-  around: GetSurroundings = {},
+  around: ProcessSurroundings = {},
 ): Promise<Finished> {
   return startGet(session, args, around).finished;
 }

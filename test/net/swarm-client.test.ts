@@ -2,7 +2,8 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { SwarmClient, type SwarmMember } from "../../src/net/swarm/swarm-client.ts";
-import type { Joined, SupernodeMessage, TaskRequest } from "../../src/net/wire/swarm-messages.ts";
+import type { Joined, SupernodeMessage } from "../../src/net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../src/net/wire/task.ts";
 import { scriptedSupernode, SUPERNODE_HELLO, type SupernodeScript } from "./scripted-supernode.ts";
 
 const CONTENT = "ef".repeat(32);

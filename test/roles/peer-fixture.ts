@@ -13,7 +13,8 @@ import { PieceServer } from "../../src/net/piece/piece-server.ts";
 import { taskFieldsOf } from "../../src/net/task-request.ts";
 import type { DownloadStreamEvent } from "../../src/net/wire/local-api.ts";
 import type { NumberedRow } from "../../src/net/wire/swarm-frames.ts";
-import type { Joined, PeerMessage, TaskRequest } from "../../src/net/wire/swarm-messages.ts";
+import type { Joined, PeerMessage } from "../../src/net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../src/net/wire/task.ts";
 import { startPeer, type StartPeerOptions } from "../../src/roles/peer/start-peer.ts";
 import type { ScriptedChannel } from "../net/scripted-supernode.ts";
 

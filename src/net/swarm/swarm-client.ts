@@ -22,8 +22,8 @@ import {
   type Joined,
   type PeerMessage,
   type SupernodeMessage,
-  type TaskRequest,
 } from "../wire/swarm-messages.ts";
+import type { TaskRequest } from "../wire/task.ts";
 import { SendQueue } from "./send-queue.ts";
 
 /** What a peer says of itself; type and protocol are the channel's. */

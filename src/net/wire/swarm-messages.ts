@@ -11,10 +11,15 @@
 //    │ ◀──────────────── rows, assign (binary) │
 //    │ ◀──────────────── closed | failed       │
 //    │ leave | drop ─────────────────────────▶ │
+//    │ ◀── neighbours, settings, command, routes │   at any time
+//    │ commandResult ────────────────────────▶ │
 //
 // Unknown fields are ignored, so that N and N−1 interoperate.
 
 import { z } from "zod";
+import { commandResultSchema, commandSchema } from "./command.ts";
+import { settingsSchema } from "./fleet-settings.ts";
+import { taskSchema } from "./task.ts";
 
 export const PROTOCOL_VERSION = 1;
 
@@ -36,18 +41,17 @@ const helloSchema = z.object({
   pieceAddress: z.string().max(262).nullable(),
   uploadSlots: z.int().min(0).max(1024),
   labels: z.record(z.string().max(64), z.string().max(256)).default({}),
+  /** A supernode that takes part as one more seed says so. @defaultValue peer */
+  role: z.enum(["peer", "supernode"]).optional(),
+  /** Further addresses of the piece server, each for the hosts of one zone. */
+  zonedAddresses: z
+    .array(z.object({ address: z.string().max(262), zone: z.string().max(64) }))
+    .max(16)
+    .optional(),
+  /** What `df config` gave this machine when it joined the fleet. */
+  credential: z.string().max(4096).optional(),
 });
 export type Hello = z.infer<typeof helloSchema>;
-
-/** What makes a task's bytes differ; the receiver computes the task ID from it. */
-const taskSchema = z.object({
-  url: z.string().max(8192),
-  headers: z.record(z.string().max(256), z.string().max(8192)).default({}),
-  tag: z.string().max(256).default(""),
-  filterQuery: z.array(z.string().max(256)).max(64).default([]),
-  checksum: z.string().max(160).default(""),
-});
-export type TaskRequest = z.infer<typeof taskSchema>;
 
 const wireErrorSchema = z.object({
   code: z.string().max(64),
@@ -71,10 +75,13 @@ export const peerMessageSchema = z.discriminatedUnion("type", [
     known: z.object({ contentId: id, have: z.string().max(200_000) }).optional(),
     /** Whose pieces the peer takes. @defaultValue any */
     from: z.enum(["any", "supernode"]).optional(),
+    /** Asks a member that does not own the task: the owner sent this peer, or does not answer it. */
+    isDelegated: z.boolean().optional(),
   }),
   z.object({ type: z.literal("leave"), handle }),
   /** The content was evicted here. */
   z.object({ type: z.literal("drop"), contentId: id }),
+  z.object({ type: z.literal("commandResult"), result: commandResultSchema }),
 ]);
 export type PeerMessage = z.infer<typeof peerMessageSchema>;
 
@@ -104,7 +111,13 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
   helloSchema,
   joinedSchema,
   /** Another member owns this task. */
-  z.object({ type: z.literal("moved"), request: handle, address: z.string().max(262) }),
+  z.object({
+    type: z.literal("moved"),
+    request: handle,
+    address: z.string().max(262),
+    /** The owner hands this peer over: it joins there with `isDelegated`. */
+    isDelegated: z.boolean().optional(),
+  }),
   z.object({ type: z.literal("refused"), request: handle, error: wireErrorSchema }),
   /** The source was read to its end: length and digests are final. */
   z.object({
@@ -116,5 +129,16 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
   }),
   /** The content cannot be finished, e.g. the source changed; code `source-changed` asks for a new join. */
   z.object({ type: z.literal("failed"), handle, error: wireErrorSchema }),
+  /** Whom to turn to when this supernode falls silent: piece addresses, same rack and idc first. */
+  z.object({
+    type: z.literal("neighbours"),
+    handle,
+    addresses: z.array(z.string().max(262)).max(64),
+  }),
+  /** What counts for this host now; also right after hello where the fleet sets anything. */
+  z.object({ type: z.literal("settings"), version: count, settings: settingsSchema }),
+  z.object({ type: z.literal("command"), command: commandSchema }),
+  /** The fleet's lists of supernodes changed: ask for this host's again, spread over a few seconds. */
+  z.object({ type: z.literal("routes"), version: count }),
 ]);
 export type SupernodeMessage = z.infer<typeof supernodeMessageSchema>;

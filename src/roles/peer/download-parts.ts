@@ -3,7 +3,7 @@
 import type { Pacer } from "../../engine/bytes/pacing.ts";
 import type { DfError } from "../../errors.ts";
 import type { PieceClient } from "../../net/piece/piece-client.ts";
-import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore } from "../../store/piece-store.ts";
 import type { SourceService } from "../worker/source-service.ts";
 import type { SharedContents } from "./shared-contents.ts";

@@ -7,7 +7,7 @@ import { DfError } from "../../errors.ts";
 import { READERLESS_GRACE_MS } from "../../limits.ts";
 import { redactUrl, taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
-import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 import { followDownload } from "./follow-download.ts";
 import type { DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
 import { PeerDownload } from "./peer-download.ts";

@@ -6,7 +6,7 @@ import { pieceLengthFor } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
 import { redactUrl } from "../../net/task-request.ts";
-import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceService } from "../worker/source-service.ts";
 

@@ -5,7 +5,7 @@ import { DfError } from "../../errors.ts";
 import { URL_BYTES_MAX } from "../../limits.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
 import { redactUrl, visibilityOf } from "../../net/task-request.ts";
-import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 
 export interface SourcePolicy {
   /** Every listener is on loopback: then "localhost" is the same machine for all peers. */

@@ -10,7 +10,8 @@ import type {
 } from "../../engine/core/scheduler-events.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
-import type { Hello, TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { Hello } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 import type {
   ChannelOrigin,
   PeerChannel,

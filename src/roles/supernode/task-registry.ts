@@ -10,7 +10,7 @@ import { probeSource } from "../../net/source/probe-source.ts";
 import { sourceChanged } from "../../net/source/source-fault.ts";
 import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 import { redactUrl, taskFieldsOf } from "../../net/task-request.ts";
-import type { TaskRequest } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";

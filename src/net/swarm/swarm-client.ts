@@ -9,6 +9,7 @@ import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
+import type { CommandResult } from "../wire/command.ts";
 import {
   decodeFrame,
   FrameEncoder,
@@ -59,12 +60,17 @@ export interface SwarmMember {
   channelOpened(): void;
 }
 
+/** What a supernode tells a host as a whole, not one of its downloads. */
+export type FleetMessage = Extract<SupernodeMessage, { type: "settings" | "command" | "routes" }>;
+
 export interface SwarmClientOptions {
   /** "host:port" of the supernode's control port. */
   address: string;
   hello: () => HelloFields;
   /** The channel opened, again perhaps: says what can be shared from here. */
   onOpened: () => void;
+  /** The fleet's word to this host, in the order of the messages. @defaultValue ignored */
+  told?: (message: FleetMessage) => void;
 }
 
 /** First delay before a lost channel is opened again; doubled by every failure, always jittered. */
@@ -205,6 +211,11 @@ export class SwarmClient {
     this.#say({ type: "drop", contentId });
   }
 
+  /** Tells what became of a command; lost with the channel, so what must be heard is said again. */
+  answer(result: CommandResult): void {
+    this.#say({ type: "commandResult", result });
+  }
+
   stop(): void {
     this.#isStopped = true;
     clearTimeout(this.#retryTimer);
@@ -309,6 +320,11 @@ export class SwarmClient {
         break;
       case "failed":
         this.#byHandle.get(message.handle)?.failed(DfError.fromWire(message.error));
+        break;
+      case "settings":
+      case "command":
+      case "routes":
+        this.#options.told?.(message);
         break;
     }
     return true;

@@ -57,6 +57,8 @@ export const heartbeatSchema = z.object({
   version,
   /** Control addresses, as hosts reach them. */
   addresses: z.array(zonedAddressSchema).min(1).max(16),
+  /** Its own, over its cluster's; `idc` and `location` count in routing. */
+  labels: labelsSchema.default({}),
   load: z.object({
     peers: z.int().min(0),
     /** Downloads that the scheduler serves now. */

@@ -12,13 +12,14 @@
 //    │ ◀──────────────── closed | failed       │
 //    │ leave | drop ─────────────────────────▶ │
 //    │ ◀── neighbours, settings, command, routes │   at any time
+//    │ ◀────────── takePart (to supernodes only) │
 //    │ commandResult ────────────────────────▶ │
 //
 // Unknown fields are ignored, so that N and N−1 interoperate.
 
 import { z } from "zod";
 import { commandResultSchema, commandSchema } from "./command.ts";
-import { settingsSchema } from "./fleet-settings.ts";
+import { heardSettingsSchema } from "./fleet-settings.ts";
 import { taskSchema } from "./task.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -77,6 +78,8 @@ export const peerMessageSchema = z.discriminatedUnion("type", [
     from: z.enum(["any", "supernode"]).optional(),
     /** Asks a member that does not own the task: the owner sent this peer, or does not answer it. */
     isDelegated: z.boolean().optional(),
+    /** Host IDs of the supernodes that pass this join on, first one first: none is asked twice. */
+    hops: z.array(id).max(16).optional(),
   }),
   z.object({ type: z.literal("leave"), handle }),
   /** The content was evicted here. */
@@ -135,8 +138,10 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
     handle,
     addresses: z.array(z.string().max(262)).max(64),
   }),
+  /** To a member of the cluster: joins this task's swarm here and takes part as one more seed. */
+  z.object({ type: z.literal("takePart"), task: taskSchema }),
   /** What counts for this host now; also right after hello where the fleet sets anything. */
-  z.object({ type: z.literal("settings"), version: count, settings: settingsSchema }),
+  z.object({ type: z.literal("settings"), version: count, settings: heardSettingsSchema }),
   z.object({ type: z.literal("command"), command: commandSchema }),
   /** The fleet's lists of supernodes changed: ask for this host's again, spread over a few seconds. */
   z.object({ type: z.literal("routes"), version: count }),

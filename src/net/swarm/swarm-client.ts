@@ -42,13 +42,17 @@ export interface JoinOptions {
   known?: KnownContent | undefined;
   /** Takes pieces from supernodes alone. @defaultValue false */
   seedsOnly?: boolean;
+  /** Asks a member that does not own the task to serve it nevertheless. @defaultValue false */
+  isDelegated?: boolean;
+  /** Host IDs of the supernodes through which this join comes. @defaultValue none */
+  hops?: readonly string[];
 }
 
 /** One download's ear on the channel. Calls come in the order of the messages. */
 export interface SwarmMember {
   joined(joined: Joined): void;
-  /** Another supernode owns the task. */
-  moved(address: string): void;
+  /** Another supernode owns the task; `isDelegated`: it does not, but serves it for the owner. */
+  moved(address: string, isDelegated: boolean): void;
   refused(error: DfError): void;
   rows(rows: readonly NumberedRow[]): void;
   assigned(assignments: ReceivedAssignment[]): void;
@@ -71,6 +75,8 @@ export interface SwarmClientOptions {
   onOpened: () => void;
   /** The fleet's word to this host, in the order of the messages. @defaultValue ignored */
   told?: (message: FleetMessage) => void;
+  /** To a supernode: the owner wants it as one more seed. @defaultValue ignored */
+  askedToTakePart?: (task: TaskRequest) => void;
 }
 
 /** First delay before a lost channel is opened again; doubled by every failure, always jittered. */
@@ -140,7 +146,7 @@ export class SwarmClient {
   join(
     member: SwarmMember,
     task: TaskRequest,
-    { known, seedsOnly = false }: JoinOptions = {},
+    { known, seedsOnly = false, isDelegated = false, hops = [] }: JoinOptions = {},
   ): void {
     this.#members.add(member);
     if (!this.#isOpen) return;
@@ -150,6 +156,8 @@ export class SwarmClient {
       ...{ type: "join", request, task },
       ...(known === undefined ? {} : { known }),
       ...(seedsOnly ? { from: "supernode" } : {}),
+      ...(isDelegated ? { isDelegated } : {}),
+      ...(hops.length > 0 ? { hops: [...hops] } : {}),
     });
   }
 
@@ -214,6 +222,11 @@ export class SwarmClient {
   /** Tells what became of a command; lost with the channel, so what must be heard is said again. */
   answer(result: CommandResult): void {
     this.#say({ type: "commandResult", result });
+  }
+
+  /** Opens the channel anew, so that the other end hears the present hello; transfers go on. */
+  greetAnew(): void {
+    if (this.#isOpen) this.#queue?.close();
   }
 
   stop(): void {
@@ -310,7 +323,7 @@ export class SwarmClient {
         this.#joined(message);
         break;
       case "moved":
-        this.#takeRequest(message.request)?.moved(message.address);
+        this.#takeRequest(message.request)?.moved(message.address, message.isDelegated ?? false);
         break;
       case "refused":
         this.#takeRequest(message.request)?.refused(DfError.fromWire(message.error));
@@ -325,6 +338,9 @@ export class SwarmClient {
       case "command":
       case "routes":
         this.#options.told?.(message);
+        break;
+      case "takePart":
+        this.#options.askedToTakePart?.(message.task);
         break;
     }
     return true;

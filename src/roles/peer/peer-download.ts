@@ -6,15 +6,12 @@
 //      │           └──┴──────────────────┘                               ▼
 //      └─▶ reading the source itself ─────────────────────────▶ done | failed
 
-import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
-import type { KnownContent, SwarmClient, SwarmMember } from "../../net/swarm/swarm-client.ts";
+import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { redactUrl } from "../../net/task-request.ts";
-import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
-import type { Joined } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
-import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
+import type { StoredContent } from "../../store/piece-store.ts";
 import { Changes } from "./changes.ts";
 import { ContentTransfer } from "./content-transfer.ts";
 import {
@@ -25,16 +22,17 @@ import {
   type DownloadSurroundings,
 } from "./download-parts.ts";
 import { findOwner } from "./find-owner.ts";
-import { knownOf } from "./supernodes.ts";
-import { openContent } from "./open-content.ts";
 import { readFromSource } from "./own-read.ts";
 import { sealContent } from "./seal-content.ts";
-import { takeInline } from "./take-inline.ts";
+import { SwarmRead } from "./swarm-read.ts";
+
+/** Members that disagree about the owner may send a peer round: after so many moves the next one is to serve it. */
+const MOVES_MAX = 4;
 
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
 
-export class PeerDownload implements SwarmMember {
+export class PeerDownload {
   readonly taskId: string;
   readonly task: TaskRequest;
   /** Told about everything that a reader may want to see. */
@@ -48,12 +46,9 @@ export class PeerDownload implements SwarmMember {
   readonly #stop = new AbortController();
   #policy: DownloadPolicy;
   #state: DownloadState = { kind: "running" };
-  #owner: SwarmClient | null = null;
-  #transfer: ContentTransfer | null = null;
-  #digests: ContentDigests | null = null;
-  #inline: string | undefined;
-  /** Messages that came while a content was being opened. */
-  #backlog: (() => void)[] | null = null;
+  readonly #swarm: SwarmRead;
+  #isDelegated = false;
+  #moves = 0;
   #versions = new Set<string>();
   #ownRead: { abort: AbortController; ended: Promise<void> } | null = null;
   #silence: ReturnType<typeof setTimeout> | undefined;
@@ -64,6 +59,7 @@ export class PeerDownload implements SwarmMember {
     this.#policy = options.policy;
     this.taskId = options.taskId;
     this.task = options.task;
+    this.#swarm = this.#newSwarmRead();
   }
 
   get state(): DownloadState {
@@ -72,11 +68,11 @@ export class PeerDownload implements SwarmMember {
 
   /** The version that is being brought, once it is known. */
   get transfer(): ContentTransfer | null {
-    return this.#transfer;
+    return this.#swarm.transfer;
   }
 
   get contentId(): string | null {
-    return this.#transfer?.content.facts.contentId ?? null;
+    return this.transfer?.content.facts.contentId ?? null;
   }
 
   start(): void {
@@ -92,7 +88,7 @@ export class PeerDownload implements SwarmMember {
     const { seedsOnly } = this.#policy;
     this.#policy = policy;
     // A join tells the owner whose pieces are wanted.
-    if (policy.seedsOnly === seedsOnly || this.#ownRead !== null || !this.#owner?.isOpen) return;
+    if (policy.seedsOnly === seedsOnly || this.#ownRead !== null || !this.#isConnected) return;
     this.#attempt(() => this.#rejoin());
   }
 
@@ -101,33 +97,47 @@ export class PeerDownload implements SwarmMember {
     if (this.#state.kind === "running") this.#state = { kind: "failed", error };
     this.#stop.abort(error);
     clearTimeout(this.#silence);
-    this.#owner?.leave(this);
-    this.#transfer?.stop();
-    const known = this.#known();
-    if (known !== undefined) this.#owner?.hold([known]);
+    this.#swarm.stop();
     this.#ended();
   }
 
-  // What the owner says, in the order of its messages.
-
-  joined(joined: Joined): void {
-    clearTimeout(this.#silence);
-    this.#inOrder(() => {
-      const backlog: (() => void)[] = [];
-      this.#backlog = backlog;
-      this.#attempt(() => this.#open(joined, backlog));
+  #newSwarmRead(): SwarmRead {
+    const { taskId, task } = this;
+    return new SwarmRead({
+      ...{ taskId, task, store: this.#around.store },
+      events: {
+        joinOptions: () => ({ seedsOnly: this.#policy.seedsOnly, isDelegated: this.#isDelegated }),
+        joined: () => {
+          clearTimeout(this.#silence);
+          this.#moves = 0;
+        },
+        moved: (address, isDelegated) => this.#attempt(() => this.#moved(address, isDelegated)),
+        refused: (error) => this.#refused(error),
+        contentFailed: (error) => {
+          if (error.code !== "source-changed") return this.#fail(error);
+          this.#attempt(() => this.#rejoin());
+        },
+        channelLost: () => this.#channelLost(),
+        channelOpened: () => this.#attempt(() => this.#rejoin()),
+        startedOver: () => this.#attempt(() => this.#rejoin()),
+        transferOf: (content) => this.#transferOf(content),
+        advanced: () => this.#finishWhenWhole(),
+        broke: (error) => this.#fail(error),
+      },
     });
   }
 
-  moved(address: string): void {
-    const owner = this.#around.supernodes.at(address);
-    this.#attempt(async () => {
-      if (await owner.reach()) return this.#joinAt(owner);
-      await this.#joinOwner();
-    });
+  /** Follows to the supernode that serves this task; one that this host cannot reach is passed over. */
+  async #moved(address: string, isDelegated: boolean): Promise<void> {
+    const from = this.#swarm.channel;
+    const to = this.#around.supernodes.at(address);
+    const isSentRound = ++this.#moves > MOVES_MAX;
+    if (await to.reach()) return this.#joinAt(to, isDelegated || isSentRound);
+    if (from?.isOpen === true) return this.#joinAt(from, true);
+    await this.#joinOwner();
   }
 
-  refused(error: DfError): void {
+  #refused(error: DfError): void {
     // A supernode does not read some sources for others; this host may read them for itself.
     if (error.code === "not-shareable" && this.#policy.mayReadSource) {
       this.notices.push(`${error.message}: reading from the source on this host`);
@@ -135,37 +145,10 @@ export class PeerDownload implements SwarmMember {
     } else this.#fail(error);
   }
 
-  rows(rows: readonly NumberedRow[]): void {
-    this.#inOrder(() => {
-      if (this.#transfer?.learn(rows) === false) this.#attempt(() => this.#startOver());
-    });
-  }
-
-  assigned(assignments: ReceivedAssignment[]): void {
-    this.#inOrder(() => this.#transfer?.step({ kind: "assigned", assignments }));
-  }
-
-  closed(facts: { length: number; md5: string; sha256: string | null }): void {
-    this.#inOrder(() => this.#attempt(() => this.#close(facts)));
-  }
-
-  failed(error: DfError): void {
-    this.#inOrder(() => {
-      if (error.code !== "source-changed") return this.#fail(error);
-      this.#attempt(() => this.#rejoin());
-    });
-  }
-
-  channelLost(): void {
-    this.#backlog = null;
-    this.#transfer?.step({ kind: "channelLost" });
+  #channelLost(): void {
     // The owner may be back in a moment; after some silence the next member is asked.
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.#attempt(() => this.#joinNext()), OWNER_SILENCE_MS);
-  }
-
-  channelOpened(): void {
-    this.#attempt(() => this.#rejoin());
   }
 
   // Joining.
@@ -174,24 +157,25 @@ export class PeerDownload implements SwarmMember {
     const { supernodes } = this.#around;
     const task = { taskId: this.taskId, mayReadSource: () => this.#policy.mayReadSource };
     const owner = await findOwner(supernodes, task, this.#stop.signal);
-    if (owner !== null) return this.#joinAt(owner);
+    if (owner !== null) return this.#joinAt(owner, !supernodes.isFirstFor(this.taskId, owner));
     if (!supernodes.isEmpty) this.notices.push("no supernode answers: reading from the source");
     await this.#readSelf(null);
   }
 
   /** Joins at another member while the owner is away; its own return is waited for otherwise. */
   async #joinNext(): Promise<void> {
-    const next = await this.#around.supernodes.ownerOf(this.taskId);
-    if (this.#stop.signal.aborted || this.#owner?.isOpen) return;
-    if (next !== undefined) return this.#joinAt(next);
+    const { supernodes } = this.#around;
+    const next = await supernodes.ownerOf(this.taskId);
+    if (this.#stop.signal.aborted || this.#isConnected) return;
+    if (next !== undefined) return this.#joinAt(next, !supernodes.isFirstFor(this.taskId, next));
     // Nothing was brought yet that could go on without an owner.
-    if (this.#transfer === null) return this.#joinOwner();
+    if (this.transfer === null) return this.#joinOwner();
   }
 
-  #joinAt(owner: SwarmClient): void {
-    if (this.#owner !== owner) this.#owner?.leave(this);
-    this.#owner = owner;
-    this.#join();
+  /** `isDelegated`: a member that does not own the task is to serve it, because the owner says so or is out of reach. */
+  #joinAt(supernode: SwarmClient, isDelegated: boolean): void {
+    this.#isDelegated = isDelegated;
+    this.#swarm.joinAt(supernode);
   }
 
   /** Joins the owner again: after its return, or because the source has a new version. */
@@ -202,69 +186,12 @@ export class PeerDownload implements SwarmMember {
       await this.#ownRead.ended;
     }
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
-    this.#join();
-  }
-
-  #join(): void {
-    const { seedsOnly } = this.#policy;
-    this.#owner?.join(this, this.task, { known: this.#known(), seedsOnly });
-  }
-
-  /** What is here contradicts the owner's manifest: fetches everything anew. */
-  async #startOver(): Promise<void> {
-    const contentId = this.contentId;
-    this.#transfer?.stop();
-    this.#transfer = null;
-    if (contentId !== null) await this.#around.store.delete(contentId);
-    await this.#rejoin();
-  }
-
-  #known(): KnownContent | undefined {
-    const content = this.#transfer?.content ?? this.#around.store.findByTask(this.taskId);
-    if (content === undefined || content.have.count === 0) return undefined;
-    return knownOf(content);
+    this.#swarm.join();
   }
 
   // The content.
 
-  /**
-   * Opens what the owner named; messages for it wait in `backlog` meanwhile. A channel that is lost,
-   * or a newer answer, has another backlog: then this one is outdated.
-   */
-  async #open(joined: Joined, backlog: (() => void)[]): Promise<void> {
-    const { pieceLength, length } = joined;
-    const content = await openContent(this.#around.store, this.task.url, joined);
-    if (this.#stop.signal.aborted || this.#backlog !== backlog) return;
-    const transfer = this.#become(content);
-    if (joined.md5 !== null) this.#digests = { md5: joined.md5, sha256: joined.sha256 };
-    this.#inline = joined.inline;
-    if (joined.inline !== undefined && !(await takeInline(transfer, joined.inline))) {
-      this.#backlog = null;
-      return this.#startOver();
-    }
-    if (this.#backlog !== backlog) return;
-    const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
-    transfer.step({ kind: "joined", pieceCount, pieceLength, swarmSize: joined.swarmSize });
-    this.#finishWhenWhole();
-    this.#backlog = null;
-    // One of them may open another version, which the others then wait for.
-    for (const message of backlog) this.#inOrder(message);
-  }
-
-  #close(facts: { length: number; md5: string; sha256: string | null }): void {
-    if (this.#transfer === null) return;
-    const { content } = this.#transfer;
-    if (content.manifest.layout.length === null) content.setLength(facts.length);
-    this.#transfer.offer();
-    this.#digests = { md5: facts.md5, sha256: facts.sha256 };
-    const pieceCount = pieceCountOf(facts.length, content.manifest.layout.pieceLength);
-    this.#transfer.step({ kind: "closed", pieceCount });
-    this.#finishWhenWhole();
-  }
-
-  /** Makes `content` the version that is being brought. */
-  #become(content: StoredContent): ContentTransfer {
-    if (this.#transfer?.content === content) return this.#transfer;
+  #transferOf(content: StoredContent): ContentTransfer {
     const { contentId } = content.facts;
     this.#versions.add(contentId);
     if (this.#versions.size > VERSIONS_MAX) {
@@ -273,9 +200,6 @@ export class PeerDownload implements SwarmMember {
         taskId: this.taskId,
       });
     }
-    this.#transfer?.stop();
-    this.#digests = content.digests;
-    this.#inline = undefined;
     const { client, shared, hostPacer, supernodes } = this.#around;
     const transfer: ContentTransfer = new ContentTransfer(content, {
       client,
@@ -284,15 +208,14 @@ export class PeerDownload implements SwarmMember {
       // Readers come and go: whether one allows it is looked at when it comes to that.
       mayReadSource: true,
       isSupernode: (address) => supernodes.isPieceAddress(address),
-      pull: (pull) => this.#owner?.pull(this, pull),
+      pull: (pull) => this.#swarm.pull(pull),
       readSource: () => this.#attempt(() => this.#readRest(transfer)),
       onProgress: () => this.changes.notify(),
       onComplete: () => this.#finishWhenWhole(),
       onFailure: (error) => this.#fail(error),
     });
-    this.#transfer = transfer;
-    content.touch();
-    this.changes.notify();
+    // Once the read has taken it over.
+    queueMicrotask(() => this.changes.notify());
     return transfer;
   }
 
@@ -318,16 +241,17 @@ export class PeerDownload implements SwarmMember {
     let brought = transfer;
     let isOutdated = false;
     try {
-      this.#digests = await readFromSource(
+      const digests = await readFromSource(
         {
           ...{ store, sources, taskId: this.taskId, task: this.task },
           content: transfer?.content ?? null,
           rateBytesPerSec: this.#options.pacer.rateBytesPerSec,
-          onOpened: (content) => (brought ??= this.#become(content)),
+          onOpened: (content) => (brought ??= this.#swarm.become(content)),
           onPiece: (piece) => brought!.gained(piece, "source"),
         },
         AbortSignal.any([abort.signal, this.#stop.signal]),
       );
+      this.#swarm.learnDigests(digests);
       brought!.offer();
       const { layout } = brought!.content.manifest;
       brought!.step({
@@ -351,13 +275,13 @@ export class PeerDownload implements SwarmMember {
   }
 
   #finishWhenWhole(): void {
-    const transfer = this.#transfer;
-    if (this.#state.kind !== "running" || !transfer?.isComplete || this.#digests === null) return;
-    this.#state = { kind: "done", digests: this.#digests, inline: this.#inline };
+    const { transfer, digests, inline } = this.#swarm;
+    if (this.#state.kind !== "running" || !this.#swarm.isWhole) return;
+    this.#state = { kind: "done", digests: digests!, inline };
     clearTimeout(this.#silence);
-    this.#owner?.detach(this);
+    this.#swarm.detach();
     this.#ended();
-    void sealContent(transfer, this.#digests, this.#around);
+    void sealContent(transfer!, digests!, this.#around);
   }
 
   #ended(): void {
@@ -379,10 +303,8 @@ export class PeerDownload implements SwarmMember {
     run().catch((error: unknown) => this.#fail(error));
   }
 
-  /** Runs now, or after the content that is being opened. */
-  #inOrder(message: () => void): void {
-    if (this.#backlog === null) message();
-    else this.#backlog.push(message);
+  get #isConnected(): boolean {
+    return this.#swarm.channel?.isOpen === true;
   }
 
   get #shownUrl(): string {

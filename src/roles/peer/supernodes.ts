@@ -1,6 +1,6 @@
 // The supernodes this peer knows: one channel each, opened at start or when a task moves there.
 
-import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { rankOwners } from "../../net/swarm/owner-rank.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
@@ -12,6 +12,8 @@ export interface SupernodesOptions {
   hello: (address: string) => HelloFields;
   /** What can be shared from here, said whenever a channel opens. */
   holdings: () => KnownContent[];
+  /** What the fleet says to this host, by the address of the supernode that told it. */
+  told: (address: string, message: FleetMessage) => void;
 }
 
 export class Supernodes {
@@ -48,6 +50,7 @@ export class Supernodes {
       address,
       hello: () => this.#options.hello(address),
       onOpened: () => client.hold(this.#options.holdings()),
+      told: (message) => this.#options.told(address, message),
     });
     this.#clients.set(address, client);
     return client;
@@ -62,6 +65,11 @@ export class Supernodes {
     return undefined;
   }
 
+  /** Whether this supernode comes first in the order of ownership: the others serve for it. */
+  isFirstFor(taskId: string, { address }: SwarmClient): boolean {
+    return rankOwners(taskId, this.#options.addresses)[0] === address;
+  }
+
   /** Whether pieces at this address are a supernode's own. */
   isPieceAddress(address: string): boolean {
     return this.all.some((client) => {
@@ -70,6 +78,11 @@ export class Supernodes {
       const port = portOf(client.pieceAddress ?? "");
       return address === client.address.slice(0, -portOf(client.address).length) + port;
     });
+  }
+
+  /** Says hello again to those that heard it: what it told has changed. */
+  greetAnew(): void {
+    for (const client of this.all) client.greetAnew();
   }
 
   hold(contents: readonly KnownContent[]): void {

@@ -1,0 +1,254 @@
+// A task brought from a supernode's swarm: says join, opens the content that the answer names, keeps
+// messages in order meanwhile, and lets a ContentTransfer bring the pieces. Peers bring what their
+// readers ask for this way, supernodes what another supernode has. Where to join is the caller's.
+//
+//   joinAt ─▶ joined ─▶ opening (messages wait) ─▶ rows, assigned, closed ─▶ whole
+//      ▲         │ moved, refused: the caller's            │ failed: the caller's
+//      └─────────┴────────── join ◀── contradiction, channel back, source changed
+
+import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
+import type { Pull } from "../../engine/core/scheduler-events.ts";
+import { pieceCountOf } from "../../engine/core/piece-layout.ts";
+import type { DfError } from "../../errors.ts";
+import type {
+  JoinOptions,
+  KnownContent,
+  SwarmClient,
+  SwarmMember,
+} from "../../net/swarm/swarm-client.ts";
+import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
+import type { Joined } from "../../net/wire/swarm-messages.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
+import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { ContentTransfer } from "./content-transfer.ts";
+import { openContent } from "./open-content.ts";
+import { knownOf } from "./supernodes.ts";
+import { takeInline } from "./take-inline.ts";
+
+/** What becomes of a swarm read, for who started it. */
+export interface SwarmReadEvents {
+  /** How the next join is asked. */
+  joinOptions(): Omit<JoinOptions, "known">;
+  /** The supernode takes this reader in. */
+  joined(): void;
+  moved(address: string, isDelegated: boolean): void;
+  refused(error: DfError): void;
+  /** The supernode cannot finish the content; `source-changed` asks for a new join. */
+  contentFailed(error: DfError): void;
+  channelLost(): void;
+  channelOpened(): void;
+  /** Another join is wanted: what is here was thrown away. */
+  startedOver(): void;
+  /** Makes what brings this content's pieces. @throws {DfError} when this version is not wanted */
+  transferOf(content: StoredContent): ContentTransfer;
+  /** Every piece may be here and the digests known: see `digests`. */
+  advanced(): void;
+  /** This host cannot go on. */
+  broke(error: unknown): void;
+}
+
+export interface SwarmReadOptions {
+  taskId: string;
+  task: TaskRequest;
+  store: PieceStore;
+  events: SwarmReadEvents;
+}
+
+export class SwarmRead implements SwarmMember {
+  readonly #options: SwarmReadOptions;
+  #channel: SwarmClient | null = null;
+  #transfer: ContentTransfer | null = null;
+  #digests: ContentDigests | null = null;
+  #inline: string | undefined;
+  /** Messages that came while a content was being opened. */
+  #backlog: (() => void)[] | null = null;
+  #isStopped = false;
+
+  constructor(options: SwarmReadOptions) {
+    this.#options = options;
+  }
+
+  /** Where it takes part, or did last. */
+  get channel(): SwarmClient | null {
+    return this.#channel;
+  }
+
+  /** The version that is being brought, once it is known. */
+  get transfer(): ContentTransfer | null {
+    return this.#transfer;
+  }
+
+  /** Of the whole content; null until they are known. */
+  get digests(): ContentDigests | null {
+    return this.#digests;
+  }
+
+  /** A tiny content, base64, as it came with the answer. */
+  get inline(): string | undefined {
+    return this.#inline;
+  }
+
+  /** Whether every piece is here and the digests are known. */
+  get isWhole(): boolean {
+    return this.#transfer?.isComplete === true && this.#digests !== null;
+  }
+
+  joinAt(channel: SwarmClient): void {
+    if (this.#channel !== channel) this.#channel?.leave(this);
+    this.#channel = channel;
+    this.join();
+  }
+
+  /** Joins at the same supernode, again perhaps. */
+  join(): void {
+    const { task, events } = this.#options;
+    this.#channel?.join(this, task, { ...events.joinOptions(), known: this.known() });
+  }
+
+  /** Takes what another reader, e.g. of the source, found out. */
+  learnDigests(digests: ContentDigests): void {
+    this.#digests = digests;
+  }
+
+  /** Makes `content` the version that is being brought. @throws {DfError} as `transferOf` */
+  become(content: StoredContent): ContentTransfer {
+    if (this.#transfer?.content === content) return this.#transfer;
+    const transfer = this.#options.events.transferOf(content);
+    this.#transfer?.stop();
+    this.#digests = content.digests;
+    this.#inline = undefined;
+    this.#transfer = transfer;
+    content.touch();
+    return transfer;
+  }
+
+  pull(pull: Pull): void {
+    this.#channel?.pull(this, pull);
+  }
+
+  /** Stops listening; the supernode goes on sending others here for the pieces. */
+  detach(): void {
+    this.#channel?.detach(this);
+  }
+
+  /** Ends the read; what is here stays and is offered. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#channel?.leave(this);
+    this.#transfer?.stop();
+    const known = this.known();
+    if (known !== undefined) this.#channel?.hold([known]);
+  }
+
+  /** What is here of the task. */
+  known(): KnownContent | undefined {
+    const { store, taskId } = this.#options;
+    const content = this.#transfer?.content ?? store.findByTask(taskId);
+    if (content === undefined || content.have.count === 0) return undefined;
+    return knownOf(content);
+  }
+
+  // What the supernode says, in the order of its messages.
+
+  joined(joined: Joined): void {
+    this.#options.events.joined();
+    this.#inOrder(() => {
+      const backlog: (() => void)[] = [];
+      this.#backlog = backlog;
+      this.#attempt(() => this.#open(joined, backlog));
+    });
+  }
+
+  moved(address: string, isDelegated: boolean): void {
+    this.#options.events.moved(address, isDelegated);
+  }
+
+  refused(error: DfError): void {
+    this.#options.events.refused(error);
+  }
+
+  rows(rows: readonly NumberedRow[]): void {
+    this.#inOrder(() => {
+      if (this.#transfer?.learn(rows) === false) this.#attempt(() => this.#startOver());
+    });
+  }
+
+  assigned(assignments: ReceivedAssignment[]): void {
+    this.#inOrder(() => this.#transfer?.step({ kind: "assigned", assignments }));
+  }
+
+  closed(facts: { length: number; md5: string; sha256: string | null }): void {
+    this.#inOrder(() => this.#attempt(() => this.#close(facts)));
+  }
+
+  failed(error: DfError): void {
+    this.#inOrder(() => this.#options.events.contentFailed(error));
+  }
+
+  channelLost(): void {
+    this.#backlog = null;
+    this.#transfer?.step({ kind: "channelLost" });
+    this.#options.events.channelLost();
+  }
+
+  channelOpened(): void {
+    this.#options.events.channelOpened();
+  }
+
+  /**
+   * Opens what the supernode named; messages for it wait in `backlog` meanwhile. A channel that is
+   * lost, or a newer answer, has another backlog: then this one is outdated.
+   */
+  async #open(joined: Joined, backlog: (() => void)[]): Promise<void> {
+    const { pieceLength, length } = joined;
+    const { store, task, events } = this.#options;
+    const content = await openContent(store, task.url, joined);
+    if (this.#isStopped || this.#backlog !== backlog) return;
+    const transfer = this.become(content);
+    if (joined.md5 !== null) this.#digests = { md5: joined.md5, sha256: joined.sha256 };
+    this.#inline = joined.inline;
+    if (joined.inline !== undefined && !(await takeInline(transfer, joined.inline))) {
+      this.#backlog = null;
+      return this.#startOver();
+    }
+    if (this.#backlog !== backlog) return;
+    const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
+    transfer.step({ kind: "joined", pieceCount, pieceLength, swarmSize: joined.swarmSize });
+    events.advanced();
+    this.#backlog = null;
+    // One of them may open another version, which the others then wait for.
+    for (const message of backlog) this.#inOrder(message);
+  }
+
+  #close(facts: { length: number; md5: string; sha256: string | null }): void {
+    if (this.#transfer === null) return;
+    const { content } = this.#transfer;
+    if (content.manifest.layout.length === null) content.setLength(facts.length);
+    this.#transfer.offer();
+    this.#digests = { md5: facts.md5, sha256: facts.sha256 };
+    const pieceCount = pieceCountOf(facts.length, content.manifest.layout.pieceLength);
+    this.#transfer.step({ kind: "closed", pieceCount });
+    this.#options.events.advanced();
+  }
+
+  /** What is here contradicts the supernode's manifest: fetches everything anew. */
+  async #startOver(): Promise<void> {
+    const contentId = this.#transfer?.content.facts.contentId;
+    this.#transfer?.stop();
+    this.#transfer = null;
+    if (contentId !== undefined) await this.#options.store.delete(contentId);
+    this.#options.events.startedOver();
+  }
+
+  /** Runs work of this read; what it throws ends it. */
+  #attempt(work: () => Promise<void> | void): void {
+    const run = async (): Promise<void> => work();
+    run().catch((error: unknown) => this.#options.events.broke(error));
+  }
+
+  /** Runs now, or after the content that is being opened. */
+  #inOrder(message: () => void): void {
+    if (this.#backlog === null) message();
+    else this.#backlog.push(message);
+  }
+}

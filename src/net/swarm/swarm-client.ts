@@ -18,7 +18,6 @@ import {
 } from "../wire/swarm-frames.ts";
 import {
   PROTOCOL_VERSION,
-  supernodeMessageSchema,
   type Hello,
   type Joined,
   type PeerMessage,
@@ -26,6 +25,7 @@ import {
 } from "../wire/swarm-messages.ts";
 import type { TaskRequest } from "../wire/task.ts";
 import { SendQueue } from "./send-queue.ts";
+import { parseSupernodeMessage } from "./supernode-message.ts";
 
 /** What a peer says of itself; type and protocol are the channel's. */
 export type HelloFields = Omit<Hello, "type" | "protocol">;
@@ -297,11 +297,10 @@ export class SwarmClient {
   #receive(data: string | ArrayBuffer): boolean {
     if (typeof data !== "string") return this.#receiveFrame(new Uint8Array(data));
     if (data.length > CONTROL_MESSAGE_BYTES_MAX) return false;
-    const json = jsonOrUndefined(data);
-    const parsed = supernodeMessageSchema.safeParse(json);
+    const message = parseSupernodeMessage(data);
     // A type of a later version is ignored; a known one must be well formed.
-    if (!parsed.success) return isUnknownType(json);
-    return this.#receiveMessage(parsed.data);
+    if (message === "of-a-later-version") return true;
+    return message !== null && this.#receiveMessage(message);
   }
 
   #receiveFrame(bytes: Uint8Array): boolean {
@@ -381,21 +380,4 @@ export class SwarmClient {
   #say(message: PeerMessage): void {
     this.#queue?.send(JSON.stringify(message));
   }
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-const KNOWN_TYPES = new Set<unknown>(
-  supernodeMessageSchema.options.map((option) => option.shape.type.value),
-);
-
-function isUnknownType(json: unknown): boolean {
-  if (typeof json !== "object" || json === null || !("type" in json)) return false;
-  return typeof json.type === "string" && !KNOWN_TYPES.has(json.type);
 }

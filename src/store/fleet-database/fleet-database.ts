@@ -1,0 +1,25 @@
+// The fleet's database as queries see it: one builder and one set of tables, whichever dialect is
+// behind them. The queries lie in files named for what they are about.
+//
+// Both dialects' builders can be awaited and take the same calls, so a query is written once, with
+// SQLite's types. What differs is kept out: no interactive transactions (drizzle's are synchronous on
+// SQLite), every change is one statement, with ON CONFLICT or a condition where replicas may race.
+
+import { sql, type Column, type SQL } from "drizzle-orm";
+import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
+import type { FleetTables } from "./sqlite-schema.ts";
+
+export interface FleetDatabase {
+  readonly dialect: "sqlite" | "postgres";
+  readonly db: BunSQLiteDatabase;
+  readonly tables: FleetTables;
+  close(): Promise<void>;
+}
+
+/** Rows of one INSERT: PostgreSQL takes 65,535 parameters a statement, SQLite 32,766. */
+export const INSERT_ROWS_MAX = 1_000;
+
+/** In `onConflictDoUpdate`: the value that the row would have been inserted with. */
+export function proposed(column: Column): SQL {
+  return sql`excluded.${sql.identifier(column.name)}`;
+}

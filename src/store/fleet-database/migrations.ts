@@ -1,0 +1,18 @@
+// The steps that bring either dialect's database to today's schema, as SQL inside the executable.
+// A step that was released is never changed: a new one is added, in both dialects.
+
+import { DfError } from "../../errors.ts";
+import postgresFleetSql from "./migrations/0001-fleet.postgres.sql" with { type: "text" };
+import sqliteFleetSql from "./migrations/0001-fleet.sqlite.sql" with { type: "text" };
+
+/** In order; the database keeps how many were applied. */
+export const SQLITE_MIGRATIONS = [sqliteFleetSql];
+export const POSTGRES_MIGRATIONS = [postgresFleetSql];
+
+/** @throws {DfError} denied */
+export function refuseNewerSchema(version: number): void {
+  if (version <= SQLITE_MIGRATIONS.length) return;
+  throw new DfError("denied", "open the fleet's database: a newer version of df wrote it", {
+    hint: "install that version again; the schema does not go back",
+  });
+}

@@ -1,0 +1,147 @@
+// Rations what peers read from the source when no supernode is left: each second B of a swarm's n
+// peers begin, whichever chance names. Each reads a short run of the pieces that it has missed
+// longest and gives them to its neighbours, so the swarm reads a missing piece about once.
+//
+//   looked ─▶ missing for PATIENCE ─▶ draw, once a second ─▶ readPieces ─▶ readEnded ─▶ draw …
+
+import type { Machine } from "./machine.ts";
+import type { Prng } from "./prng.ts";
+
+/** Peers of one swarm that begin to read the source, per second, all together. */
+export const SOURCE_READERS_PER_SEC = 10;
+
+/** A piece that no neighbour has for so long is missing: what others bring shows up sooner. */
+const PATIENCE_US = 2_000_000;
+
+const DRAW_INTERVAL_US = 1_000_000;
+
+/** After a failed read a peer draws again so much later; doubled by each failure in a row. */
+const FAILED_US_MAX = 60_000_000;
+
+/**
+ * A read takes about so long: its run of pieces is made longer or shorter. With B starts a second,
+ * B / 4 reads are open at a time on average, and 2 × B practically never.
+ */
+const READ_US = 250_000;
+const RUN_PIECES_MAX = 64;
+
+export type BackToSourceEvent =
+  /** The last known swarm size and the fleet's B have changed; B = 0: nobody reads. */
+  | { kind: "rationed"; swarmSize: number; readersPerSec: number }
+  /** What is here, and what neighbours have for it; looked at again whenever either changed. */
+  | { kind: "looked"; have: Uint32Array; available: Uint32Array }
+  | { kind: "readEnded"; ok: boolean }
+  | { kind: "woke" };
+
+export type BackToSourceEffect =
+  /** Read these pieces from the source; answered by `readEnded`. */
+  { kind: "readPieces"; piece: number; count: number } | { kind: "wakeAt"; atUs: number };
+
+/** Decides for one content on one peer. */
+export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffect> {
+  readonly #prng: Prng;
+  /** Since when each piece is neither here nor at a neighbour; Infinity: it is. */
+  readonly #missingSinceUs: Float64Array;
+  #swarmSize: number;
+  #readersPerSec: number;
+  #runPieces = 1;
+  #drawAtUs = 0;
+  #readingSinceUs: number | null = null;
+  #failures = 0;
+  #wakeAtUs = Infinity;
+
+  constructor(options: {
+    prng: Prng;
+    pieceCount: number;
+    swarmSize: number;
+    readersPerSec: number;
+  }) {
+    this.#prng = options.prng;
+    this.#missingSinceUs = new Float64Array(options.pieceCount).fill(Infinity);
+    this.#swarmSize = options.swarmSize;
+    this.#readersPerSec = options.readersPerSec;
+  }
+
+  step(nowUs: number, event: BackToSourceEvent, effects: BackToSourceEffect[]): void {
+    switch (event.kind) {
+      case "rationed":
+        this.#swarmSize = event.swarmSize;
+        this.#readersPerSec = event.readersPerSec;
+        break;
+      case "looked":
+        this.#looked(nowUs, event);
+        break;
+      case "readEnded":
+        this.#readEnded(nowUs, event.ok);
+        break;
+      case "woke":
+        this.#wakeAtUs = Infinity;
+        break;
+    }
+    this.#draw(nowUs, effects);
+    this.#planWake(nowUs, effects);
+  }
+
+  #looked(nowUs: number, { have, available }: Extract<BackToSourceEvent, { kind: "looked" }>) {
+    const missing = this.#missingSinceUs;
+    for (let piece = 0; piece < missing.length; piece++) {
+      const bit = 1 << (piece & 31);
+      const isAtHand = ((have[piece >>> 5]! | available[piece >>> 5]!) & bit) !== 0;
+      if (isAtHand) missing[piece] = Infinity;
+      else if (missing[piece] === Infinity) missing[piece] = nowUs;
+    }
+  }
+
+  #readEnded(nowUs: number, ok: boolean): void {
+    if (this.#readingSinceUs === null) return;
+    const tookUs = nowUs - this.#readingSinceUs;
+    this.#readingSinceUs = null;
+    if (!ok) {
+      const delayUs = DRAW_INTERVAL_US * 2 ** ++this.#failures;
+      this.#drawAtUs = nowUs + Math.min(FAILED_US_MAX, delayUs);
+      return;
+    }
+    this.#failures = 0;
+    if (tookUs < READ_US / 2) this.#runPieces = Math.min(RUN_PIECES_MAX, this.#runPieces * 2);
+    if (tookUs > READ_US) this.#runPieces = Math.max(1, this.#runPieces >> 1);
+    // Where the ration is one reader and more for each peer there is nothing to wait for.
+    if (this.#readersPerSec >= this.#swarmSize) this.#drawAtUs = nowUs;
+  }
+
+  #draw(nowUs: number, effects: BackToSourceEffect[]): void {
+    if (this.#readingSinceUs !== null || this.#readersPerSec <= 0 || nowUs < this.#drawAtUs) return;
+    const piece = this.#longestMissing();
+    const isMissing = (i: number): boolean => this.#missingSinceUs[i]! + PATIENCE_US <= nowUs;
+    if (piece === -1 || !isMissing(piece)) return;
+    this.#drawAtUs = nowUs + DRAW_INTERVAL_US;
+    if (this.#prng.below(Math.max(1, this.#swarmSize)) >= this.#readersPerSec) return;
+    let count = 1;
+    while (count < this.#runPieces && isMissing(piece + count)) count++;
+    this.#readingSinceUs = nowUs;
+    effects.push({ kind: "readPieces", piece, count });
+  }
+
+  /** Among equals one that chance names: peers that lost the same supernode miss the same pieces. */
+  #longestMissing(): number {
+    const missing = this.#missingSinceUs;
+    if (missing.length === 0) return -1;
+    const start = this.#prng.below(missing.length);
+    let longest = -1;
+    for (let i = 0; i < missing.length; i++) {
+      const piece = (start + i) % missing.length;
+      if (missing[piece]! < (longest === -1 ? Infinity : missing[longest]!)) longest = piece;
+    }
+    return longest;
+  }
+
+  #planWake(nowUs: number, effects: BackToSourceEffect[]): void {
+    if (this.#readingSinceUs !== null || this.#readersPerSec <= 0) return;
+    let sinceUs = Infinity;
+    for (const atUs of this.#missingSinceUs) sinceUs = Math.min(sinceUs, atUs);
+    if (sinceUs === Infinity) return;
+    const atUs = Math.max(sinceUs + PATIENCE_US, this.#drawAtUs, nowUs + 1);
+    if (atUs >= this.#wakeAtUs && this.#wakeAtUs > nowUs) return;
+    this.#wakeAtUs = atUs;
+    effects.push({ kind: "wakeAt", atUs });
+  }
+}

@@ -1,0 +1,185 @@
+// What a host takes from its neighbours while no supernode answers.
+
+import { expect, test } from "bun:test";
+import {
+  FIRST_NEIGHBOUR,
+  type NeighbourEffect,
+  type NeighbourEvent,
+} from "../../src/engine/core/neighbour-events.ts";
+import { NeighbourScheduler } from "../../src/engine/core/neighbour-scheduler.ts";
+import { PieceSet } from "../../src/engine/core/piece-set.ts";
+import { Prng } from "../../src/engine/core/prng.ts";
+import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
+
+function pieces(...drawn: string[]): PieceSet {
+  const set = new PieceSet(drawn.join("").length);
+  [...drawn.join("")].forEach((mark, piece) => {
+    if (mark === "#") set.add(piece);
+  });
+  return set;
+}
+
+class Fixture {
+  readonly machine: NeighbourScheduler;
+  readonly addresses: string[];
+  nowUs = 0;
+  effects: NeighbourEffect[] = [];
+
+  constructor({ have = "........", rows = "########", neighbours = 2 } = {}) {
+    this.addresses = Array.from({ length: neighbours }, (_, i) => `10.0.0.${i}:1`);
+    this.machine = new NeighbourScheduler({
+      prng: new Prng(1),
+      addresses: this.addresses,
+      pieceCount: have.length,
+      pieceLength: 65_536,
+      have: pieces(have),
+      rows: pieces(rows),
+    });
+  }
+
+  step(event: NeighbourEvent): this {
+    this.effects = [];
+    this.machine.step(this.nowUs, event, this.effects);
+    return this;
+  }
+
+  tells(neighbour: number, have: string | null): this {
+    const words = have === null ? null : pieces(have).words;
+    return this.step({ kind: "haveTold", neighbour: FIRST_NEIGHBOUR + neighbour, have: words });
+  }
+
+  pulls(slots: number, overdue: number[] = []): this {
+    return this.step({ kind: "pulled", pull: { slots, reports: [], overdue } });
+  }
+
+  reports(piece: number, parent: number, outcome: keyof typeof PieceOutcome, slots = 1): this {
+    const report = { piece, parent, outcome: PieceOutcome[outcome], elapsedMs: 5 };
+    return this.step({ kind: "pulled", pull: { slots, reports: [report], overdue: [] } });
+  }
+
+  after(us: number): this {
+    this.nowUs += us;
+    return this.step({ kind: "woke" });
+  }
+
+  get assigned(): { piece: number; parent: number; address: string }[] {
+    return this.effects.flatMap((effect) => (effect.kind === "assign" ? effect.assignments : []));
+  }
+
+  asks(kind: "askHave" | "askRows" = "askHave"): string[] {
+    return this.effects.flatMap((effect) => (effect.kind === kind ? [effect.address] : []));
+  }
+}
+
+test("every neighbour is asked what it has, again the later the longer nothing is new", () => {
+  const fixture = new Fixture().pulls(2);
+  expect(fixture.asks()).toEqual(fixture.addresses);
+
+  const gaps: number[] = [];
+  for (let last = 0; gaps.length < 4;) {
+    fixture.tells(0, "........");
+    while (!fixture.after(100_000).asks().includes(fixture.addresses[0]!));
+    gaps.push(fixture.nowUs - last);
+    last = fixture.nowUs;
+  }
+
+  expect(gaps).toEqual([1_000_000, 2_000_000, 2_000_000, 2_000_000]);
+});
+
+test("free slots take pieces that neighbours have, from both of them, and no piece twice", () => {
+  const fixture = new Fixture().pulls(2).tells(0, "##......");
+  const first = fixture.assigned;
+  fixture.tells(1, "##......");
+
+  const all = [...first, ...fixture.assigned];
+  expect(all.map(({ piece }) => piece).toSorted()).toEqual([0, 1]);
+  expect(fixture.pulls(4).assigned).toEqual([]);
+});
+
+test("a piece that is here, or whose row is not known, is not taken", () => {
+  const fixture = new Fixture({ have: "#.......", rows: "##......" }).pulls(3).tells(0, "###.....");
+
+  expect(fixture.assigned.map(({ piece }) => piece)).toEqual([1]);
+  expect(fixture.asks("askRows")).toEqual([fixture.addresses[0]!]);
+  expect(fixture.step({ kind: "rowKnown", piece: 2 }).assigned.map(({ piece }) => piece)).toEqual([
+    2,
+  ]);
+});
+
+test("a busy neighbour is left alone for a while, and the piece comes from the other", () => {
+  const fixture = new Fixture().pulls(1).tells(0, "#.......");
+  const [first] = fixture.assigned;
+  fixture.tells(1, "#.......");
+
+  fixture.reports(0, first!.parent, "busy");
+
+  expect(fixture.assigned.map(({ parent }) => parent)).toEqual([FIRST_NEIGHBOUR + 1]);
+});
+
+test("a busy neighbour that is the only one is asked again after its time", () => {
+  const fixture = new Fixture({ neighbours: 1 }).pulls(1).tells(0, "#.......");
+  expect(fixture.reports(0, FIRST_NEIGHBOUR, "busy").assigned).toEqual([]);
+
+  expect(fixture.after(900_000).assigned).toEqual([]);
+  expect(fixture.after(1_200_000).assigned.map(({ piece }) => piece)).toEqual([0]);
+});
+
+test("a neighbour that gives wrong bytes is dropped for good, whatever it says later", () => {
+  const fixture = new Fixture().pulls(1).tells(0, "########");
+
+  const [{ piece, parent }] = fixture.assigned as [{ piece: number; parent: number }];
+  fixture.reports(piece, parent, "corrupt");
+
+  expect(fixture.effects).toContainEqual({
+    kind: "dropped",
+    neighbour: FIRST_NEIGHBOUR,
+    address: fixture.addresses[0]!,
+  });
+  expect(fixture.machine.available.count).toBe(0);
+  for (let i = 0; i < 100; i++) {
+    expect(fixture.after(1_000_000).asks()).not.toContain(fixture.addresses[0]!);
+    expect(fixture.tells(0, "########").assigned).toEqual([]);
+  }
+});
+
+test("what a neighbour claimed does not count once it failed, until it answers again", () => {
+  const fixture = new Fixture({ neighbours: 1 }).pulls(1).tells(0, "##......");
+  expect(fixture.machine.available.count).toBe(2);
+
+  const [{ piece, parent }] = fixture.assigned as [{ piece: number; parent: number }];
+  fixture.reports(piece, parent, "gone");
+  expect(fixture.machine.available.count).toBe(0);
+
+  fixture.after(1_100_000);
+  expect(fixture.asks()).toEqual(fixture.addresses);
+  expect(fixture.tells(0, "##......").machine.available.count).toBe(2);
+});
+
+test("an overdue piece is taken from a second neighbour", () => {
+  const fixture = new Fixture().pulls(1).tells(0, "#.......").tells(1, "#.......");
+
+  expect(fixture.pulls(1, [0]).assigned).toEqual([
+    { piece: 0, count: 1, parent: FIRST_NEIGHBOUR + 1, address: fixture.addresses[1]! } as never,
+  ]);
+});
+
+test("a bitmap that is too short, too long or claims pieces past the end does no harm", () => {
+  const fixture = new Fixture({ have: "...", rows: "###", neighbours: 1 }).pulls(3);
+  const haves = [new Uint32Array(0), Uint32Array.of(0xffff_ffff, 0xffff_ffff)];
+
+  for (const have of haves) {
+    fixture.step({ kind: "haveTold", neighbour: FIRST_NEIGHBOUR, have });
+    expect(fixture.assigned.every(({ piece }) => piece < 3)).toBe(true);
+    while (fixture.asks().length === 0) fixture.after(500_000);
+  }
+  expect(fixture.machine.available.count).toBe(3);
+});
+
+test("nothing is asked any more when all is here", () => {
+  const fixture = new Fixture({ have: ".#######", neighbours: 1 }).pulls(1).tells(0, "########");
+
+  fixture.reports(0, FIRST_NEIGHBOUR, "finished");
+
+  expect(fixture.effects).toEqual([]);
+  expect(fixture.after(10_000_000).effects).toEqual([]);
+});

@@ -1,0 +1,33 @@
+// Rows that no supernode told: two hosts must say the same.
+
+import { expect, test } from "bun:test";
+import type { PieceRow } from "../../src/engine/core/manifest.ts";
+import { RowWitnesses } from "../../src/engine/core/row-witnesses.ts";
+
+function row(mark: number, wireLength = 100): PieceRow {
+  const digest = new Uint8Array(32).fill(mark);
+  return { form: "plain", wireLength, wireSha256: digest, plainSha256: digest };
+}
+
+test("a row is proven when a second host tells the same", () => {
+  const witnesses = new RowWitnesses();
+
+  expect(witnesses.told(1, 0, row(7))).toBe(false);
+  expect(witnesses.told(2, 1, row(7))).toBe(false);
+  expect(witnesses.told(2, 0, row(7))).toBe(true);
+});
+
+test("one host proves nothing, however often and whatever it says", () => {
+  const witnesses = new RowWitnesses();
+
+  expect([row(7), row(7), row(8), row(8)].some((said) => witnesses.told(1, 0, said))).toBe(false);
+});
+
+test("a liar delays nobody: two others that agree are believed", () => {
+  const witnesses = new RowWitnesses();
+
+  expect(witnesses.told(1, 0, row(6))).toBe(false);
+  expect(witnesses.told(2, 0, row(7))).toBe(false);
+  expect(witnesses.told(3, 0, row(7, 99))).toBe(false);
+  expect(witnesses.told(4, 0, row(7))).toBe(true);
+});

@@ -82,6 +82,17 @@ const VERBS: Record<string, Verb> = {
     examples: ["df status", "df status --socket /run/dragonfly/peer.sock --json"],
     load: () => import("./roles/status/command.ts"),
   },
+  install: {
+    summary: "run a role as a hardened systemd service",
+    synopsis: "systemd config|supernode|peer [flags]",
+    takesArguments: true,
+    examples: [
+      "df install systemd peer --join @join.txt --set listen=0.0.0.0:65002",
+      "df install systemd supernode --dry-run",
+      "df install systemd peer --undo",
+    ],
+    load: () => import("./roles/install/command.ts"),
+  },
   completion: {
     summary: "print a completion script",
     synopsis: "bash|zsh|fish",

@@ -1,0 +1,159 @@
+// `df install systemd ROLE`: copies this executable to its place, writes the role's unit and settings,
+// and starts it. `--dry-run` only shows it, `--undo` takes it back.
+
+import { readFileSync } from "node:fs";
+import { type CommandDef, defineCommand } from "citty";
+import { DfError } from "../../errors.ts";
+import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { Installation, type FileOutcome, type InstalledFile } from "./installation.ts";
+import { SERVICE_ROLES, type ServiceRole } from "./service-role.ts";
+import { systemdUnit } from "./systemd-unit.ts";
+
+export const FLAGS: readonly Flag[] = [
+  { name: "join", value: "TEXT|@FILE", help: "join line of the fleet, kept in a 0600 file" },
+  { name: "set", value: "KEY=VALUE", help: "a line of the role's settings file; repeatable" },
+  { name: "binary-dir", value: "DIR", help: "where the executable goes (default /usr/local/bin)" },
+  { name: "user", value: "NAME", help: "whom the service runs as (default dragonfly)" },
+  { name: "root", value: "DIR", help: "install into the system below DIR, and start nothing" },
+  { name: "no-start", help: "write the files, start nothing" },
+  { name: "dry-run", help: "show what would be written and run" },
+  { name: "undo", help: "stop the service and put everything back as it was" },
+];
+
+const command: CommandDef = defineCommand({
+  meta: { name: "install", description: "Install a role as a systemd service." },
+  run: ({ data }) => install(data as ParsedFlags),
+});
+export default command;
+
+async function install(flags: ParsedFlags): Promise<void> {
+  const role = roleOf(flags.positionals);
+  const root = flags.values.get("root")?.at(-1) ?? "";
+  const startsServices = root === "" && !flags.values.has("no-start");
+  const unit = `dragonfly-${role.name}.service`;
+  const installation = new Installation(root, `/etc/dragonfly/.installed-${role.name}.json`);
+
+  if (flags.values.has("undo")) {
+    if (startsServices) await run(["systemctl", "disable", "--now", unit]);
+    report(installation.undo());
+    if (startsServices) await run(["systemctl", "daemon-reload"]);
+    return;
+  }
+  const files = filesOf(role, flags);
+  const commands = [
+    ["systemd-sysusers", "/etc/sysusers.d/dragonfly.conf"],
+    ["systemctl", "daemon-reload"],
+    ["systemctl", "enable", "--now", unit],
+  ];
+  if (flags.values.has("dry-run")) {
+    console.log([...files.map(describe), ...commands.map((words) => words.join(" "))].join("\n"));
+    return;
+  }
+  report(installation.write(files));
+  if (!startsServices) {
+    console.log(`then run: ${commands.map((words) => words.join(" ")).join(" && ")}`);
+    return;
+  }
+  for (const words of commands) await run(words);
+  console.log(`${unit} runs; journalctl -u ${unit} shows its log`);
+}
+
+/** @throws {DfError} usage */
+function roleOf([how, name, ...rest]: readonly string[]): ServiceRole {
+  const role = SERVICE_ROLES.find((role) => role.name === name);
+  if (how === "systemd" && role !== undefined && rest.length === 0) return role;
+  throw new DfError("usage", `install ${[how, name, ...rest].join(" ").trim() || "nothing"}`, {
+    hint: "write df install systemd, then config, supernode or peer",
+  });
+}
+
+/** @throws {DfError} usage, file-unreadable */
+function filesOf(role: ServiceRole, flags: ParsedFlags): InstalledFile[] {
+  if (!Bun.isStandaloneExecutable) {
+    throw new DfError("usage", "install this executable: it runs from its sources", {
+      hint: "npm run build makes dist/df, which installs itself",
+    });
+  }
+  const text = (name: string): string | undefined => flags.values.get(name)?.at(-1);
+  const binary = `${text("binary-dir") ?? "/usr/local/bin"}/dragonfly`;
+  const user = text("user") ?? "dragonfly";
+  const join = text("join");
+  const joinFile = join === undefined ? null : "/etc/dragonfly/join";
+  return [
+    { path: binary, mode: 0o755, content: readFileSync(process.execPath) },
+    {
+      path: "/etc/sysusers.d/dragonfly.conf",
+      mode: 0o644,
+      content: `u ${user} - "Dragonfly" /var/lib/dragonfly\n`,
+    },
+    ...(join === undefined ? [] : [{ path: joinFile!, mode: 0o600, content: joinText(join) }]),
+    {
+      path: `/etc/dragonfly/${role.name}.yaml`,
+      mode: 0o644,
+      content: settingsText(role, flags.values.get("set") ?? []),
+      keepsExisting: !flags.values.has("set"),
+    },
+    {
+      path: `/etc/systemd/system/dragonfly-${role.name}.service`,
+      mode: 0o644,
+      content: systemdUnit({ role, binary, user, joinFile }),
+    },
+  ];
+}
+
+/** @throws {DfError} file-unreadable */
+function joinText(join: string): string {
+  if (!join.startsWith("@")) return `${join.trim()}\n`;
+  try {
+    return `${readFileSync(join.slice(1), "utf8").trim()}\n`;
+  } catch (cause) {
+    throw new DfError("file-unreadable", `read --join ${join}`, { cause });
+  }
+}
+
+/** @throws {DfError} usage */
+function settingsText(role: ServiceRole, settings: readonly string[]): string {
+  const lines = settings.map((setting) => {
+    const [, key, value] = /^([a-z][a-z0-9-]*)=(.+)$/.exec(setting) ?? [];
+    if (key === undefined) {
+      throw new DfError("usage", `read --set ${setting}`, {
+        hint: "write --set listen=0.0.0.0:8002",
+      });
+    }
+    return `${key}: ${value}`;
+  });
+  return [
+    `# Settings of df ${role.name}: one key for each long flag of df ${role.name} --help.`,
+    ...role.settingsHints.map((hint) => `# ${hint}`),
+    ...lines,
+    "",
+  ].join("\n");
+}
+
+function describe({ path, mode, content, keepsExisting }: InstalledFile): string {
+  const note = keepsExisting === true ? ", unless it exists" : "";
+  const head = `── ${path} (${mode.toString(8)}${note})`;
+  if (typeof content !== "string") return `${head}\nthis executable, ${content.length} bytes\n`;
+  return `${head}\n${mode === 0o600 ? "(secret)\n" : content}`;
+}
+
+function report(outcomes: readonly FileOutcome[]): void {
+  for (const { path, outcome } of outcomes) {
+    const note = outcome === "kept" ? " (it is yours: not touched)" : "";
+    console.log(`${outcome.padEnd(9)} ${path}${note}`);
+  }
+}
+
+/** @throws {DfError} usage (no such program here), internal */
+async function run(words: string[]): Promise<void> {
+  const spelled = words.join(" ");
+  if (Bun.which(words[0]!) === null) {
+    throw new DfError("usage", `run ${spelled}: ${words[0]} is not on this host`, {
+      hint: "say --no-start where systemd does not run",
+    });
+  }
+  const child = Bun.spawn(words, { stdout: "inherit", stderr: "inherit" });
+  if ((await child.exited) !== 0) {
+    throw new DfError("internal", `run ${spelled}: exit code ${child.exitCode}`);
+  }
+}

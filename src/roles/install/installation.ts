@@ -1,0 +1,144 @@
+// Files that an installation puts in place, and the record by which it is undone. What was there
+// before is kept beside it; what the operator changed since is left alone.
+
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { DfError, messageOf } from "../../errors.ts";
+
+export interface InstalledFile {
+  /** Absolute, on the installed system. */
+  path: string;
+  mode: number;
+  content: string | Uint8Array;
+  /** An existing file stays as it is: it is the operator's. @defaultValue false */
+  keepsExisting?: boolean;
+}
+
+interface RecordedFile {
+  path: string;
+  /** Hex SHA-256 of what was written. */
+  sha256: string;
+  /** Where the former file lies; null: there was none. */
+  backup: string | null;
+}
+
+/** What became of one file, for the user. */
+export interface FileOutcome {
+  path: string;
+  outcome: "written" | "unchanged" | "kept" | "restored" | "removed" | "gone";
+}
+
+export class Installation {
+  readonly #root: string;
+  readonly #recordPath: string;
+
+  /**
+   * @param root folder that stands for "/": an image that is being built, or "" for this system
+   * @param recordPath absolute, on the installed system
+   */
+  constructor(root: string, recordPath: string) {
+    this.#root = root;
+    this.#recordPath = recordPath;
+  }
+
+  /** @throws {DfError} file-unwritable; files written before stay recorded, so that `undo` takes them away */
+  write(files: readonly InstalledFile[]): FileOutcome[] {
+    const recorded = this.#readRecord();
+    return files.map((file) => {
+      const before = this.#read(file.path);
+      const sha256 = sha256Of(file.content);
+      if (before !== null && file.keepsExisting === true)
+        return { path: file.path, outcome: "kept" };
+      if (before !== null && sha256Of(before) === sha256)
+        return { path: file.path, outcome: "unchanged" };
+      const earlier = recorded.findIndex(({ path }) => path === file.path);
+      const known = recorded[earlier];
+      const backup = known === undefined ? this.#backUp(file.path) : known.backup;
+      if (earlier >= 0) recorded.splice(earlier, 1);
+      recorded.push({ path: file.path, sha256, backup });
+      this.#put(this.#recordPath, `${JSON.stringify({ files: recorded }, null, 2)}\n`, 0o644);
+      this.#put(file.path, file.content, file.mode);
+      return { path: file.path, outcome: "written" };
+    });
+  }
+
+  /**
+   * Takes back what `write` did, last first.
+   * @throws {DfError} usage when nothing was installed, file-unwritable
+   */
+  undo(): FileOutcome[] {
+    if (!existsSync(this.#at(this.#recordPath))) {
+      throw new DfError("usage", `undo an installation: there is no ${this.#recordPath}`, {
+        hint: "nothing was installed here by df install",
+      });
+    }
+    const outcomes = this.#readRecord()
+      .toReversed()
+      .map((file): FileOutcome => ({ path: file.path, outcome: this.#takeBack(file) }));
+    rmSync(this.#at(this.#recordPath));
+    return outcomes;
+  }
+
+  #takeBack({ path, sha256, backup }: RecordedFile): FileOutcome["outcome"] {
+    const now = this.#read(path);
+    if (now === null) return "gone";
+    if (sha256Of(now) !== sha256) return "kept";
+    if (backup === null) {
+      rmSync(this.#at(path));
+      return "removed";
+    }
+    renameSync(this.#at(backup), this.#at(path));
+    return "restored";
+  }
+
+  #backUp(path: string): string | null {
+    if (!existsSync(this.#at(path))) return null;
+    const backup = `${path}.before-dragonfly`;
+    copyFileSync(this.#at(path), this.#at(backup));
+    return backup;
+  }
+
+  /** Whole or not at all: a unit cut short would start something else. */
+  #put(path: string, content: string | Uint8Array, mode: number): void {
+    const target = this.#at(path);
+    const draft = join(dirname(target), `.${basename(target)}.new`);
+    try {
+      mkdirSync(dirname(target), { recursive: true });
+      writeFileSync(draft, content, { mode });
+      chmodSync(draft, mode);
+      renameSync(draft, target);
+    } catch (cause) {
+      throw new DfError("file-unwritable", `install ${path}: ${messageOf(cause)}`, {
+        cause,
+        hint: "installing a service needs root",
+      });
+    }
+  }
+
+  #readRecord(): RecordedFile[] {
+    const text = this.#read(this.#recordPath);
+    return text === null ? [] : (JSON.parse(text.toString()) as { files: RecordedFile[] }).files;
+  }
+
+  #read(path: string): Buffer | null {
+    return existsSync(this.#at(path)) ? readFileSync(this.#at(path)) : null;
+  }
+
+  #at(path: string): string {
+    return join(this.#root, path);
+  }
+}
+
+function sha256Of(content: string | Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}

@@ -1,0 +1,45 @@
+// What differs between the units of the three services.
+
+export interface ServiceRole {
+  name: "config" | "supernode" | "peer";
+  description: string;
+  /** Arguments after the role's name; systemd expands %S (state), %t (run) and %d (credentials). */
+  arguments: readonly string[];
+  /** Lines of the unit's [Service] that only this role has. */
+  lines: readonly string[];
+  /** What its settings file begins with, as comments: the keys that are set first. */
+  settingsHints: readonly string[];
+}
+
+export const SERVICE_ROLES: readonly ServiceRole[] = [
+  {
+    name: "config",
+    description: "Dragonfly config service",
+    arguments: ["--data-dir", "%S/dragonfly/config"],
+    lines: [],
+    settingsHints: ["listen: 0.0.0.0:8000", "database: postgres://…  # several replicas"],
+  },
+  {
+    name: "supernode",
+    description: "Dragonfly supernode",
+    arguments: ["--data-dir", "%S/dragonfly/supernode"],
+    lines: [],
+    settingsHints: ["listen: 0.0.0.0:8002", "quota: 500G", "source-rate: 200M"],
+  },
+  {
+    name: "peer",
+    description: "Dragonfly peer",
+    arguments: [
+      ...["--data-dir", "%S/dragonfly/peer"],
+      ...["--socket", "%t/dragonfly/peer.sock", "--socket-group", "dragonfly"],
+    ],
+    lines: [
+      "RuntimeDirectory=dragonfly",
+      "RuntimeDirectoryMode=0755",
+      "# The host's own business comes first.",
+      "CPUWeight=50",
+      "IOWeight=50",
+    ],
+    settingsHints: ["listen: 0.0.0.0:65002", "quota: 200G", "upload-rate: 50M"],
+  },
+];

@@ -165,6 +165,7 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
   const registry = new TaskRegistry({
     store,
     sources,
+    suppliers: { supplierOf: () => Promise.resolve(null) },
     policy: { allowsLocal: isLoopback(listen.hostname) && isLoopback(pieceHostname), allowed },
     events: seedingEvents(options, pieces, () => desk),
   });

@@ -11,12 +11,13 @@ import { sourceChanged } from "../../net/source/source-fault.ts";
 import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 import { redactUrl, taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
-import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
 import { IndexPool } from "./index-pool.ts";
 import { type SourcePolicy, checkRequest } from "./source-policy.ts";
 import { Seeding } from "./seeding.ts";
+import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
 
 /** What happens to contents, for the scheduler and the piece server. */
 export interface SeedingEvents {
@@ -41,6 +42,7 @@ export class TaskRegistry {
   readonly #store: PieceStore;
   readonly #sources: SourceService;
   readonly #policy: SourcePolicy;
+  readonly #suppliers: Suppliers;
   readonly #events: SeedingEvents;
   readonly #stopping = new AbortController();
   readonly #tasks = new Map<string, Task>();
@@ -55,8 +57,10 @@ export class TaskRegistry {
     store: PieceStore;
     sources: SourceService;
     policy: SourcePolicy;
+    suppliers: Suppliers;
     events: SeedingEvents;
   }) {
+    this.#suppliers = parts.suppliers;
     this.#store = parts.store;
     this.#sources = parts.sources;
     this.#policy = parts.policy;
@@ -74,9 +78,10 @@ export class TaskRegistry {
 
   /**
    * The current version of a task; waits for the source's headers where it must be asked.
+   * @param hops host IDs of the supernodes through which the request came
    * @throws {DfError} usage, not-shareable, and as readSource
    */
-  async resolve(request: TaskRequest): Promise<Seeding> {
+  async resolve(request: TaskRequest, hops: readonly string[] = []): Promise<Seeding> {
     checkRequest(request, this.#policy);
     const taskId = taskIdOf(taskFieldsOf(request, "public"));
     let task = this.#tasks.get(taskId);
@@ -85,11 +90,19 @@ export class TaskRegistry {
       this.#tasks.set(taskId, task);
     }
     const known = task;
-    known.resolving ??= this.#currentVersion(known, request).finally(() => {
+    known.resolving ??= this.#currentVersion(known, request, hops).finally(() => {
       known.resolving = null;
       if (known.current === null) this.#tasks.delete(taskId);
     });
     return known.resolving;
+  }
+
+  /** What is here of a task, whole or under way; no source is asked whether it is current. */
+  async held(taskId: string): Promise<Seeding | null> {
+    const task = this.#tasks.get(taskId) ?? { taskId, current: null, resolving: null };
+    const seeding = task.current ?? (await this.#adopt(task));
+    if (seeding !== null) this.#tasks.set(taskId, task);
+    return seeding;
   }
 
   /** A child left: a content that has no place any more goes with its last one. */
@@ -103,16 +116,26 @@ export class TaskRegistry {
     await Promise.allSettled(this.#reads);
   }
 
-  async #currentVersion(task: Task, request: TaskRequest): Promise<Seeding> {
+  async #currentVersion(
+    task: Task,
+    request: TaskRequest,
+    hops: readonly string[],
+  ): Promise<Seeding> {
     const current = task.current ?? (await this.#adopt(task));
-    if (current === null) return this.#read(task, request);
-    if (current.isFresh) return current;
+    if (current?.isFresh === true) return current;
+    const supplier = await this.#suppliers.supplierOf({
+      taskId: task.taskId,
+      request,
+      hops,
+      current,
+    });
+    if (current === null || supplier !== null) return this.#read(task, request, supplier);
     if (current.state.kind === "complete" && (await this.#isCurrent(current, request))) {
       current.confirm();
       return current;
     }
     this.#retire(task, current);
-    return this.#read(task, request);
+    return this.#read(task, request, null);
   }
 
   /** Takes over what an earlier process left in the store; null: nothing whole. */
@@ -120,7 +143,12 @@ export class TaskRegistry {
     const stored = this.#store.findByTask(task.taskId);
     if (stored === undefined) return null;
     await stored.verify();
-    if (stored.digests === null || stored.facts.validator === null) return null;
+    const { contentId, validator } = stored.facts;
+    if (stored.digests === null || validator === null || this.#store.get(contentId) !== stored)
+      return null;
+    // Another call may have been first.
+    const known = this.#seedings.get(contentId);
+    if (known !== undefined) return known;
     const seeding = this.#open(stored);
     task.current = seeding;
     await seeding.becomeComplete(stored.digests);
@@ -135,15 +163,24 @@ export class TaskRegistry {
     return (await probeSource(probe, this.#stopping.signal)) === "unchanged";
   }
 
-  /** Reads the source, continuing what the store has of the task's newest version where it may. */
-  async #read(task: Task, request: TaskRequest): Promise<Seeding> {
-    const partial = await this.#resumable(task);
+  /** Brings the task's content from wherever this supernode may take it; resolves when it is open. */
+  async #read(task: Task, request: TaskRequest, supplier: Supplier | null): Promise<Seeding> {
+    return this.#bring(task, (sink) => {
+      const readSource = (): Promise<SourceReadEnd> => this.#fromSource(task, request, sink);
+      return supplier === null ? readSource() : supplier(sink, readSource);
+    });
+  }
+
+  /** Reads the source, continuing what is here of the version under way or of the task's newest. */
+  async #fromSource(task: Task, request: TaskRequest, sink: ContentSink): Promise<SourceReadEnd> {
+    const partial = sink.content ?? (await this.#resumable(task));
     try {
-      return await this.#readFrom(task, request, partial);
+      return await this.#readSource(task, request, { partial, sink });
     } catch (error) {
-      if (partial === null || !isDfError(error, "source-changed")) throw error;
+      const mayStartAnew = partial !== null && sink.content === null;
+      if (!mayStartAnew || !isDfError(error, "source-changed")) throw error;
       await this.#store.delete(partial.facts.contentId);
-      return this.#readFrom(task, request, null);
+      return this.#readSource(task, request, { partial: null, sink });
     }
   }
 
@@ -156,36 +193,54 @@ export class TaskRegistry {
     return null;
   }
 
-  /** Resolves when the source has answered and the content is open; reading goes on. */
-  #readFrom(task: Task, request: TaskRequest, partial: StoredContent | null): Promise<Seeding> {
+  #readSource(
+    { taskId }: Task,
+    request: TaskRequest,
+    { partial, sink }: { partial: StoredContent | null; sink: ContentSink },
+  ): Promise<SourceReadEnd> {
+    this.sourceReads++;
+    return this.#sources.read(
+      {
+        request: {
+          ...addressOf(request),
+          ...resumePoint(partial),
+          connections: SOURCE_CONNECTIONS,
+        },
+        wantsSha256: request.checksum.startsWith("sha256:"),
+        opened: (facts) => sink.open(contentFactsOf(taskId, request, facts)),
+        pieceStored: (piece, { wireLength }) => sink.pieceStored(piece, wireLength),
+      },
+      sink.signal,
+    );
+  }
+
+  /** Resolves when the content is open; bringing goes on. */
+  #bring(task: Task, bring: (sink: ContentSink) => Promise<SourceReadEnd>): Promise<Seeding> {
     const opening = Promise.withResolvers<Seeding>();
     let opened: Seeding | null = null;
-    this.sourceReads++;
-    const read = this.#sources
-      .read(
-        {
-          request: {
-            ...addressOf(request),
-            ...resumePoint(partial),
-            connections: SOURCE_CONNECTIONS,
-          },
-          wantsSha256: request.checksum.startsWith("sha256:"),
-          opened: async (facts) => {
-            const seeding = await this.#openRead(task, request, facts);
-            opening.resolve(seeding);
-            // The source went back to a version that is here: nothing is left to read.
-            if (seeding.state.kind === "complete") throw new DfError("interrupted", "not needed");
-            opened = seeding;
-            return seeding.stored;
-          },
-          pieceStored: (piece, { wireLength }) => {
-            opened!.sourceBytes += wireLength;
-            this.#events.pieceSeeded(opened!, piece);
-          },
-        },
-        this.#stopping.signal,
-      )
-      .then((end) => this.#complete(opened!, end))
+    let hadNoLength = false;
+    const sink: ContentSink = {
+      signal: this.#stopping.signal,
+      get content() {
+        return opened?.stored ?? null;
+      },
+      open: async (facts) => {
+        const seeding = await this.#openRead(task, facts);
+        opening.resolve(seeding);
+        // The source went back to a version that is here: nothing is left to read.
+        if (seeding.state.kind === "complete") throw new DfError("interrupted", "not needed");
+        if (opened === null) hadNoLength = facts.layout.length === null;
+        else if (opened !== seeding) throw sourceChanged(facts.url);
+        opened = seeding;
+        return seeding.stored;
+      },
+      pieceStored: (piece, sourceBytes) => {
+        opened!.sourceBytes += sourceBytes;
+        this.#events.pieceSeeded(opened!, piece);
+      },
+    };
+    const read = bring(sink)
+      .then((end) => this.#complete(opened!, end, hadNoLength))
       .catch((error: unknown) => {
         opening.reject(error);
         if (opened !== null) this.#fail(opened, error);
@@ -195,25 +250,18 @@ export class TaskRegistry {
     return opening.promise;
   }
 
-  async #openRead(task: Task, request: TaskRequest, facts: SourceFacts): Promise<Seeding> {
-    const { taskId } = task;
-    const { length, validator, lastModified } = facts;
-    const version = validator ?? randomBytes(16).toString("hex");
-    const contentId = contentIdOf(taskId, version, length);
-    const known = this.#seedings.get(contentId);
+  async #openRead(task: Task, facts: ContentFacts): Promise<Seeding> {
+    const known = this.#seedings.get(facts.contentId);
     if (known !== undefined) {
       known.isRetired = false;
       known.confirm();
       task.current = known;
       return known;
     }
-    const layout = { length, pieceLength: pieceLengthFor(length) };
-    const url = redactUrl(request.url);
-    const stored = await this.#store.create({
-      ...{ contentId, taskId, url, layout, validator, lastModified },
-    });
+    const stored = await this.#store.create(facts);
     this.#dropEvicted();
     const seeding = this.#open(stored);
+    if (task.current !== null) this.#retire(task, task.current);
     task.current = seeding;
     return seeding;
   }
@@ -227,14 +275,13 @@ export class TaskRegistry {
     return seeding;
   }
 
-  async #complete(seeding: Seeding, end: SourceReadEnd): Promise<void> {
+  async #complete(seeding: Seeding, end: SourceReadEnd, hadNoLength: boolean): Promise<void> {
     const { stored } = seeding;
     this.sourceBytes += end.bodyBytes;
-    const wasUnknown = stored.manifest.layout.length === null;
-    if (wasUnknown) stored.setLength(end.length);
+    if (stored.manifest.layout.length === null) stored.setLength(end.length);
     const { md5, sha256 } = end;
     await stored.complete({ md5, sha256 });
-    if (wasUnknown) this.#events.lengthKnown(seeding);
+    if (hadNoLength) this.#events.lengthKnown(seeding);
     await seeding.becomeComplete({ md5, sha256 });
     await this.#store.evict();
     this.#dropEvicted();
@@ -288,6 +335,22 @@ export class TaskRegistry {
       this.#drop(seeding);
     }
   }
+}
+
+function contentFactsOf(
+  taskId: string,
+  { url }: TaskRequest,
+  { length, validator, lastModified }: SourceFacts,
+): ContentFacts {
+  const version = validator ?? randomBytes(16).toString("hex");
+  return {
+    contentId: contentIdOf(taskId, version, length),
+    taskId,
+    url: redactUrl(url),
+    layout: { length, pieceLength: pieceLengthFor(length) },
+    validator,
+    lastModified,
+  };
 }
 
 function addressOf({ url, headers }: TaskRequest): SourceAddress {

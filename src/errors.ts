@@ -29,6 +29,10 @@ export const ERROR_TRAITS = {
   "no-space": { status: 507, exit: 12, retryable: false },
   "source-changed": { status: 409, exit: 13, retryable: true },
   denied: { status: 403, exit: 14, retryable: false },
+  unauthorized: { status: 401, exit: 6, retryable: false },
+  "not-found": { status: 404, exit: 1, retryable: false },
+  conflict: { status: 409, exit: 1, retryable: false },
+  "too-large": { status: 413, exit: 1, retryable: false },
   "no-supernode": { status: 503, exit: 15, retryable: true },
   /** The peer cannot hand this task to the swarm (private, loopback source…): read it directly. */
   "not-shareable": { status: 422, exit: 1, retryable: false },
@@ -38,11 +42,19 @@ export const ERROR_TRAITS = {
 
 export type ErrorCode = keyof typeof ERROR_TRAITS;
 
+/** That a source refused, and for how long others who ask need not ask it again. */
+export interface SourceRefusal {
+  /** HTTP status. */
+  status: number;
+  holdsForSeconds: number;
+}
+
 export interface DfErrorOptions {
   cause?: unknown;
   /** What the user can do about it, one sentence without a full stop. */
   hint?: string | undefined;
   taskId?: string | undefined;
+  refusal?: SourceRefusal | undefined;
 }
 
 /** The shape of an error on every wire: `{ "error": WireError }`. */
@@ -51,6 +63,7 @@ export interface WireError {
   message: string;
   hint?: string | undefined;
   taskId?: string | undefined;
+  refusal?: SourceRefusal | undefined;
 }
 
 /**
@@ -62,12 +75,14 @@ export class DfError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly taskId: string | undefined;
+  readonly refusal: SourceRefusal | undefined;
 
   constructor(code: ErrorCode, message: string, options: DfErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
     this.taskId = options.taskId;
+    this.refusal = options.refusal;
   }
 
   get exitCode(): number {
@@ -83,7 +98,8 @@ export class DfError extends Error {
   }
 
   toWire(): WireError {
-    return { code: this.code, message: this.message, hint: this.hint, taskId: this.taskId };
+    const { code, message, hint, taskId, refusal } = this;
+    return { code, message, hint, taskId, ...(refusal === undefined ? {} : { refusal }) };
   }
 
   /** Rebuilds the error a remote side sent; an unknown code becomes `internal`. */
@@ -92,9 +108,11 @@ export class DfError extends Error {
     message: string;
     hint?: string | undefined;
     taskId?: string | undefined;
+    refusal?: SourceRefusal | undefined;
   }): DfError {
     const code = Object.hasOwn(ERROR_TRAITS, wire.code) ? (wire.code as ErrorCode) : "internal";
-    return new DfError(code, wire.message, { hint: wire.hint, taskId: wire.taskId });
+    const { hint, taskId, refusal } = wire;
+    return new DfError(code, wire.message, { hint, taskId, refusal });
   }
 }
 

@@ -122,6 +122,8 @@ export function testFleetDatabase(name: string, create: () => Promise<FleetDatab
       expect(await changesRoutes(() => beat({ addresses: [{ address: "10.0.0.2:1" }] }))).toBe(
         true,
       );
+      const moved = { addresses: [{ address: "10.0.0.2:1" }], labels: { idc: "bj" } };
+      expect(await changesRoutes(() => beat(moved))).toBe(true);
       expect(await silenceSupernodes(database, 100)).toEqual([]);
       expect(await silenceSupernodes(database, 101)).toEqual(["s1"]);
       expect(await changesRoutes(() => silenceSupernodes(database, 101))).toBe(false);
@@ -261,7 +263,11 @@ export function testFleetDatabase(name: string, create: () => Promise<FleetDatab
 function supernodeRow(hostId: string, change: Partial<SupernodeRow> = {}): SupernodeRow {
   return {
     ...{ hostId, cluster: "c", hostname: "", version: "1", joinedAt: 0 },
-    ...{ addresses: [{ address: "10.0.0.1:8002", zone: "a" }], state: "alive" as const },
+    ...{
+      addresses: [{ address: "10.0.0.1:8002", zone: "a" }],
+      labels: {},
+      state: "alive" as const,
+    },
     ...{ leaseExpiresAt: 100, heartbeatAt: 10 },
     report: {
       load: { peers: 1, downloads: 0, uploadBytesPerSec: 5_000_000_000, sourceBytesPerSec: 0 },

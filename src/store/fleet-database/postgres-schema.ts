@@ -45,6 +45,7 @@ const supernodes = pgTable("supernodes", {
   hostname: text("hostname").notNull(),
   version: text("version").notNull(),
   addresses: json("addresses").notNull(),
+  labels: json("labels").notNull(),
   state: text("state").notNull(),
   leaseExpiresAt: integer("lease_expires_at").notNull(),
   heartbeatAt: integer("heartbeat_at"),

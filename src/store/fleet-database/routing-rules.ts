@@ -9,7 +9,10 @@ export type RoutingRuleRow = FleetTables["routingRules"]["$inferSelect"];
 /** The one that decides first comes first. */
 export async function listRoutingRules({ db, tables }: FleetDatabase): Promise<RoutingRuleRow[]> {
   const { routingRules: rules } = tables;
-  return await db.select().from(rules).orderBy(desc(rules.priority), asc(rules.id));
+  return await db
+    .select()
+    .from(rules)
+    .orderBy(desc(rules.priority), asc(rules.createdAt), asc(rules.id));
 }
 
 /** Adds it, or replaces the one of that ID, whose age it keeps. */

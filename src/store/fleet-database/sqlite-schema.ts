@@ -54,6 +54,8 @@ const supernodes = sqliteTable("supernodes", {
   version: text("version").notNull(),
   /** Empty until its first heartbeat. */
   addresses: text("addresses", { mode: "json" }).$type<ZonedAddressRow[]>().notNull(),
+  /** Its own; they count before its cluster's. */
+  labels: text("labels", { mode: "json" }).$type<LabelMap>().notNull(),
   /** Only an alive one is in any list. */
   state: text("state").$type<"joined" | "alive" | "silent" | "left" | "removed">().notNull(),
   leaseExpiresAt: integer("lease_expires_at").notNull(),

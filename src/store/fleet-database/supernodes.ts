@@ -29,7 +29,7 @@ export async function saveJoinedSupernode(
     .insert(supernodes)
     .values({
       ...{ hostId, cluster, hostname, version, joinedAt },
-      ...{ addresses: [], state: "joined", leaseExpiresAt: 0 },
+      ...{ addresses: [], labels: {}, state: "joined", leaseExpiresAt: 0 },
     })
     .onConflictDoUpdate({
       target: supernodes.hostId,
@@ -62,6 +62,7 @@ export async function saveHeartbeats(
       set: {
         version: proposed(supernodes.version),
         addresses: proposed(supernodes.addresses),
+        labels: proposed(supernodes.labels),
         state: proposed(supernodes.state),
         leaseExpiresAt: proposed(supernodes.leaseExpiresAt),
         heartbeatAt: proposed(supernodes.heartbeatAt),

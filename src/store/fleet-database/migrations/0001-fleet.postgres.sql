@@ -32,6 +32,7 @@ CREATE TABLE supernodes (
   hostname TEXT NOT NULL,
   version TEXT NOT NULL,
   addresses TEXT NOT NULL,
+  labels TEXT NOT NULL,
   state TEXT NOT NULL,
   lease_expires_at BIGINT NOT NULL,
   heartbeat_at BIGINT,
@@ -156,7 +157,8 @@ CREATE TRIGGER supernodes_inserted AFTER INSERT ON supernodes
 CREATE TRIGGER supernodes_updated AFTER UPDATE ON supernodes
   FOR EACH ROW WHEN (
     (OLD.state = 'alive') <> (NEW.state = 'alive')
-    OR (NEW.state = 'alive' AND (OLD.cluster <> NEW.cluster OR OLD.addresses <> NEW.addresses))
+    OR (NEW.state = 'alive' AND (OLD.cluster <> NEW.cluster OR OLD.addresses <> NEW.addresses
+      OR OLD.labels <> NEW.labels))
   ) EXECUTE FUNCTION routes_changed();
 CREATE TRIGGER supernodes_deleted AFTER DELETE ON supernodes
   FOR EACH ROW WHEN (OLD.state = 'alive') EXECUTE FUNCTION routes_changed();

@@ -32,6 +32,7 @@ CREATE TABLE supernodes (
   hostname TEXT NOT NULL,
   version TEXT NOT NULL,
   addresses TEXT NOT NULL,
+  labels TEXT NOT NULL,
   state TEXT NOT NULL,
   lease_expires_at INTEGER NOT NULL,
   heartbeat_at INTEGER,
@@ -156,7 +157,8 @@ CREATE TRIGGER supernodes_inserted AFTER INSERT ON supernodes
   BEGIN UPDATE fleet SET routes_version = routes_version + 1; END;
 CREATE TRIGGER supernodes_updated AFTER UPDATE ON supernodes
   WHEN (OLD.state = 'alive') <> (NEW.state = 'alive')
-    OR (NEW.state = 'alive' AND (OLD.cluster <> NEW.cluster OR OLD.addresses <> NEW.addresses))
+    OR (NEW.state = 'alive' AND (OLD.cluster <> NEW.cluster OR OLD.addresses <> NEW.addresses
+      OR OLD.labels <> NEW.labels))
   BEGIN UPDATE fleet SET routes_version = routes_version + 1; END;
 CREATE TRIGGER supernodes_deleted AFTER DELETE ON supernodes
   WHEN OLD.state = 'alive'

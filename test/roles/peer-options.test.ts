@@ -17,7 +17,7 @@ test("without flags a peer listens on loopback and keeps its state where it belo
     socketPath: "/run/user/1000/dragonfly/peer.sock",
     dataDir: "/s/dragonfly/peer",
     supernodes: [],
-    quotaBytes: null,
+    quotaBytes: undefined,
   });
   expect(asRoot).toMatchObject({
     socketPath: "/run/dragonfly/peer.sock",

@@ -5,6 +5,7 @@ import type { DfError } from "../../errors.ts";
 import type { PieceClient } from "../../net/piece/piece-client.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore } from "../../store/piece-store.ts";
+import type { LiveSettings } from "../settings/live-settings.ts";
 import type { SourceService } from "../worker/source-service.ts";
 import type { SharedContents } from "./shared-contents.ts";
 import type { Supernodes } from "./supernodes.ts";
@@ -21,6 +22,7 @@ export interface DownloadSurroundings {
   supernodes: Supernodes;
   /** The download rate of the host. */
   hostPacer: Pacer;
+  settings: LiveSettings;
   onWarning: (message: string) => void;
 }
 

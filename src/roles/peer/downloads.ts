@@ -8,6 +8,7 @@ import { READERLESS_GRACE_MS } from "../../limits.ts";
 import { redactUrl, taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
+import { underSourceRules } from "../settings/source-rules.ts";
 import { followDownload } from "./follow-download.ts";
 import type { DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
 import { PeerDownload } from "./peer-download.ts";
@@ -96,7 +97,7 @@ export class Downloads {
   }
 
   #join(request: DownloadRequest): Shared {
-    const task = shareableTask(request);
+    const task = underSourceRules(shareableTask(request), this.#options.settings.current);
     const taskId = taskIdOf(taskFieldsOf(task, "public"));
     const mustReadSelf = request.source === "origin";
     const policy = policyOf(request);

@@ -155,7 +155,7 @@ export class PeerDownload {
 
   async #joinOwner(): Promise<void> {
     const { supernodes } = this.#around;
-    const task = { taskId: this.taskId, mayReadSource: () => this.#policy.mayReadSource };
+    const task = { taskId: this.taskId, mayReadSource: () => this.#mayGoBackToSource };
     const owner = await findOwner(supernodes, task, this.#stop.signal);
     if (owner !== null) return this.#joinAt(owner, !supernodes.isFirstFor(this.taskId, owner));
     if (!supernodes.isEmpty) this.notices.push("no supernode answers: reading from the source");
@@ -219,9 +219,15 @@ export class PeerDownload {
     return transfer;
   }
 
+  /** Whether the source may be read here because no supernode answers; without any it is no way back. */
+  get #mayGoBackToSource(): boolean {
+    const { settings, supernodes } = this.#around;
+    return this.#policy.mayReadSource && (settings.current.backToSource || supernodes.isEmpty);
+  }
+
   /** The owner is silent: reads what is missing from the source, if a reader allows it. */
   async #readRest(transfer: ContentTransfer): Promise<void> {
-    if (this.#policy.mayReadSource) {
+    if (this.#mayGoBackToSource) {
       // Without a validator nothing tells whether the source still has this version.
       const isKnown = transfer.content.facts.validator !== null;
       return this.#readSelf(isKnown ? transfer : null);

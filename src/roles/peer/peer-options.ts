@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { DfError } from "../../errors.ts";
 import { PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
+import type { Settings } from "../../net/wire/fleet-settings.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
 import { groupIdOf } from "./group-id.ts";
@@ -19,12 +20,12 @@ export interface PeerOptions {
   /** Group whose members may use the socket too; null: its owner alone. */
   socketGroupId: number | null;
   dataDir: string;
-  /** Bytes per second; null: no limit. */
-  downloadRateBytesPerSec: number | null;
-  uploadRateBytesPerSec: number | null;
-  diskRateBytesPerSec: number | null;
-  quotaBytes: number | null;
-  uploadSlots: number;
+  /** Bytes per second; null: no limit, whatever the fleet says; undefined: as it says. */
+  downloadRateBytesPerSec: number | null | undefined;
+  uploadRateBytesPerSec: number | null | undefined;
+  diskRateBytesPerSec: number | null | undefined;
+  quotaBytes: number | null | undefined;
+  uploadSlots: number | undefined;
   /** Exits after so long without readers and uploads; null: never. */
   lingerMs: number | null;
 }
@@ -139,12 +140,11 @@ export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: numb
     socketPath: text("socket") ?? defaultSocket(env, uid),
     socketGroupId: read("socket-group", groupIdOf) ?? null,
     dataDir: text("data-dir") ?? defaultDataDir(env, uid),
-    downloadRateBytesPerSec: read("download-rate", parseRate) ?? null,
-    uploadRateBytesPerSec: read("upload-rate", parseRate) ?? null,
-    diskRateBytesPerSec: read("disk-rate", parseRate) ?? null,
-    quotaBytes: read("quota", parseSize) ?? null,
-    uploadSlots:
-      read("upload-slots", (flag, given) => parseCount(flag, given, slots)) ?? UPLOAD_SLOTS,
+    downloadRateBytesPerSec: read("download-rate", parseRate),
+    uploadRateBytesPerSec: read("upload-rate", parseRate),
+    diskRateBytesPerSec: read("disk-rate", parseRate),
+    quotaBytes: read("quota", parseSize),
+    uploadSlots: read("upload-slots", (flag, given) => parseCount(flag, given, slots)),
     lingerMs: read("linger", parseDuration) ?? null,
   };
   const { hostname } = options.listen;
@@ -157,6 +157,17 @@ export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: numb
   }
   if (faults.length > 0) throw joined(faults);
   return options;
+}
+
+/** What this machine was given itself: no setting of the fleet changes it. */
+export function givenSettings(options: PeerOptions): Settings {
+  return {
+    downloadRate: options.downloadRateBytesPerSec,
+    uploadRate: options.uploadRateBytesPerSec,
+    diskRate: options.diskRateBytesPerSec,
+    quota: options.quotaBytes,
+    uploadSlots: options.uploadSlots,
+  };
 }
 
 /** Whether only this host reaches an address, as "localhost", "127.0.0.1" or "[::1]". */

@@ -12,17 +12,20 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { DfError } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
-import type { HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { SettingKey, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+import { LiveSettings } from "../settings/live-settings.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
-import type { UploadCounts } from "../worker/piece-worker-messages.ts";
+import type { UploadCounts, UploadLimits } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
+import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { Downloads } from "./downloads.ts";
 import { loadHostIdentity } from "./host-identity.ts";
-import { hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
+import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
 import { knownOf, Supernodes } from "./supernodes.ts";
@@ -47,16 +50,17 @@ export interface RunningPeer {
  */
 export async function startPeer(options: StartPeerOptions): Promise<RunningPeer> {
   let peer: Peer | undefined;
+  const diskPacer = new Pacer(null);
   const store = await openStore({
     onVerified: (content) => peer?.offer(content),
     dir: options.dataDir,
-    quotaBytes: options.quotaBytes,
+    quotaBytes: options.quotaBytes ?? null,
     onWarning: options.onWarning,
-    diskPacer: new Pacer(diskShare(options.diskRateBytesPerSec)),
+    diskPacer,
   });
   const undo: (() => Promise<void> | void)[] = [() => store.close()];
   try {
-    const started = new Peer(options, store);
+    const started = new Peer(options, { store, diskPacer });
     peer = started;
     undo.push(() => started.stopTraffic());
     await started.start();
@@ -72,6 +76,9 @@ class Peer implements RunningPeer {
   readonly socketPath: string;
   readonly #options: StartPeerOptions;
   readonly #store: PieceStore;
+  readonly #diskPacer: Pacer;
+  readonly #hostPacer = new Pacer(null);
+  readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;
   readonly #sources;
@@ -82,20 +89,26 @@ class Peer implements RunningPeer {
   #uploads: UploadCounts | undefined;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(options: StartPeerOptions, store: PieceStore) {
+  constructor(
+    options: StartPeerOptions,
+    { store, diskPacer }: { store: PieceStore; diskPacer: Pacer },
+  ) {
     this.#options = options;
     this.#store = store;
+    this.#diskPacer = diskPacer;
     this.socketPath = options.socketPath;
     this.#identity = loadHostIdentity(options.dataDir);
     this.#supernodes = new Supernodes({
       addresses: options.supernodes,
       hello: (address) => this.#hello(address),
       holdings: () => this.#holdings(),
+      told: (address, message) => this.#told(address, message),
     });
-    this.#sources = createSourceService({
-      sourceRateBytesPerSec: options.downloadRateBytesPerSec,
-      diskRateBytesPerSec: diskShare(options.diskRateBytesPerSec),
+    this.#settings = new LiveSettings({
+      given: givenSettings(options),
+      preferred: () => this.#supernodes.all.map(({ address }) => address),
     });
+    this.#sources = createSourceService(sourceLimits(this.#settings.current));
   }
 
   async start(): Promise<void> {
@@ -103,11 +116,7 @@ class Peer implements RunningPeer {
     const pieces = await startPieceService({
       hostname: hostname.replace(/^\[|\]$/g, ""),
       port,
-      limits: {
-        uploadSlots: this.#options.uploadSlots,
-        uploadRateBytesPerSec: this.#options.uploadRateBytesPerSec,
-        diskRateBytesPerSec: diskShare(this.#options.diskRateBytesPerSec),
-      },
+      limits: uploadLimits(this.#settings.current),
       onUploads: (counts) => this.#uploaded(counts),
     });
     this.#pieces = pieces;
@@ -119,11 +128,13 @@ class Peer implements RunningPeer {
       shared: this.#shared,
       sources: this.#sources,
       supernodes: this.#supernodes,
-      hostPacer: new Pacer(this.#options.downloadRateBytesPerSec),
+      hostPacer: this.#hostPacer,
+      settings: this.#settings,
       onWarning: this.#options.onWarning,
       onIdle: () => this.#used(),
     });
     this.#downloads = downloads;
+    this.#settings.follow((now, changed) => this.#apply(now, changed));
     this.#supernodes.connect();
     this.#server = await this.#serveLocalApi(downloads);
     const { socketGroupId } = this.#options;
@@ -146,7 +157,7 @@ class Peer implements RunningPeer {
       store: {
         contents: this.#store.list().length,
         usedBytes: this.#store.usedBytes,
-        quotaBytes: this.#options.quotaBytes,
+        quotaBytes: this.#settings.current.quota,
       },
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
       downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
@@ -196,17 +207,34 @@ class Peer implements RunningPeer {
       hostId: this.#identity.hostId,
       hostname: ownHostname().slice(0, 255),
       pieceAddress: this.#pieceAddressFor(supernode),
-      uploadSlots: this.#options.uploadSlots,
+      uploadSlots: this.#settings.current.uploadSlots,
       labels: {},
     };
   }
 
   /** Null where children that the supernode would send could not reach this host. */
   #pieceAddressFor(supernode: string): string | null {
-    if (this.#options.uploadSlots === 0) return null;
+    if (this.#settings.current.uploadSlots === 0) return null;
     if (this.#options.advertise !== null) return this.#options.advertise;
     const isReachable = !isLoopback(this.#options.listen.hostname) || isLoopback(hostOf(supernode));
     return isReachable ? this.listen : null;
+  }
+
+  #told(supernode: string, message: FleetMessage): void {
+    switch (message.type) {
+      case "settings":
+        this.#settings.hear(supernode, message.version, message.settings);
+        break;
+    }
+  }
+
+  #apply(now: SettingsInForce, changed: ReadonlySet<SettingKey>): void {
+    this.#hostPacer.setRate(now.downloadRate);
+    this.#diskPacer.setRate(diskShare(now.diskRate));
+    this.#sources.setLimits(sourceLimits(now));
+    this.#pieces?.setLimits(uploadLimits(now));
+    // A supernode learns of upload slots from the hello.
+    if (changed.has("uploadSlots")) this.#supernodes.greetAnew();
   }
 
   /** Tells the supernodes of a content that can be shared from now on. */
@@ -238,6 +266,19 @@ class Peer implements RunningPeer {
       else onUnused();
     }, lingerMs);
   }
+}
+
+function uploadLimits({ uploadSlots, uploadRate, diskRate }: SettingsInForce): UploadLimits {
+  return {
+    uploadSlots,
+    uploadRateBytesPerSec: uploadRate,
+    diskRateBytesPerSec: diskShare(diskRate),
+  };
+}
+
+/** What this host reads from sources itself is part of its downloads. */
+function sourceLimits({ downloadRate, diskRate }: SettingsInForce): SourceLimits {
+  return { sourceRateBytesPerSec: downloadRate, diskRateBytesPerSec: diskShare(diskRate) };
 }
 
 /**

@@ -7,9 +7,6 @@
 import type { Machine } from "./machine.ts";
 import type { Prng } from "./prng.ts";
 
-/** Peers of one swarm that begin to read the source, per second, all together. */
-export const SOURCE_READERS_PER_SEC = 10;
-
 /** A piece that no neighbour has for so long is missing: what others bring shows up sooner. */
 const PATIENCE_US = 2_000_000;
 

@@ -137,6 +137,8 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
     type: z.literal("neighbours"),
     handle,
     addresses: z.array(z.string().max(262)).max(64),
+    /** Hosts that take part in the content now: how far they share the ration of source reads. */
+    swarmSize: count.optional(),
   }),
   /** To a member of the cluster: joins this task's swarm here and takes part as one more seed. */
   z.object({ type: z.literal("takePart"), task: taskSchema }),

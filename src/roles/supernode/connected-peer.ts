@@ -16,8 +16,12 @@ const PIECE_ADDRESS = /^(|[A-Za-z0-9._-]{1,240}|\[[0-9A-Fa-f:.]{2,45}\]):([1-9]\
 export class ConnectedPeer {
   readonly channel: PeerChannel;
   readonly host: HostIndex;
-  /** "host:port" of its piece server; "" for a host that only downloads. */
+  /** "host:port" of its piece server for its own zone; "" for a host that only downloads. */
   readonly pieceAddress: string;
+  /** Hosts of one zone reach each other; hosts without a zone are one zone, "". */
+  readonly zone: string;
+  /** Further addresses of the piece server, by the zone whose hosts use them. */
+  readonly #addressByZone: ReadonlyMap<string, string>;
   /** Bitmaps, base64, of contents that the peer offers, by content ID. */
   readonly held = new Map<string, string>();
   readonly #members = new Map<number, Member>();
@@ -30,7 +34,23 @@ export class ConnectedPeer {
   constructor(channel: PeerChannel, host: HostIndex) {
     this.channel = channel;
     this.host = host;
-    this.pieceAddress = reachableAddress(channel);
+    const { labels, pieceAddress, zonedAddresses = [] } = channel.hello;
+    this.pieceAddress = reachableAddress(channel, pieceAddress);
+    this.zone = labels["zone"] ?? "";
+    this.#addressByZone = new Map(
+      zonedAddresses.map(({ address, zone }) => [zone, reachableAddress(channel, address)]),
+    );
+  }
+
+  /** Zones whose hosts can fetch pieces from this one. */
+  get zones(): string[] {
+    const all = new Set([this.zone, ...this.#addressByZone.keys()]);
+    return [...all].filter((zone) => this.addressIn(zone) !== "");
+  }
+
+  /** "host:port" of its piece server for hosts of a zone; "" when they cannot reach it. */
+  addressIn(zone: string): string {
+    return this.#addressByZone.get(zone) ?? (zone === this.zone ? this.pieceAddress : "");
   }
 
   get members(): Iterable<Member> {
@@ -69,8 +89,7 @@ export class ConnectedPeer {
 }
 
 /** A peer that listens on every address is reached where its channel comes from. */
-function reachableAddress(channel: PeerChannel): string {
-  const told = channel.hello.pieceAddress;
+function reachableAddress(channel: PeerChannel, told: string | null): string {
   if (told === null) return "";
   const [, host, port] = PIECE_ADDRESS.exec(told) ?? [];
   if (host === undefined || !(Number(port) <= 65_535)) return "";

@@ -20,6 +20,7 @@ import type {
 } from "../../net/swarm/swarm-server.ts";
 import { ConnectedPeer } from "./connected-peer.ts";
 import { IndexPool } from "./index-pool.ts";
+import { Neighbours } from "./neighbours.ts";
 import type { Member, Seeding } from "./seeding.ts";
 
 export interface SwarmDeskOptions {
@@ -48,6 +49,7 @@ export class SwarmDesk implements SwarmListener {
   readonly #seedings: (Seeding | undefined)[] = [];
   readonly #seedHost: HostIndex;
   readonly #encoder = new FrameEncoder();
+  readonly #neighbours = new Neighbours(() => this.#peers.values());
 
   constructor(options: SwarmDeskOptions) {
     this.#options = options;
@@ -70,6 +72,7 @@ export class SwarmDesk implements SwarmListener {
 
   /** Ends all channels: the peers look for another supernode. */
   closeAll(): void {
+    this.#neighbours.stop();
     for (const channel of this.#peers.keys()) channel.close(1001, "the supernode is stopping");
   }
 
@@ -173,6 +176,7 @@ export class SwarmDesk implements SwarmListener {
     for (const member of [...seeding.children]) {
       member.peer.remove(member);
       seeding.removeChild(member);
+      this.#neighbours.left(member);
     }
     this.#seedings[seeding.index] = undefined;
     this.#options.step({ kind: "contentDropped", content: seeding.index });
@@ -232,7 +236,10 @@ export class SwarmDesk implements SwarmListener {
     const isComplete = state.kind === "complete";
     const handle = peer.nextHandle();
     const before = seeding.child(peer);
-    if (before !== undefined) peer.remove(before);
+    if (before !== undefined) {
+      peer.remove(before);
+      this.#neighbours.left(before);
+    }
     const member: Member = { peer, seeding, handle, rowsSent: 0 };
     peer.channel.send({
       type: "joined",
@@ -251,6 +258,7 @@ export class SwarmDesk implements SwarmListener {
     });
     peer.add(member);
     seeding.addChild(member);
+    if (from !== "supernode") this.#neighbours.joined(member);
     const bitmap = known?.contentId === facts.contentId ? seeding.readBitmap(known.have) : null;
     this.#options.step({
       kind: "joined",
@@ -273,6 +281,7 @@ export class SwarmDesk implements SwarmListener {
   #forget(member: Member): void {
     member.peer.remove(member);
     member.seeding.removeChild(member);
+    this.#neighbours.left(member);
     this.#options.childLeft(member.seeding);
   }
 

@@ -2,6 +2,8 @@
 
 import type { IncomingHttpHeaders } from "node:http";
 import type { SourceAnswer } from "./source-client.ts";
+import { keptAnswerOf } from "./cache-terms.ts";
+import { parseHttpDate } from "./http-date.ts";
 import type { SourceFacts } from "./source-read.ts";
 
 /** A Last-Modified younger than this may hide a second change within its second (RFC 9110 §8.8.2.2). */
@@ -18,6 +20,7 @@ export function factsOf(answer: SourceAnswer): SourceFacts {
     contentType: headers["content-type"] ?? null,
     contentEncoding: headers["content-encoding"] ?? null,
     finalUrl: answer.finalUrl,
+    answer: keptAnswerOf(answer),
   };
 }
 
@@ -30,8 +33,10 @@ export function validatorOf(headers: IncomingHttpHeaders): string | null {
   if (etag !== undefined && /^"[^"]*"$/.test(etag)) return etag;
   const modified = headers["last-modified"];
   if (modified === undefined) return null;
-  const ageMs = Date.parse(headers.date ?? "") - Date.parse(modified);
-  return ageMs >= LAST_MODIFIED_AGE_MS ? modified : null;
+  const modifiedAt = parseHttpDate(modified);
+  const sentAt = parseHttpDate(headers.date);
+  if (modifiedAt === null || sentAt === null) return null;
+  return sentAt - modifiedAt >= LAST_MODIFIED_AGE_MS ? modified : null;
 }
 
 /** Whether an answer of the same source still is the version that `validator` names. */

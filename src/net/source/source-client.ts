@@ -4,7 +4,9 @@
 import { lookup as resolveName, type LookupAddress, type LookupOptions } from "node:dns";
 import http from "node:http";
 import https from "node:https";
+import { redirectLifetimeSeconds } from "../../engine/core/freshness.ts";
 import { DfError } from "../../errors.ts";
+import { keptAnswerOf, termsOf } from "./cache-terms.ts";
 import { version } from "../../../package.json";
 import { throwIfInterrupted } from "./retry-gate.ts";
 import { SourceFault, faultOfStatus, faultOfTransport, finalFault } from "./source-fault.ts";
@@ -31,6 +33,11 @@ export interface SourceAnswer {
   status: number;
   headers: http.IncomingHttpHeaders;
   finalUrl: string;
+  /** Unix milliseconds. */
+  requestedAt: number;
+  receivedAt: number;
+  /** How long the redirects to `finalUrl` may be taken for granted; null: there were none. */
+  redirectSeconds: number | null;
   /** Bytes of the body that the rate limit admitted before they were asked for. */
   admittedBytes: number;
   /** The body's bytes as sent; a fault when it breaks off or stalls. To be read at most once. */
@@ -50,7 +57,7 @@ export class SourceClient {
   readonly #http = new http.Agent({ keepAlive: true });
   readonly #https = new https.Agent({ keepAlive: true });
   /** Where redirects led; forgotten when that place refuses, e.g. because its signature expired. */
-  #resolvedUrl: string | null = null;
+  #resolved: { url: string; redirectSeconds: number | null } | null = null;
   /**
    * The address that answered first: all connections of a read go there, because the servers
    * behind one name may hold different versions or name them differently.
@@ -70,14 +77,16 @@ export class SourceClient {
     signal: AbortSignal,
     method: "GET" | "HEAD" = "GET",
   ): Promise<SourceAnswer> {
-    if (this.#resolvedUrl !== null) {
-      const answer = await this.#follow(this.#resolvedUrl, headers, method, signal);
+    if (this.#resolved !== null) {
+      const answer = await this.#follow(this.#resolved, headers, method, signal);
       if (![401, 403, 404, 410].includes(answer.status)) return answer;
       answer.close();
-      this.#resolvedUrl = null;
+      this.#resolved = null;
     }
-    const answer = await this.#follow(this.#address.url, headers, method, signal);
-    if (answer.finalUrl !== new URL(this.#address.url).href) this.#resolvedUrl = answer.finalUrl;
+    const start = { url: this.#address.url, redirectSeconds: null };
+    const answer = await this.#follow(start, headers, method, signal);
+    const { finalUrl: url, redirectSeconds } = answer;
+    if (url !== new URL(this.#address.url).href) this.#resolved = { url, redirectSeconds };
     return answer;
   }
 
@@ -88,24 +97,27 @@ export class SourceClient {
   }
 
   async #follow(
-    from: string,
+    from: { url: string; redirectSeconds: number | null },
     headers: Record<string, string>,
     method: "GET" | "HEAD",
     signal: AbortSignal,
   ): Promise<SourceAnswer> {
-    let url = new URL(from);
+    let url = new URL(from.url);
+    let { redirectSeconds } = from;
     for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
       const answer = await this.#exchange(
         { url, headers: { ...this.#headersFor(url), ...headers }, method },
         signal,
       );
-      if (![301, 302, 303, 307, 308].includes(answer.status)) return answer;
+      if (![301, 302, 303, 307, 308].includes(answer.status)) return { ...answer, redirectSeconds };
       answer.close();
+      const seconds = redirectLifetimeSeconds(answer.status, termsOf(keptAnswerOf(answer)));
+      redirectSeconds = Math.min(redirectSeconds ?? Infinity, seconds);
       url = redirectTarget(url, answer.headers.location);
     }
     throw finalFault(
       "protocol",
-      `read ${redactUrl(from)}: more than ${REDIRECTS_MAX} redirects`,
+      `read ${redactUrl(from.url)}: more than ${REDIRECTS_MAX} redirects`,
       "the redirects form a loop",
     );
   }
@@ -136,6 +148,7 @@ export class SourceClient {
     throwIfInterrupted(signal);
     const { timeoutMs } = this.#address;
     const isTls = url.protocol === "https:";
+    const requestedAt = Date.now();
     return new Promise((resolve, reject) => {
       const request = (isTls ? https : http).request(bareUrl(url), {
         method,
@@ -183,6 +196,9 @@ export class SourceClient {
           status: message.statusCode ?? 0,
           headers: message.headers,
           finalUrl: url.href,
+          requestedAt,
+          receivedAt: Date.now(),
+          redirectSeconds: null,
           admittedBytes: 0,
           body: () =>
             bodyOf(message, {
@@ -306,5 +322,5 @@ async function* bodyOf(
 export function expectStatus(answer: SourceAnswer, statuses: readonly number[]): void {
   if (statuses.includes(answer.status)) return;
   answer.close();
-  throw faultOfStatus(answer.status, answer.finalUrl, answer.headers["retry-after"]);
+  throw faultOfStatus(answer);
 }

@@ -1,8 +1,17 @@
 // What can go wrong with a source, as the one error a user sees plus what a retry needs to know:
 // statuses, transport errors and Retry-After are mapped here and nowhere else.
 
-import { DfError, type ErrorCode, messageOf } from "../../errors.ts";
+import { refusalLifetimeSeconds } from "../../engine/core/freshness.ts";
+import { DfError, type ErrorCode, isDfError, messageOf } from "../../errors.ts";
 import { redactUrl } from "../task-request.ts";
+import { type AnswerMoment, keptAnswerOf, termsOf } from "./cache-terms.ts";
+import { parseRetryAfter } from "./http-date.ts";
+
+/** An answer that is no content. */
+export interface RefusingAnswer extends AnswerMoment {
+  readonly status: number;
+  readonly finalUrl: string;
+}
 
 /** A failed exchange. It never leaves this folder: `error` does, when no retry is left. */
 export class SourceFault extends Error {
@@ -38,46 +47,60 @@ export function sourceChanged(url: string): DfError {
   });
 }
 
-/** The fault of a status that is no content. `retryAfter` is the header's value. */
-export function faultOfStatus(
-  status: number,
-  url: string,
-  retryAfter: string | undefined,
-): SourceFault {
-  const what = `read ${redactUrl(url)}: the source answered ${status}`;
-  if (status === 401 || status === 407) {
-    return finalFault("source-unauthorized", what, "give credentials with --header");
+/** The fault of an answer that is no content. */
+export function faultOfStatus(answer: RefusingAnswer): SourceFault {
+  const { status, headers } = answer;
+  const terms = termsOf(keptAnswerOf(answer));
+  const { code, hint, isTransient } = traitsOf(status);
+  const message = `read ${redactUrl(answer.finalUrl)}: the source answered ${status}`;
+  const refusal = { status, holdsForSeconds: refusalLifetimeSeconds(status, terms) };
+  const retryAfterMs = parseRetryAfter(headers["retry-after"], answer.receivedAt);
+  return new SourceFault(new DfError(code, message, { hint, refusal }), {
+    isTransient,
+    retryAfterMs: isTransient ? retryAfterMs : null,
+  });
+}
+
+function traitsOf(status: number): { code: ErrorCode; hint?: string; isTransient: boolean } {
+  switch (status) {
+    case 401:
+    case 407:
+      return {
+        code: "source-unauthorized",
+        hint: "give credentials with --header",
+        isTransient: false,
+      };
+    case 403:
+      return {
+        code: "source-forbidden",
+        hint: "the credentials do not allow this URL, or a signed URL has expired",
+        isTransient: false,
+      };
+    case 404:
+    case 410:
+      return { code: "source-not-found", hint: "check the URL", isTransient: false };
+    case 429:
+    case 503:
+      return { code: "source-busy", hint: "try again later", isTransient: true };
+    case 408:
+    case 500:
+    case 502:
+    case 504:
+      return { code: "source-error", isTransient: true };
+    default:
+      return { code: status >= 400 ? "source-error" : "protocol", isTransient: false };
   }
-  if (status === 403) {
-    return finalFault(
-      "source-forbidden",
-      what,
-      "the credentials do not allow this URL, or a signed URL has expired",
-    );
-  }
-  if (status === 404 || status === 410)
-    return finalFault("source-not-found", what, "check the URL");
-  if (status === 429 || status === 503) {
-    return new SourceFault(new DfError("source-busy", what, { hint: "try again later" }), {
-      isTransient: true,
-      retryAfterMs: parseRetryAfter(retryAfter, Date.now()),
-    });
-  }
-  const isTransient = status === 408 || status === 500 || status === 502 || status === 504;
-  if (status >= 400) return new SourceFault(new DfError("source-error", what), { isTransient });
-  return finalFault("protocol", what);
 }
 
 /**
- * Milliseconds to wait, from seconds or an HTTP date (RFC 9110 §10.2.3); null when the header
- * is missing or means nothing.
+ * Whether an error says that the source is in trouble, not what it holds: then a copy that was right
+ * a while ago is better than none (RFC 9111 §4.2.4).
  */
-export function parseRetryAfter(value: string | undefined, nowMs: number): number | null {
-  if (value === undefined) return null;
-  if (/^\s*\d+\s*$/.test(value)) return Number(value) * 1000;
-  // Date.parse takes "-5" for a year: HTTP dates end in GMT.
-  const waitMs = value.endsWith("GMT") ? Date.parse(value) - nowMs : NaN;
-  return Number.isNaN(waitMs) ? null : Math.max(0, waitMs);
+export function isSourceDown(error: unknown): boolean {
+  if (!isDfError(error)) return false;
+  const { code, refusal } = error;
+  if (code === "network" || code === "timeout" || code === "source-busy") return true;
+  return code === "source-error" && refusal !== undefined && refusal.status >= 500;
 }
 
 const TLS_CODE =

@@ -1,6 +1,7 @@
 // The contract of a source read: one version of a source's bytes, read once, over several range
 // connections that take the next missing pieces in order.
 
+import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import type { PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
 import type { RetryPolicy } from "../../engine/core/retry.ts";
@@ -18,6 +19,8 @@ export interface SourceFacts {
   contentEncoding: string | null;
   /** After redirects. Never logged with its query. */
   finalUrl: string;
+  /** What says how long the content may be used without asking again. */
+  answer: KeptAnswer;
 }
 
 export interface SourceTimeouts {

@@ -159,8 +159,8 @@ export class TaskRegistry {
   async #isCurrent(seeding: Seeding, request: TaskRequest): Promise<boolean> {
     const { validator } = seeding.stored.facts;
     if (validator === null) return false;
-    const probe = { ...addressOf(request), validator };
-    return (await probeSource(probe, this.#stopping.signal)) === "unchanged";
+    const probe = { ...addressOf(request), revalidator: validator };
+    return (await probeSource(probe, this.#stopping.signal)).kind === "unchanged";
   }
 
   /** Brings the task's content from wherever this supernode may take it; resolves when it is open. */

@@ -10,21 +10,24 @@ const old = "Mon, 01 Jan 2024 00:00:00 GMT";
 
 async function probe(
   script: (reply: Reply) => unknown,
-  validator = '"v1"',
-): Promise<{ answer: unknown; requests: string[] }> {
+  revalidator = '"v1"',
+): Promise<{ answer: unknown; fields?: Readonly<Record<string, string>>; requests: string[] }> {
   const source = await startBadSource(script);
   const answer = await probeSource(
     {
       url: source.url,
       headers: {},
-      validator,
+      revalidator,
       timeoutMs: { connect: 1_000, firstByte: 1_000 },
       retry: { attemptsMax: 2, baseDelayMs: 1, delayMsMax: 1, retryAfterMsMax: 1 },
     },
     new AbortController().signal,
   ).catch((error: { code: string }) => error.code);
   await source.stop();
-  return { answer, requests: source.requests.map(({ method }) => method) };
+  const requests = source.requests.map(({ method }) => method);
+  if (typeof answer === "string") return { answer, requests };
+  const terms = answer.kind === "unchanged" ? { fields: answer.answer.fields } : {};
+  return { answer: answer.kind, ...terms, requests };
 }
 
 const isHead = (reply: Reply): boolean => reply.request.method === "HEAD";
@@ -97,4 +100,31 @@ test("Last-Modified serves as the validator where there is no ETag", async () =>
   );
 
   expect(answer).toBe("unchanged");
+});
+
+test("a weak ETag asks too, and its repetition in either strength says unchanged", async () => {
+  const repeated = await probe((reply) => reply.head(200, { etag: '"v1"' }), 'W/"v1"');
+  const asked = await probe(
+    (reply) =>
+      reply.request.headers["if-none-match"] === 'W/"v1"'
+        ? reply.head(304)
+        : reply.head(500, { "content-length": 0 }),
+    'W/"v1"',
+  );
+
+  expect([repeated.answer, asked.answer]).toEqual(["unchanged", "unchanged"]);
+});
+
+test("an unchanged version brings the terms on which it may be used from now on", async () => {
+  const { fields } = await probe((reply) => reply.head(304, { "Cache-Control": "max-age=60" }));
+
+  expect(fields).toEqual({ "cache-control": "max-age=60" });
+});
+
+test("a source in trouble is not asked a second time in another way", async () => {
+  const { answer, requests } = await probe((reply) => reply.head(503, { "content-length": 0 }));
+
+  expect(answer).toBe("source-busy");
+  // One per try.
+  expect(requests).toEqual(["HEAD", "HEAD"]);
 });

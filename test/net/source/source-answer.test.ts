@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { assert, property, string } from "fast-check";
 import { isLocalAddress, isLocalName } from "../../../src/net/source/local-name.ts";
 import { contentRangeOf, validatorOf } from "../../../src/net/source/source-answer.ts";
-import { parseRetryAfter } from "../../../src/net/source/source-fault.ts";
+import { parseRetryAfter } from "../../../src/net/source/http-date.ts";
 
 describe("Content-Range", () => {
   test.each([

@@ -7,6 +7,9 @@ import { DfError } from "../../errors.ts";
 import { SUPERNODE_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseRate, parseSize } from "../command-line/quantities.ts";
+import { SystemdNotifier } from "../service/notify-systemd.ts";
+import { createServiceLog } from "../service/service-log.ts";
+import { untilStopped } from "../service/until-stopped.ts";
 import { isLoopback, parseListenAddress } from "./listen-address.ts";
 import { startSupernode, type SupernodeOptions } from "./run.ts";
 
@@ -50,17 +53,21 @@ export default defineCommand({
   meta: { name: "supernode", description: "read each source once and feed the swarm of peers" },
   async run({ data }) {
     const flags = data as ParsedFlags;
-    const log = logger(isOn(flags, "json"));
+    const log = createServiceLog({
+      component: "supernode",
+      isJson: isOn(flags, "json"),
+      level: isOn(flags, "verbose") ? "debug" : "info",
+    });
     const tracePath = process.env["DRAGONFLY_TRACE"];
     const supernode = await startSupernode({
       ...readOptions(flags),
       ...(tracePath === undefined ? {} : { tracePath }),
-      onWarning: (message) => log("warning", message),
-      ...(isOn(flags, "verbose") ? { onNotice: (message) => log("info", message) } : {}),
+      onWarning: (message) => log.warn(message),
+      onNotice: (message) => log.debug(message),
     });
-    log("info", `supernode: ready on ${supernode.address}, pieces on ${supernode.pieceAddress}`);
-    await untilSignal();
-    log("info", "supernode: stopping");
+    const status = `ready on ${supernode.address}, pieces on ${supernode.pieceAddress}`;
+    log.info(status);
+    await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
     await supernode.stop();
   },
 });
@@ -130,19 +137,4 @@ function defaultDataDir(): string {
   if (process.getuid?.() === 0) return "/var/lib/dragonfly/supernode";
   const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
   return join(cache, "dragonfly", "supernode");
-}
-
-function logger(isJson: boolean): (level: "info" | "warning", message: string) => void {
-  return (level, message) => {
-    const time = new Date().toISOString();
-    const plain = `${time} ${level} ${message}`;
-    console.error(isJson ? JSON.stringify({ time, level, message }) : plain);
-  };
-}
-
-function untilSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-      process.once(signal, () => resolve());
-  });
 }

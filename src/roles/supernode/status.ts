@@ -3,6 +3,8 @@
 
 import { Hono } from "hono";
 import { DfError } from "../../errors.ts";
+import { healthRoutes } from "../service/health-routes.ts";
+import { supernodeMetrics } from "./supernode-metrics.ts";
 
 export interface SupernodeStatus {
   version: string;
@@ -27,10 +29,8 @@ export interface SupernodeStatus {
 
 export function supernodeRoutes(status: () => SupernodeStatus, isReady: () => boolean): Hono {
   const app = new Hono();
-  app.get("/livez", (context) => context.text("ok\n"));
-  app.get("/readyz", (context) =>
-    isReady() ? context.text("ok\n") : context.text("stopping\n", 503),
-  );
+  const notReadyBecause = (): string | null => (isReady() ? null : "stopping");
+  app.route("/", healthRoutes({ notReadyBecause, metrics: supernodeMetrics(status) }));
   app.get("/v1/status", (context) => context.json(status()));
   app.notFound((context) => {
     const message = `answer ${context.req.method} ${context.req.path}: nothing is here`;

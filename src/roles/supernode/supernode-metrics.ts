@@ -1,0 +1,54 @@
+// What a supernode tells Prometheus: who takes part, what was read from sources and what was given.
+
+import type { Registry } from "prom-client";
+import { version } from "../../../package.json";
+import { createMetrics } from "../service/metrics.ts";
+import type { SupernodeStatus } from "./status.ts";
+
+const STATES = ["reading", "complete", "failed"] as const;
+
+export function supernodeMetrics(status: () => SupernodeStatus): Registry {
+  return createMetrics({ name: "supernode", version }, [
+    { name: "peers_connected", help: "peers with an open channel", read: () => status().peers },
+    {
+      name: "contents",
+      help: "contents that the swarm knows, by state",
+      labels: ["state"],
+      read: () => {
+        const { contents } = status();
+        return STATES.map((state) => ({
+          labels: { state },
+          value: contents.filter((content) => content.state === state).length,
+        }));
+      },
+    },
+    {
+      name: "children",
+      help: "downloads that the scheduler serves",
+      read: () => status().contents.reduce((sum, { children }) => sum + children, 0),
+    },
+    {
+      name: "source_bytes_total",
+      help: "body bytes read from sources",
+      read: () => status().sourceBytes,
+    },
+    { name: "source_reads_total", help: "source reads begun", read: () => status().sourceReads },
+    {
+      name: "upload_bytes_total",
+      help: "bytes of pieces given to peers",
+      read: () => status().uploadedBytes,
+    },
+    {
+      name: "disk_bytes",
+      help: "bytes of contents on disk, and the quota where there is one",
+      labels: ["state"],
+      read: () => {
+        const { usedBytes, quotaBytes } = status().store;
+        const used = { labels: { state: "used" }, value: usedBytes };
+        return quotaBytes === null
+          ? [used]
+          : [used, { labels: { state: "quota" }, value: quotaBytes }];
+      },
+    },
+  ]);
+}

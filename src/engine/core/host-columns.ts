@@ -56,6 +56,23 @@ export class HostColumns {
     this.firstMember = grown(this.firstMember, count);
   }
 
+  /** Begins a row anew: nothing is known of the host but what it allows. */
+  arrive(host: HostIndex, kind: number, uploadSlots: number): void {
+    this.grow(host + 1);
+    this.kind[host] = kind;
+    this.slots[host] = uploadSlots;
+    this.uploading[host] = 0;
+    this.isQuarantined[host] = 0;
+    this.accuser[host] = 0;
+    this.upSpeed[host] = 0;
+    this.downSpeed[host] = 0;
+    this.upClass[host] = 0;
+    this.downClass[host] = 0;
+    this.isUpProven[host] = 0;
+    this.isDownProven[host] = 0;
+    this.childSlotsMax[host] = CHILD_SLOTS_FIRST;
+  }
+
   isPresent(host: HostIndex): boolean {
     return host < this.kind.length && this.kind[host] !== HOST_ABSENT;
   }

@@ -67,6 +67,8 @@ export type SchedulerEvent =
   | { kind: "contentDropped"; content: ContentIndex }
   /** A piece rests verified on a seed and may be given out. */
   | { kind: "pieceSeeded"; content: ContentIndex; host: HostIndex; piece: number }
+  /** A seed takes what it lacks of a content from its peers, or (false) no more; it pulls like any child. */
+  | { kind: "seedWants"; content: ContentIndex; host: HostIndex; wantsPieces: boolean }
   /** A peer takes part; `have` is a bitmap as in PieceSet. A holder with `wantsPieces` false only uploads. */
   | {
       kind: "joined";

@@ -3,13 +3,7 @@
 // decided in dispatch.ts; the books are in swarm-state.ts.
 
 import { Dispatcher } from "./dispatch.ts";
-import {
-  CHILD_SLOTS_FIRST,
-  CHILD_SLOTS_MAX,
-  HOST_ABSENT,
-  HOST_PEER,
-  HOST_SEED,
-} from "./host-columns.ts";
+import { CHILD_SLOTS_MAX, HOST_ABSENT, HOST_PEER, HOST_SEED } from "./host-columns.ts";
 import { assert, type Machine } from "./machine.ts";
 import type { Prng } from "./prng.ts";
 import {
@@ -91,6 +85,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
         return this.#contentDropped(event.content);
       case "pieceSeeded":
         return this.#pieceSeeded(event.content, event.host, event.piece);
+      case "seedWants":
+        return this.#seedWants(event);
       case "joined":
         return this.#joined(event);
       case "pulled":
@@ -108,20 +104,8 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
 
   #hostArrived(event: SchedulerEvent & { kind: "hostArrived" }): void {
     const { hosts } = this.#state;
-    hosts.grow(event.host + 1);
-    if (hosts.kind[event.host] !== HOST_ABSENT) this.#hostGone(event.host);
-    hosts.kind[event.host] = event.isSeed ? HOST_SEED : HOST_PEER;
-    hosts.slots[event.host] = event.uploadSlots;
-    hosts.uploading[event.host] = 0;
-    hosts.isQuarantined[event.host] = 0;
-    hosts.accuser[event.host] = 0;
-    hosts.upSpeed[event.host] = 0;
-    hosts.downSpeed[event.host] = 0;
-    hosts.upClass[event.host] = 0;
-    hosts.downClass[event.host] = 0;
-    hosts.isUpProven[event.host] = 0;
-    hosts.isDownProven[event.host] = 0;
-    hosts.childSlotsMax[event.host] = CHILD_SLOTS_FIRST;
+    if (hosts.isPresent(event.host)) this.#hostGone(event.host);
+    hosts.arrive(event.host, event.isSeed ? HOST_SEED : HOST_PEER, event.uploadSlots);
     if (!event.isSeed) return;
     const pace = new SeedPace(event.uploadSlots);
     this.#paces.set(event.host, pace);
@@ -168,6 +152,19 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     if (!this.#state.addPiece(swarm, seed, piece)) return;
     if (swarm.availability[piece] === 0) this.#state.setFresh(swarm, piece, true);
     this.#dispatcher.serveParent(swarm, seed, -1);
+  }
+
+  /** The seed stays a parent of what it has, and is a child of the others meanwhile. */
+  #seedWants({ content, host, wantsPieces }: SchedulerEvent & { kind: "seedWants" }): void {
+    const swarm = this.#state.swarms[content];
+    if (swarm === undefined || !this.#state.hosts.isPresent(host)) return;
+    const { members } = this.#state;
+    const known = swarm.member(host);
+    const seed = known === -1 ? this.#state.addMember(swarm, host, wantsPieces) : known;
+    members.wantsPieces[seed] = wantsPieces ? 1 : 0;
+    this.#state.countWanting(swarm, seed, wantsPieces);
+    if (!wantsPieces) this.#releaseAllOf(swarm, seed);
+    this.#dispatcher.updateWaiting(swarm, seed);
   }
 
   /** Pieces past those that were seeded are not believed: the child says so again when it is given one. */
@@ -295,8 +292,9 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
 
   #gained(swarm: Swarm, member: number, piece: number): void {
     if (!this.#state.addPiece(swarm, member, piece)) return;
-    if (this.#state.hosts.kind[this.#state.members.host[member]!] !== HOST_SEED)
-      this.#state.setFresh(swarm, piece, false);
+    const isSeed = this.#state.hosts.kind[this.#state.members.host[member]!] === HOST_SEED;
+    // A seed that got it from another seed is one more to give out what no peer has yet.
+    if (!isSeed || swarm.availability[piece] === 0) this.#state.setFresh(swarm, piece, isSeed);
   }
 
   /** A piece that was assigned may be given to the child again, and counts as fresh if no peer got it. */
@@ -320,19 +318,25 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     reservations.remove(entry);
   }
 
+  /** What was assigned to a child is not expected any more. */
+  #releaseAllOf(swarm: Swarm, child: number): void {
+    const { reservations } = this.#dispatcher;
+    for (
+      let entry = reservations.firstOfChild(child);
+      entry !== 0;
+      entry = reservations.firstOfChild(child)
+    ) {
+      const piece = reservations.piece[entry]!;
+      this.#release(entry);
+      this.#reopen(swarm, child, piece);
+    }
+  }
+
   #removeMember(swarm: Swarm, member: number): void {
     const { members } = this.#state;
     const { reservations, blocks } = this.#dispatcher;
     const host = members.host[member]!;
-    for (
-      let entry = reservations.firstOfChild(member);
-      entry !== 0;
-      entry = reservations.firstOfChild(member)
-    ) {
-      const piece = reservations.piece[entry]!;
-      this.#release(entry);
-      this.#reopen(swarm, member, piece);
-    }
+    this.#releaseAllOf(swarm, member);
     for (let entry = reservations.firstOfParent(host); entry !== 0;) {
       const next = reservations.nextOfParent[entry]!;
       const child = reservations.child[entry]!;
@@ -356,14 +360,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     members.wantsPieces[member] = 0;
     this.#state.countWanting(swarm, member, false);
     // An assignment that crossed its last report: the child is done and will not speak of it.
-    const { reservations } = this.#dispatcher;
-    for (
-      let entry = reservations.firstOfChild(member);
-      entry !== 0;
-      entry = reservations.firstOfChild(member)
-    ) {
-      this.#release(entry);
-    }
+    this.#releaseAllOf(swarm, member);
     this.#dispatcher.updateWaiting(swarm, member);
   }
 

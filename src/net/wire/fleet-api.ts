@@ -74,7 +74,12 @@ export const heartbeatSchema = z.object({
   contents: z.int().min(0),
   /** Hosts with an open channel here, as far as they changed since the last answered heartbeat. */
   hosts: z
-    .object({ arrived: z.array(hostId).max(20_000), gone: z.array(hostId).max(20_000) })
+    .object({
+      arrived: z.array(hostId).max(20_000),
+      gone: z.array(hostId).max(20_000),
+      /** The first heartbeat of a process: no other hosts are here than those that arrived. */
+      isAll: z.boolean().default(false),
+    })
     .optional(),
   /** What is known already: the answer leaves out what did not change. */
   settingsVersion: z.int().min(0),

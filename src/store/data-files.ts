@@ -45,7 +45,7 @@ export class DataFiles {
     } catch (error) {
       throw writeError(`write ${path}`, error);
     }
-    this.#syncsOf(path).wrote();
+    this.#syncsOf(path).wrote(bytes.length);
   }
 
   /** Reads exactly `length` bytes at `offset`. @throws {DfError} file-unreadable */

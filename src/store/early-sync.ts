@@ -7,25 +7,37 @@
  */
 const SYNC_INTERVAL_MS = 1_000;
 
+/** Less than this is no wait at the end, and a slow link would sync a few pieces each time. */
+const SYNC_BYTES_MIN = 8 << 20;
+
 /** The syncs of one open file. */
 export class EarlySync {
   readonly #sync: () => Promise<void>;
   readonly #intervalMs: number;
+  readonly #bytesMin: number;
+  #unsyncedBytes = 0;
   #syncedAtMs = performance.now();
   #running: Promise<void> | null = null;
   #failure: { error: unknown } | null = null;
 
   /** @param sync syncs the file's data, e.g. FileHandle.datasync */
-  constructor(sync: () => Promise<void>, intervalMs = SYNC_INTERVAL_MS) {
+  constructor(
+    sync: () => Promise<void>,
+    { intervalMs = SYNC_INTERVAL_MS, bytesMin = SYNC_BYTES_MIN } = {},
+  ) {
     this.#sync = sync;
     this.#intervalMs = intervalMs;
+    this.#bytesMin = bytesMin;
   }
 
   /** Notes a finished write; begins a sync now and then, one at a time. */
-  wrote(): void {
+  wrote(byteCount: number): void {
+    this.#unsyncedBytes += byteCount;
+    if (this.#running !== null || this.#unsyncedBytes < this.#bytesMin) return;
     const nowMs = performance.now();
-    if (this.#running !== null || nowMs - this.#syncedAtMs < this.#intervalMs) return;
+    if (nowMs - this.#syncedAtMs < this.#intervalMs) return;
     this.#syncedAtMs = nowMs;
+    this.#unsyncedBytes = 0;
     this.#running = this.#sync()
       .catch((error: unknown) => {
         // The kernel tells a lost write once: it must not be forgotten before the end.

@@ -134,7 +134,7 @@ export class OutputFile {
         done += bytesWritten;
       }
     });
-    this.#syncs.wrote();
+    this.#syncs.wrote(bytes.length);
   }
 
   /** Reads up to `length` bytes; fewer only at the part's end. @throws {DfError} file-unreadable */

@@ -14,8 +14,14 @@ interface IdleConnection {
 }
 
 export class ConnectionPool {
+  readonly #stallTimeoutMs: number;
   /** The longest idle first. */
   #idle: IdleConnection[] = [];
+
+  /** @param stallTimeoutMs a parent that delivers nothing for this long is given up */
+  constructor(stallTimeoutMs: number) {
+    this.#stallTimeoutMs = stallTimeoutMs;
+  }
 
   /** An idle connection to this parent; undefined when a new one must be opened. */
   take(address: string): PieceConnection | undefined {
@@ -26,9 +32,14 @@ export class ConnectionPool {
     return connection;
   }
 
-  /** @throws when nobody answers at the address, or the signal's reason */
+  /** @throws when nobody answers at the address, or the signal aborts */
   open(address: string, signal: AbortSignal): Promise<PieceConnection> {
-    return PieceConnection.open(address, (connection) => this.#forget(connection), signal);
+    const onClosed = (connection: PieceConnection): void => this.#forget(connection);
+    return PieceConnection.open(
+      address,
+      { onClosed, stallTimeoutMs: this.#stallTimeoutMs },
+      signal,
+    );
   }
 
   /** Keeps a connection whose exchange ended well. */

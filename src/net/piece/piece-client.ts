@@ -71,12 +71,11 @@ const CONTENT_RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 export class PieceClient {
   readonly #partials = new Map<string, PartialPiece>();
   #freeBuffers: Uint8Array[] = [];
-  readonly #pool = new ConnectionPool();
-  readonly #stallTimeoutMs: number;
+  readonly #pool: ConnectionPool;
 
   /** @param options.stallTimeoutMs a parent that delivers nothing for this long is given up */
   constructor(options: { stallTimeoutMs?: number } = {}) {
-    this.#stallTimeoutMs = options.stallTimeoutMs ?? PIECE_STALL_TIMEOUT_MS;
+    this.#pool = new ConnectionPool(options.stallTimeoutMs ?? PIECE_STALL_TIMEOUT_MS);
   }
 
   /**
@@ -87,7 +86,7 @@ export class PieceClient {
     const key = partialKey(request.contentId, request.index);
     const partial = this.#partials.get(key) ?? this.#startPiece(request.row.wireLength);
     this.#partials.delete(key);
-    const transfer = new Transfer(request, partial, this.#pool, this.#stallTimeoutMs, signal);
+    const transfer = new Transfer(request, partial, this.#pool, signal);
     const outcome = await transfer.run();
 
     if (outcome === PieceOutcome.broken && partial.receivedBytes > 0) this.#keep(key, partial);
@@ -149,20 +148,17 @@ class Transfer {
   readonly #request: PieceRequest;
   readonly #partial: PartialPiece;
   readonly #pool: ConnectionPool;
-  readonly #stallTimeoutMs: number;
   readonly #signal: AbortSignal;
 
   constructor(
     request: PieceRequest,
     partial: PartialPiece,
     pool: ConnectionPool,
-    stallTimeoutMs: number,
     signal: AbortSignal,
   ) {
     this.#request = request;
     this.#partial = partial;
     this.#pool = pool;
-    this.#stallTimeoutMs = stallTimeoutMs;
     this.#signal = signal;
   }
 
@@ -195,22 +191,16 @@ class Transfer {
 
   async #timedRange(rangeLength: number): Promise<RangeEnd> {
     const startedAt = performance.now();
-    const gaveUp = new AbortController();
-    const giveUp = (): void => gaveUp.abort();
-    const stall = setTimeout(giveUp, this.#stallTimeoutMs);
-    this.#signal.addEventListener("abort", giveUp);
-    if (this.#signal.aborted) giveUp();
     try {
-      return await this.#range(rangeLength, gaveUp.signal, () => stall.refresh());
+      return await this.#range(rangeLength);
     } finally {
-      clearTimeout(stall);
-      this.#signal.removeEventListener("abort", giveUp);
       this.elapsedMs += performance.now() - startedAt;
     }
   }
 
-  async #range(rangeLength: number, signal: AbortSignal, progress: () => void): Promise<RangeEnd> {
+  async #range(rangeLength: number): Promise<RangeEnd> {
     const { address, contentId, index, row } = this.#request;
+    const signal = this.#signal;
     const first = this.#partial.receivedBytes;
     let refused: RangeEnd | null = null;
     let hasAnswer = false;
@@ -218,14 +208,12 @@ class Transfer {
       path: piecePath(contentId, index),
       range: { first, last: first + rangeLength - 1 },
       onHead: (head) => {
-        progress();
         hasAnswer = true;
         const isGood = isAnswerTo(head, { first, rangeLength, wireLength: row.wireLength });
         if (!isGood) refused = refusalOf(head);
         return isGood || head.contentLength <= REFUSAL_BYTES_MAX;
       },
       onBody: (bytes) => {
-        progress();
         if (refused === null) this.#take(bytes);
       },
     };
@@ -237,7 +225,8 @@ class Transfer {
         this.#pool.give(connection);
       } catch (error) {
         // The parent may have closed an idle connection just now: that is not its failure.
-        if (reused !== undefined && !hasAnswer && !signal.aborted) continue;
+        const wasClosed = reused !== undefined && !hasAnswer && !connection.hasStalled;
+        if (wasClosed && !signal.aborted) continue;
         if (refused === null) throw error;
       }
       return refused ?? { kind: "complete" };

@@ -29,6 +29,17 @@ export interface PieceExchange {
 /** A head longer than this is not one of ours. */
 const HEAD_BYTES_MAX = 8 << 10;
 
+export interface PieceConnectionOptions {
+  /** Told once. */
+  onClosed: (connection: PieceConnection) => void;
+  /** A parent that does not answer, or sends nothing, for this long is given up. */
+  stallTimeoutMs: number;
+}
+
+const STATUS_LINE = /^HTTP\/1\.1 (\d{3})(?: |$)/;
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const LENGTH = /^\d{1,15}$/;
+
 interface UnderWay extends PieceExchange {
   head: AnswerHead | null;
   bodyBytesLeft: number;
@@ -45,32 +56,37 @@ export class PieceConnection {
   #headBytes: Uint8Array = new Uint8Array(0);
   #isClosed = false;
   #closesAfter = false;
+  #hasStalled = false;
+  #stall: ReturnType<typeof setTimeout> | undefined;
+  readonly #stallTimeoutMs: number;
   /** Exchanges that ended well. */
   exchangeCount = 0;
 
-  private constructor(address: string, onClosed: (connection: PieceConnection) => void) {
+  private constructor(address: string, options: PieceConnectionOptions) {
     this.address = address;
-    this.#onClosed = onClosed;
+    this.#onClosed = options.onClosed;
+    this.#stallTimeoutMs = options.stallTimeoutMs;
   }
 
   /**
    * @param address "host:port", IPv6 in brackets
-   * @throws when nobody answers there, or the signal's reason
+   * @throws when nobody answers there in time, or the signal aborts
    */
   static async open(
     address: string,
-    onClosed: (connection: PieceConnection) => void,
+    options: PieceConnectionOptions,
     signal: AbortSignal,
   ): Promise<PieceConnection> {
-    const connection = new PieceConnection(address, onClosed);
+    const connection = new PieceConnection(address, options);
     const colon = address.lastIndexOf(":");
     const aborted = Promise.withResolvers<never>();
     const abandon = (): void => {
       connection.close();
-      aborted.reject(signal.reason as Error);
+      aborted.reject(new Error(`nobody answered at ${address}`));
     };
     signal.throwIfAborted();
     signal.addEventListener("abort", abandon);
+    const deadline = setTimeout(abandon, options.stallTimeoutMs);
     const opening = Bun.connect({
       hostname: address.slice(0, colon).replace(/^\[|\]$/g, ""),
       port: Number(address.slice(colon + 1)),
@@ -85,12 +101,18 @@ export class PieceConnection {
     try {
       await Promise.race([opening, aborted.promise]);
     } finally {
+      clearTimeout(deadline);
       signal.removeEventListener("abort", abandon);
       // The loser of the race must not become an unhandled rejection.
       opening.catch(() => {});
       aborted.promise.catch(() => {});
     }
     return connection;
+  }
+
+  /** Whether it was closed because nothing came for too long. */
+  get hasStalled(): boolean {
+    return this.#hasStalled;
   }
 
   /** Whether another exchange may begin. */
@@ -100,7 +122,7 @@ export class PieceConnection {
 
   /**
    * Asks for a range and feeds the answer to the exchange; resolves after its last byte.
-   * @throws when the parent breaks off, speaks no HTTP, or `signal` aborts: then it is closed
+   * @throws when the parent breaks off, stalls, speaks no HTTP, or `signal` aborts: then it is closed
    */
   async ask(exchange: PieceExchange, signal: AbortSignal): Promise<void> {
     const ended = Promise.withResolvers<void>();
@@ -109,6 +131,7 @@ export class PieceConnection {
     const abandon = (): void => this.close();
     signal.addEventListener("abort", abandon);
     if (signal.aborted || this.#isClosed) this.close();
+    this.#stall = setTimeout(() => this.#gaveUp(), this.#stallTimeoutMs);
     const { first, last } = exchange.range;
     this.#socket?.write(
       `GET ${exchange.path} HTTP/1.1\r\nHost: ${this.address}\r\nRange: bytes=${first}-${last}\r\n\r\n`,
@@ -116,6 +139,7 @@ export class PieceConnection {
     try {
       await ended.promise;
     } finally {
+      clearTimeout(this.#stall);
       signal.removeEventListener("abort", abandon);
     }
   }
@@ -129,6 +153,11 @@ export class PieceConnection {
     if (!wasClosed) this.#onClosed(this);
   }
 
+  #gaveUp(): void {
+    this.#hasStalled = true;
+    this.close();
+  }
+
   #opened(socket: Socket): void {
     this.#socket = socket;
     socket.setNoDelay(true);
@@ -139,6 +168,7 @@ export class PieceConnection {
   #received(bytes: Uint8Array): void {
     const exchange = this.#exchange;
     if (exchange === null) return this.close();
+    this.#stall?.refresh();
     if (exchange.head !== null) return this.#body(exchange, bytes);
     const all = this.#headBytes.length === 0 ? bytes : Buffer.concat([this.#headBytes, bytes]);
     const end = Buffer.from(all.buffer, all.byteOffset, all.length).indexOf("\r\n\r\n");
@@ -173,16 +203,17 @@ export class PieceConnection {
 /** Reads a status line and headers (RFC 9112 §4, §5); null for anything without a plain length. */
 function parseHead(text: string): (AnswerHead & { closes: boolean }) | null {
   const [statusLine = "", ...lines] = text.split("\r\n");
-  const status = /^HTTP\/1\.1 (\d{3})(?: |$)/.exec(statusLine)?.[1];
+  const status = STATUS_LINE.exec(statusLine)?.[1];
   if (status === undefined) return null;
   const headers = new Map<string, string>();
   for (const line of lines) {
-    const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined || value === undefined) return null;
-    headers.set(name.toLowerCase(), value);
+    const colon = line.indexOf(":");
+    const name = line.slice(0, Math.max(0, colon));
+    if (!HEADER_NAME.test(name)) return null;
+    headers.set(name.toLowerCase(), line.slice(colon + 1).trim());
   }
   const length = headers.get("content-length") ?? "";
-  if (headers.has("transfer-encoding") || !/^\d{1,15}$/.test(length)) return null;
+  if (headers.has("transfer-encoding") || !LENGTH.test(length)) return null;
   return {
     status: Number(status),
     contentLength: Number(length),

@@ -6,8 +6,14 @@ import type { Socket } from "bun";
 import { FFIType } from "bun:ffi";
 import { openLibc } from "../../libc.ts";
 
-/** Bytes of this much time may wait in the kernel: far below what a stall or a limit looks at. */
-const WAIT_MS = 40;
+/**
+ * Bytes of this much time may wait in the kernel: far below what a stall looks at, and with 64 KiB
+ * enough for a small piece to come in two reads, its head and the rest.
+ */
+const WAIT_MS = 250;
+
+/** What came in less time says little about the rate. */
+const MEASURED_MS = 40;
 
 /** The kernel gives a socket at least twice this as buffer, so the sender never stops for it. */
 const THRESHOLD_BYTES_MAX = 64 << 10;
@@ -27,14 +33,15 @@ type SetSocketOption = (
 let setSocketOption: SetSocketOption | null = null;
 const value = new Int32Array(1);
 
+/** Of the last body on any connection: the parents of a host share its link. 0: not known. */
+let usualBytesPerMs = 0;
+
 /** The threshold of one socket. Where the system has none, packets wake us one by one. */
 export class ReceiveThreshold {
   #socket: Socket | null = null;
   #current = 1;
   #startedMs = 0;
   #bytes = 0;
-  /** Of the body before; 0: not known. */
-  #bytesPerMs = 0;
 
   attach(socket: Socket): void {
     if (process.platform === "linux") this.#socket = socket;
@@ -50,8 +57,8 @@ export class ReceiveThreshold {
   received(nowMs: number, byteCount: number, bytesLeft: number): void {
     this.#bytes += byteCount;
     const elapsedMs = nowMs - this.#startedMs;
-    if (elapsedMs >= WAIT_MS) this.#bytesPerMs = this.#bytes / elapsedMs;
-    this.#set(thresholdFor(this.#bytesPerMs, bytesLeft));
+    if (elapsedMs >= MEASURED_MS) usualBytesPerMs = this.#bytes / elapsedMs;
+    this.#set(thresholdFor(usualBytesPerMs, bytesLeft));
   }
 
   #set(threshold: number): void {

@@ -24,7 +24,9 @@ const FETCH_SLOTS = UPLOAD_SLOTS;
 
 export interface TransferOptions {
   client: PieceClient;
-  shared: SharedContents;
+  shared: Pick<SharedContents, "share">;
+  /** Pieces asked for at once. @defaultValue FETCH_SLOTS */
+  slots?: number;
   /** The limits of the host and of this download. */
   pacers: readonly Pacer[];
   mayReadSource: boolean;
@@ -32,6 +34,8 @@ export interface TransferOptions {
   isSupernode: (pieceAddress: string) => boolean;
   pull: (pull: Pull) => void;
   readSource: () => void;
+  /** The piece is committed, by this transfer or by `gained`. */
+  onPiece?: (piece: number) => void;
   /** Something a reader may want to see has changed. */
   onProgress: () => void;
   /** Every piece is here. */
@@ -60,7 +64,7 @@ export class ContentTransfer {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
     this.#machine = new Download({
       prng: new Prng(seed),
-      slots: FETCH_SLOTS,
+      slots: options.slots ?? FETCH_SLOTS,
       have: content.have,
       mayReadSource: options.mayReadSource,
     });
@@ -118,6 +122,7 @@ export class ContentTransfer {
     this.#bytes[from] += this.#lengthOf(piece);
     this.offer();
     this.step({ kind: "sourcePieceRead", piece });
+    this.#options.onPiece?.(piece);
     this.#options.onProgress();
   }
 
@@ -197,6 +202,7 @@ export class ContentTransfer {
       if (content.have.has(piece)) return;
       content.commitPiece(piece);
       this.#bytes[isSupernode(address) ? "supernode" : "peers"] += bytes.length;
+      this.#options.onPiece?.(piece);
     };
     return client.fetch({ address, contentId, index: piece, row, pacers, store }, signal);
   }

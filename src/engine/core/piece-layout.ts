@@ -31,8 +31,20 @@ export interface PieceLayout {
   readonly pieceLength: number;
 }
 
-/** The power of two that gives a content of `length` bytes (null: unknown) its pieces. */
-export function pieceLengthFor(length: number | null): number {
+/** A bitmap of so many pieces is 32 KiB: one of each content travels with every join. */
+export const PIECE_COUNT_MAX = 1 << 18;
+
+/**
+ * The power of two that gives a content of `length` bytes (null: unknown) its pieces.
+ * @param wanted a power of two within bounds, which only a very long content makes larger; "auto":
+ *   what its length suggests
+ */
+export function pieceLengthFor(length: number | null, wanted: number | "auto" = "auto"): number {
+  if (wanted !== "auto") {
+    let pieceLength = wanted;
+    while ((length ?? 0) / pieceLength > PIECE_COUNT_MAX) pieceLength *= 2;
+    return pieceLength;
+  }
   if (length === null) return PIECE_LENGTH_UNKNOWN;
   if (length <= SINGLE_PIECE_BYTES) return SINGLE_PIECE_BYTES;
   let pieceLength = PIECE_LENGTH_MAX;

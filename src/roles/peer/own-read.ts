@@ -18,6 +18,8 @@ export interface OwnReadOptions {
   /** The content whose missing pieces are read; null: whatever version the source has. */
   content: StoredContent | null;
   rateBytesPerSec: number | null;
+  /** Of a content that is new here. */
+  pieceLength: number | "auto";
   /** The version is known and its content made. */
   onOpened: (content: StoredContent) => void;
   /** A piece was read and committed. */
@@ -62,7 +64,7 @@ export async function readFromSource(
 }
 
 function createContent(
-  { store, taskId, task }: OwnReadOptions,
+  { store, taskId, task, pieceLength }: OwnReadOptions,
   facts: SourceFacts,
 ): Promise<StoredContent> {
   // Without a validator no two answers are known to be one version: each read is its own.
@@ -71,7 +73,7 @@ function createContent(
     contentId: contentIdOf(taskId, version, facts.length),
     taskId,
     url: redactUrl(task.url),
-    layout: { length: facts.length, pieceLength: pieceLengthFor(facts.length) },
+    layout: { length: facts.length, pieceLength: pieceLengthFor(facts.length, pieceLength) },
     validator: facts.validator,
     lastModified: facts.lastModified,
   });

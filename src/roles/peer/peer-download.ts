@@ -240,7 +240,7 @@ export class PeerDownload {
   /** Reads the source on this host: all of it, or what `transfer` still lacks. */
   async #readSelf(transfer: ContentTransfer | null): Promise<void> {
     if (this.#ownRead !== null) return;
-    const { store, sources } = this.#around;
+    const { store, sources, settings } = this.#around;
     const abort = new AbortController();
     const ended = Promise.withResolvers<void>();
     this.#ownRead = { abort, ended: ended.promise };
@@ -252,6 +252,7 @@ export class PeerDownload {
           ...{ store, sources, taskId: this.taskId, task: this.task },
           content: transfer?.content ?? null,
           rateBytesPerSec: this.#options.pacer.rateBytesPerSec,
+          pieceLength: settings.current.pieceLength,
           onOpened: (content) => (brought ??= this.#swarm.become(content)),
           onPiece: (piece) => brought!.gained(piece, "source"),
         },

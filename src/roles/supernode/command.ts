@@ -83,7 +83,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     "--listen",
     text(flags, "listen") ?? `127.0.0.1:${SUPERNODE_PORT}`,
   );
-  const pieceListen = parsed(flags, "piece-listen", parseListenAddress);
+  const pieceListen = parsed(flags, "piece-listen", parseListenAddress) ?? null;
   const isPrivate = isLoopback(listen.hostname) && isLoopback((pieceListen ?? listen).hostname);
   if (!isPrivate && !isOn(flags, "open")) {
     throw new DfError(
@@ -97,7 +97,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
   return {
     listen,
     pieceListen,
-    advertise: parsed(flags, "advertise", parseListenAddress),
+    advertise: parsed(flags, "advertise", parseListenAddress) ?? null,
     dataDir: text(flags, "data-dir") ?? defaultDataDir(),
     sourceRate: parsed(flags, "source-rate", parseRate),
     uploadRate: parsed(flags, "upload-rate", parseRate),
@@ -128,9 +128,9 @@ function parsed<T>(
   flags: ParsedFlags,
   name: string,
   parse: (flag: string, text: string) => T,
-): T | null {
+): T | undefined {
   const value = text(flags, name);
-  return value === undefined ? null : parse(`--${name}`, value);
+  return value === undefined ? undefined : parse(`--${name}`, value);
 }
 
 function defaultDataDir(): string {

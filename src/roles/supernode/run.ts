@@ -6,13 +6,18 @@ import { version } from "../../../package.json";
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { PeerChannel, swarmSockets, type ChannelOrigin } from "../../net/swarm/swarm-server.ts";
+import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
+import { LiveSettings } from "../settings/live-settings.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { type PieceService, startPieceService } from "../worker/piece-service.ts";
+import type { UploadLimits } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
+import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { bracketed } from "./connected-peer.ts";
+import { HostSettings } from "./host-settings.ts";
 import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "./listen-address.ts";
 import { SchedulerDriver } from "./scheduler-driver.ts";
 import { openTrace } from "./scheduler-trace.ts";
@@ -31,12 +36,12 @@ export interface SupernodeOptions {
   /** Where peers reach the control port; the pieces are as many ports further as here. @defaultValue as each peer reached us */
   advertise: ListenAddress | null;
   dataDir: string;
-  /** Bytes per second; null: no limit. */
-  sourceRate: number | null;
-  uploadRate: number | null;
-  diskRate: number | null;
-  /** Bytes; null: only a full disk limits. */
-  quotaBytes: number | null;
+  /** Bytes per second; null: no limit, whatever the fleet says; undefined: as it says. */
+  sourceRate: number | null | undefined;
+  uploadRate: number | null | undefined;
+  diskRate: number | null | undefined;
+  /** Bytes; null: only a full disk limits; undefined: as the fleet says. */
+  quotaBytes: number | null | undefined;
   /** "host" or "host:port" of local sources that are allowed though others can reach us. */
   originAllow: readonly string[];
   onWarning: (message: string) => void;
@@ -57,12 +62,14 @@ export interface RunningSupernode {
 
 /** @throws {DfError} usage (address in use), denied (directory in use), file-unwritable */
 export async function startSupernode(options: SupernodeOptions): Promise<RunningSupernode> {
-  const { listen, onWarning, quotaBytes } = options;
+  const { listen, onWarning } = options;
+  const settings = new LiveSettings({ given: givenSettings(options) });
+  const diskPacer = new Pacer(null);
   const store = await openStore({
     dir: options.dataDir,
-    quotaBytes,
+    quotaBytes: settings.current.quota,
     onWarning,
-    diskPacer: new Pacer(diskShare(options.diskRate)),
+    diskPacer,
   });
   let pieces: PieceService | undefined;
   let hall: Hall | undefined;
@@ -75,17 +82,13 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     };
     pieces = await startPieceService({
       ...pieceHost,
-      limits: {
-        uploadSlots: SEED_SLOTS_MAX,
-        uploadRateBytesPerSec: options.uploadRate,
-        diskRateBytesPerSec: diskShare(options.diskRate),
-      },
+      limits: uploadLimits(settings.current),
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
         for (const contentId of counts.usedContentIds) store.get(contentId)?.touch();
       },
     });
-    const opened = openHall(options, { store, pieces, identity });
+    const opened = openHall(options, { store, pieces, identity, settings, diskPacer });
     hall = opened;
     const { desk, registry } = opened;
     const server = listenForPeers(listen, opened, () => ({
@@ -93,7 +96,11 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       hostId: identity.hostId,
       peers: desk.peerCount,
       contents: [...registry.seedings].map(describeSeeding),
-      store: { contents: store.list().length, usedBytes: store.usedBytes, quotaBytes },
+      store: {
+        contents: store.list().length,
+        usedBytes: store.usedBytes,
+        quotaBytes: settings.current.quota,
+      },
       sourceBytes: registry.sourceBytes,
       sourceReads: registry.sourceReads,
       uploadedBytes,
@@ -124,6 +131,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
 interface Hall {
   desk: SwarmDesk;
   registry: TaskRegistry;
+  hostSettings: HostSettings;
   stop(): void;
 }
 
@@ -131,16 +139,16 @@ interface HallParts {
   store: PieceStore;
   pieces: PieceService;
   identity: { hostId: string; publicKey: string };
+  settings: LiveSettings;
+  diskPacer: Pacer;
 }
 
 /** Wires scheduler, registry and desk: the part that decides. */
-function openHall(options: SupernodeOptions, { store, pieces, identity }: HallParts): Hall {
+function openHall(options: SupernodeOptions, parts: HallParts): Hall {
+  const { store, pieces, identity, settings, diskPacer } = parts;
   const { listen, onWarning: warned, originAllow: allowed } = options;
   const pieceHostname = (options.pieceListen ?? listen).hostname;
-  const sources = createSourceService({
-    sourceRateBytesPerSec: options.sourceRate,
-    diskRateBytesPerSec: diskShare(options.diskRate),
-  });
+  const sources = createSourceService(sourceLimits(settings.current));
   const seed = Date.now() >>> 0;
   const trace = options.tracePath === undefined ? null : openTrace(options.tracePath, seed);
   const driver = new SchedulerDriver({
@@ -166,6 +174,7 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
     store,
     sources,
     suppliers: { supplierOf: () => Promise.resolve(null) },
+    settings,
     policy: { allowsLocal: isLoopback(listen.hostname) && isLoopback(pieceHostname), allowed },
     events: seedingEvents(options, pieces, () => desk),
   });
@@ -186,7 +195,14 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
     seeding: (contentId) => registry.seeding(contentId),
     childLeft: (seeding) => registry.childLeft(seeding),
     step: (event) => driver.step(event),
+    arrived: (peer) => hostSettings.tell(peer),
     warned,
+  });
+  const hostSettings = new HostSettings({ settings, labels: {}, peers: () => desk.peers });
+  settings.follow((now) => {
+    diskPacer.setRate(diskShare(now.diskRate));
+    sources.setLimits(sourceLimits(now));
+    pieces.setLimits(uploadLimits(now));
   });
   desk.start();
   const stop = (): void => {
@@ -194,7 +210,30 @@ function openHall(options: SupernodeOptions, { store, pieces, identity }: HallPa
     trace?.end();
     sources.stop();
   };
-  return { desk, registry, stop };
+  return { desk, registry, hostSettings, stop };
+}
+
+/** What this machine was given itself: no setting of the fleet changes it. */
+function givenSettings({
+  sourceRate,
+  uploadRate,
+  diskRate,
+  quotaBytes,
+}: SupernodeOptions): Settings {
+  return { sourceRate, uploadRate, diskRate, quota: quotaBytes };
+}
+
+/** The upload slots of settings are those of hosts: here the scheduler finds their number. */
+function uploadLimits({ uploadRate, diskRate }: SettingsInForce): UploadLimits {
+  return {
+    uploadSlots: SEED_SLOTS_MAX,
+    uploadRateBytesPerSec: uploadRate,
+    diskRateBytesPerSec: diskShare(diskRate),
+  };
+}
+
+function sourceLimits({ sourceRate, diskRate }: SettingsInForce): SourceLimits {
+  return { sourceRateBytesPerSec: sourceRate, diskRateBytesPerSec: diskShare(diskRate) };
 }
 
 /** What happens to a content is told to the piece worker first: no one is sent to a piece that is not served. */

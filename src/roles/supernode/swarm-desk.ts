@@ -33,6 +33,8 @@ export interface SwarmDeskOptions {
   seeding: (contentId: string) => Seeding | undefined;
   childLeft: (seeding: Seeding) => void;
   step: (event: SchedulerEvent) => void;
+  /** A peer said hello; it may be sent messages. */
+  arrived: (peer: ConnectedPeer) => void;
   warned: (message: string) => void;
 }
 
@@ -54,6 +56,10 @@ export class SwarmDesk implements SwarmListener {
   constructor(options: SwarmDeskOptions) {
     this.#options = options;
     this.#seedHost = this.#hosts.take();
+  }
+
+  get peers(): Iterable<ConnectedPeer> {
+    return this.#peers.values();
   }
 
   get peerCount(): number {
@@ -99,6 +105,7 @@ export class SwarmDesk implements SwarmListener {
     this.#byHost[peer.host] = peer;
     const uploadSlots = peer.pieceAddress === "" ? 0 : channel.hello.uploadSlots;
     this.#options.step({ kind: "hostArrived", host: peer.host, isSeed: false, uploadSlots });
+    this.#options.arrived(peer);
   }
 
   said(channel: PeerChannel, message: PeerRequest): void {

@@ -14,6 +14,8 @@ import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
+import type { LiveSettings } from "../settings/live-settings.ts";
+import { underSourceRules } from "../settings/source-rules.ts";
 import { IndexPool } from "./index-pool.ts";
 import { type SourcePolicy, checkRequest } from "./source-policy.ts";
 import { Seeding } from "./seeding.ts";
@@ -43,6 +45,7 @@ export class TaskRegistry {
   readonly #sources: SourceService;
   readonly #policy: SourcePolicy;
   readonly #suppliers: Suppliers;
+  readonly #settings: LiveSettings;
   readonly #events: SeedingEvents;
   readonly #stopping = new AbortController();
   readonly #tasks = new Map<string, Task>();
@@ -58,8 +61,10 @@ export class TaskRegistry {
     sources: SourceService;
     policy: SourcePolicy;
     suppliers: Suppliers;
+    settings: LiveSettings;
     events: SeedingEvents;
   }) {
+    this.#settings = parts.settings;
     this.#suppliers = parts.suppliers;
     this.#store = parts.store;
     this.#sources = parts.sources;
@@ -79,9 +84,10 @@ export class TaskRegistry {
   /**
    * The current version of a task; waits for the source's headers where it must be asked.
    * @param hops host IDs of the supernodes through which the request came
-   * @throws {DfError} usage, not-shareable, and as readSource
+   * @throws {DfError} usage, denied, not-shareable, and as readSource
    */
-  async resolve(request: TaskRequest, hops: readonly string[] = []): Promise<Seeding> {
+  async resolve(asked: TaskRequest, hops: readonly string[] = []): Promise<Seeding> {
+    const request = underSourceRules(asked, this.#settings.current);
     checkRequest(request, this.#policy);
     const taskId = taskIdOf(taskFieldsOf(request, "public"));
     let task = this.#tasks.get(taskId);
@@ -199,6 +205,7 @@ export class TaskRegistry {
     { partial, sink }: { partial: StoredContent | null; sink: ContentSink },
   ): Promise<SourceReadEnd> {
     this.sourceReads++;
+    const { pieceLength, digest } = this.#settings.current;
     return this.#sources.read(
       {
         request: {
@@ -206,8 +213,8 @@ export class TaskRegistry {
           ...resumePoint(partial),
           connections: SOURCE_CONNECTIONS,
         },
-        wantsSha256: request.checksum.startsWith("sha256:"),
-        opened: (facts) => sink.open(contentFactsOf(taskId, request, facts)),
+        wantsSha256: digest === "sha256" || request.checksum.startsWith("sha256:"),
+        opened: (facts) => sink.open(contentFactsOf({ taskId, request, pieceLength }, facts)),
         pieceStored: (piece, { wireLength }) => sink.pieceStored(piece, wireLength),
       },
       sink.signal,
@@ -338,16 +345,16 @@ export class TaskRegistry {
 }
 
 function contentFactsOf(
-  taskId: string,
-  { url }: TaskRequest,
+  wanted: { taskId: string; request: TaskRequest; pieceLength: number | "auto" },
   { length, validator, lastModified }: SourceFacts,
 ): ContentFacts {
+  const { taskId, request, pieceLength } = wanted;
   const version = validator ?? randomBytes(16).toString("hex");
   return {
     contentId: contentIdOf(taskId, version, length),
     taskId,
-    url: redactUrl(url),
-    layout: { length, pieceLength: pieceLengthFor(length) },
+    url: redactUrl(request.url),
+    layout: { length, pieceLength: pieceLengthFor(length, pieceLength) },
     validator,
     lastModified,
   };

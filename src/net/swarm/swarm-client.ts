@@ -44,6 +44,8 @@ export interface JoinOptions {
   seedsOnly?: boolean;
   /** Asks a member that does not own the task to serve it nevertheless. @defaultValue false */
   isDelegated?: boolean;
+  /** Wants what the supernode has or brings already. @defaultValue false */
+  onlyHeld?: boolean;
   /** Host IDs of the supernodes through which this join comes. @defaultValue none */
   hops?: readonly string[];
 }
@@ -73,6 +75,8 @@ export interface SwarmClientOptions {
   hello: () => HelloFields;
   /** The channel opened, again perhaps: says what can be shared from here. */
   onOpened: () => void;
+  /** An open channel was lost. @defaultValue ignored */
+  onLost?: () => void;
   /** The fleet's word to this host, in the order of the messages. @defaultValue ignored */
   told?: (message: FleetMessage) => void;
   /** To a supernode: the owner wants it as one more seed. @defaultValue ignored */
@@ -103,6 +107,7 @@ export class SwarmClient {
   readonly #handles = new Map<SwarmMember, number>();
   #queue: SendQueue | undefined;
   #isOpen = false;
+  #hostId: string | null = null;
   #pieceAddress: string | null = null;
   #isStopped = false;
   #nextRequest = 1;
@@ -119,6 +124,11 @@ export class SwarmClient {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** The supernode's host ID, known since the first hello. */
+  get hostId(): string | null {
+    return this.#hostId;
   }
 
   /** "host:port" of the supernode's own pieces, known since the first hello. */
@@ -143,20 +153,18 @@ export class SwarmClient {
   }
 
   /** Asks to take part in a task; the answer comes to `member`. A member joins one task at a time. */
-  join(
-    member: SwarmMember,
-    task: TaskRequest,
-    { known, seedsOnly = false, isDelegated = false, hops = [] }: JoinOptions = {},
-  ): void {
+  join(member: SwarmMember, task: TaskRequest, options: JoinOptions = {}): void {
     this.#members.add(member);
     if (!this.#isOpen) return;
+    const { known, seedsOnly, isDelegated, onlyHeld, hops = [] } = options;
     const request = this.#nextRequest++;
     this.#byRequest.set(request, member);
     this.#say({
       ...{ type: "join", request, task },
       ...(known === undefined ? {} : { known }),
-      ...(seedsOnly ? { from: "supernode" } : {}),
-      ...(isDelegated ? { isDelegated } : {}),
+      ...(seedsOnly === true ? { from: "supernode" } : {}),
+      ...(isDelegated === true ? { isDelegated } : {}),
+      ...(onlyHeld === true ? { onlyHeld } : {}),
       ...(hops.length > 0 ? { hops: [...hops] } : {}),
     });
   }
@@ -285,7 +293,10 @@ export class SwarmClient {
     this.#byRequest.clear();
     this.#byHandle.clear();
     this.#handles.clear();
-    if (wasOpen) for (const member of [...this.#members]) member.channelLost();
+    if (wasOpen) {
+      for (const member of [...this.#members]) member.channelLost();
+      this.#options.onLost?.();
+    }
     if (this.#isStopped) return;
     const spreadMs = (1_000 * this.#swarmSize) / RECONNECTS_PER_SECOND;
     const ceilingMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS * 2 ** this.#failures++);
@@ -350,6 +361,7 @@ export class SwarmClient {
     if (this.#isOpen || PROTOCOL_VERSION < min || PROTOCOL_VERSION > max) return false;
     this.#isOpen = true;
     this.#failures = 0;
+    this.#hostId = hello.hostId;
     this.#pieceAddress = hello.pieceAddress;
     this.#options.onOpened();
     for (const member of [...this.#members]) member.channelOpened();

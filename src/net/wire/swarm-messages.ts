@@ -78,6 +78,8 @@ export const peerMessageSchema = z.discriminatedUnion("type", [
     from: z.enum(["any", "supernode"]).optional(),
     /** Asks a member that does not own the task: the owner sent this peer, or does not answer it. */
     isDelegated: z.boolean().optional(),
+    /** Wants what is here, whole or under way: no source is asked for it. */
+    onlyHeld: z.boolean().optional(),
     /** Host IDs of the supernodes that pass this join on, first one first: none is asked twice. */
     hops: z.array(id).max(16).optional(),
   }),

@@ -10,6 +10,7 @@
 
 import { dirname } from "node:path";
 import type { Pacer } from "../engine/bytes/pacing.ts";
+import type { KeptAnswer } from "../engine/core/freshness.ts";
 import { assert } from "../engine/core/machine.ts";
 import { Manifest, type PieceRow } from "../engine/core/manifest.ts";
 import { pieceCountOf, pieceLengthAt, pieceOffset } from "../engine/core/piece-layout.ts";
@@ -50,6 +51,7 @@ export interface ContentStart {
   readonly isTrusted: boolean;
   readonly digests: ContentDigests | null;
   readonly dataStamp: string | null;
+  readonly answer: KeptAnswer | null;
   readonly createdAt: number;
   readonly usedAt: number;
 }
@@ -69,6 +71,7 @@ export class ContentOnDisk implements StoredContent {
   #isVerifyAwaited = false;
   #digests: ContentDigests | null;
   #dataStamp: string | null;
+  #answer: KeptAnswer | null;
   #usedAt: number;
   #leases = 0;
   #isDropped = false;
@@ -86,6 +89,7 @@ export class ContentOnDisk implements StoredContent {
     else this.#doubt(start);
     this.#digests = start.digests;
     this.#dataStamp = start.dataStamp;
+    this.#answer = start.answer;
     this.createdAt = start.createdAt;
     this.#usedAt = start.usedAt;
   }
@@ -100,6 +104,10 @@ export class ContentOnDisk implements StoredContent {
 
   get digests(): ContentDigests | null {
     return this.#inDoubt === null ? this.#digests : null;
+  }
+
+  get answer(): KeptAnswer | null {
+    return this.#answer;
   }
 
   get usedAt(): number {
@@ -198,6 +206,11 @@ export class ContentOnDisk implements StoredContent {
     await syncFolder(dirname(this.dataPath));
   }
 
+  noteAnswer(answer: KeptAnswer): void {
+    this.#answer = answer;
+    this.#noteChange();
+  }
+
   lease(): () => void {
     this.#leases++;
     let isHeld = true;
@@ -252,6 +265,7 @@ export class ContentOnDisk implements StoredContent {
       have: all.toBytes(),
       digests: this.#digests,
       dataStamp: this.#inDoubt === null ? this.#dataStamp : null,
+      answer: this.#answer,
       usedAt: this.#usedAt,
     };
   }

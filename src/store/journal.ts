@@ -5,6 +5,7 @@
 // are then fetched again; a power loss leaves doubt, and doubtful pieces are hashed before use.
 
 import { eq, sql } from "drizzle-orm";
+import type { KeptAnswer } from "../engine/core/freshness.ts";
 import type { PieceRow } from "../engine/core/manifest.ts";
 import { JOURNAL_INTERVAL_MS } from "../limits.ts";
 import { messageOf } from "../errors.ts";
@@ -26,6 +27,7 @@ export interface ContentState {
   readonly have: Uint8Array;
   readonly digests: ContentDigests | null;
   readonly dataStamp: string | null;
+  readonly answer: KeptAnswer | null;
   readonly usedAt: number;
 }
 
@@ -120,6 +122,7 @@ export class Journal {
         have: new Uint8Array(rest.have),
         digests: md5 === null ? null : { md5, sha256 },
         dataStamp: rest.dataStamp,
+        answer: parseAnswer(rest.answer),
         usedAt: rest.usedAt,
         createdAt: rest.createdAt,
         rows: rowsByContent.get(contentId) ?? [],
@@ -270,6 +273,7 @@ function prepareUpdateContent({ db }: StoreDatabase) {
       md5: sql`${sql.placeholder("md5")}`,
       sha256: sql`${sql.placeholder("sha256")}`,
       dataStamp: sql`${sql.placeholder("dataStamp")}`,
+      answer: sql`${sql.placeholder("answer")}`,
       usedAt: sql`${sql.placeholder("usedAt")}`,
     })
     .where(eq(contents.contentId, sql.placeholder("contentId")))
@@ -283,6 +287,17 @@ function columnsOf(state: ContentState) {
     md5: state.digests?.md5 ?? null,
     sha256: state.digests?.sha256 ?? null,
     dataStamp: state.dataStamp,
+    answer: state.answer === null ? null : JSON.stringify(state.answer),
     usedAt: state.usedAt,
   };
+}
+
+/** Damaged text costs a question to the source, not the content. */
+function parseAnswer(text: string | null): KeptAnswer | null {
+  if (text === null) return null;
+  try {
+    return JSON.parse(text) as KeptAnswer;
+  } catch {
+    return null;
+  }
 }

@@ -181,6 +181,7 @@ class DiskPieceStore implements PieceStore {
         isTrusted: true,
         digests: null,
         dataStamp: null,
+        answer: null,
         createdAt,
         usedAt: createdAt,
       },

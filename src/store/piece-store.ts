@@ -1,6 +1,7 @@
 // The contract of pieces at rest: contents, their manifests and which pieces are verified.
 // Paths are the store's own affair, except the data file, which workers read and write by offset.
 
+import type { KeptAnswer } from "../engine/core/freshness.ts";
 import type { Manifest, PieceRow } from "../engine/core/manifest.ts";
 import type { PieceLayout } from "../engine/core/piece-layout.ts";
 import type { PieceSet } from "../engine/core/piece-set.ts";
@@ -32,6 +33,8 @@ export interface StoredContent {
   readonly dataPath: string;
   /** Null until complete, and while pieces are in doubt. */
   readonly digests: ContentDigests | null;
+  /** What the source last said of its use; null: not known. */
+  readonly answer: KeptAnswer | null;
   /**
    * Hashes again what an unclean stop or a changed file left in doubt; until then those pieces are
    * missing from `have`. Await it before `have` is announced or missing pieces are fetched. The
@@ -55,6 +58,8 @@ export interface StoredContent {
   setLength(length: number): void;
   /** Every piece is committed: data is synced, digests recorded. @throws {DfError} no-space, file-unwritable */
   complete(digests: ContentDigests): Promise<void>;
+  /** The source said it anew; journalled with the next transaction. */
+  noteAnswer(answer: KeptAnswer): void;
   /** Keeps the content from eviction until the returned function is called; idempotent. */
   lease(): () => void;
   /** Marks a use, for eviction by least recent use. */

@@ -20,6 +20,8 @@ export const contents = sqliteTable("contents", {
   have: blob("have", { mode: "buffer" }).notNull(),
   /** Size, mtime and ctime of the data file when all of `have` was last known to be right. */
   dataStamp: text("data_stamp"),
+  /** A KeptAnswer as JSON; null: written before answers were kept, or none is known. */
+  answer: text("answer"),
   /** Unix milliseconds. */
   createdAt: integer("created_at").notNull(),
   usedAt: integer("used_at").notNull(),

@@ -14,7 +14,9 @@ test("a failed transaction is not tried again for every piece that follows", asy
   const warnings: string[] = [];
   const journal = new Journal(path, (message) => warnings.push(message));
   const have = new Uint8Array(2);
-  const state: ContentState = { length: 16, have, digests: null, dataStamp: null, usedAt: 1 };
+  const state: ContentState = {
+    ...{ length: 16, have, digests: null, dataStamp: null, answer: null, usedAt: 1 },
+  };
   journal.insert(factsOf(1, 16), state, 1);
   const blocker = new Database(path);
   blocker.run("BEGIN IMMEDIATE");

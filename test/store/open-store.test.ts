@@ -368,3 +368,37 @@ function fillUp(path: string): void {
     closeSync(fd);
   }
 }
+
+test("what the source said of a content's use survives a restart", async () => {
+  using dir = temporaryDir();
+  const answer = {
+    fields: { "cache-control": "max-age=60" },
+    ...{ requestedAt: 1, receivedAt: 2, redirectSeconds: null },
+  };
+  const first = await openTestStore(dir.path);
+  const content = await putContent(first.store, 1, 1);
+  content.noteAnswer(answer);
+  await first.store.close();
+
+  const { store } = await openTestStore(dir.path);
+
+  expect(store.get(idOf(1))!.answer).toEqual(answer);
+  await store.close();
+});
+
+test("an index from before answers were kept loses nothing", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  await putContent(first.store, 1, 1);
+  await first.store.close();
+  const index = new Database(join(dir.path, "store.sqlite"));
+  index.run("ALTER TABLE contents DROP COLUMN answer");
+  index.run("PRAGMA user_version = 1");
+  index.close();
+
+  const { store, warnings } = await openTestStore(dir.path);
+
+  expect(store.get(idOf(1))).toMatchObject({ answer: null, digests: { md5: expect.any(String) } });
+  expect(warnings).toEqual([]);
+  await store.close();
+});

@@ -20,8 +20,8 @@ import {
 export interface FleetClientOptions {
   /** "http://host:port" of each replica of `df config`. */
   urls: readonly string[];
-  /** What this machine shows; undefined where the fleet lets everybody take part. */
-  credential?: string | undefined;
+  /** What this machine shows from when it has joined. */
+  credential?: () => string;
 }
 
 /** A living `df config` answers from memory or one query; longer is a hung one, and the next replica's turn. */
@@ -32,7 +32,7 @@ const ANSWER_BYTES_MAX = 32 << 20;
 
 export class FleetClient {
   readonly #urls: readonly string[];
-  readonly #credential: string | undefined;
+  readonly #credential: (() => string) | undefined;
   /** The replica that answered last. */
   #current = 0;
 
@@ -43,20 +43,21 @@ export class FleetClient {
 
   /**
    * Exchanges a join token for a credential.
-   * @param token undefined where the fleet lets everybody join
+   * @param bearer join token, or the own credential, which is renewed; undefined where the fleet lets
+   * everybody join
    * @throws {DfError} unavailable; protocol; what `df config` answered
    */
   join(
     request: JoinFleetRequest,
-    token: string | undefined,
+    bearer: string | undefined,
     signal: AbortSignal,
   ): Promise<JoinFleetAnswer> {
-    return this.#ask("join", request, { schema: joinAnswerSchema, bearer: token, signal });
+    return this.#ask("join", request, { schema: joinAnswerSchema, bearer, signal });
   }
 
   /** @throws {DfError} unavailable; protocol; what `df config` answered */
   heartbeat(heartbeat: Heartbeat, signal: AbortSignal): Promise<HeartbeatAnswer> {
-    const bearer = this.#credential;
+    const bearer = this.#credential?.();
     return this.#ask("heartbeat", heartbeat, { schema: heartbeatAnswerSchema, bearer, signal });
   }
 
@@ -67,7 +68,7 @@ export class FleetClient {
   routes(request: RouteRequest, signal: AbortSignal): Promise<RouteAnswer> {
     return this.#ask("routes", request, {
       schema: routeAnswerSchema,
-      bearer: this.#credential,
+      bearer: this.#credential?.(),
       signal,
       holdMs: 1_000 * request.waitSeconds,
     });

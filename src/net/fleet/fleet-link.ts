@@ -12,13 +12,14 @@ import type { SettingsLayers } from "../wire/fleet-settings.ts";
 import type { FleetClient } from "./fleet-client.ts";
 import { HeartbeatOutbox } from "./heartbeat-outbox.ts";
 import { KeptJson } from "./kept-json.ts";
+import type { Membership } from "./membership.ts";
 import { Pause } from "./pause.ts";
 
 export type FleetMember = HeartbeatAnswer["members"][number];
 export type Upstream = NonNullable<HeartbeatAnswer["upstream"]>;
 
 export interface FleetLinkOptions {
-  client: FleetClient;
+  membership: Membership;
   /** Who this supernode is, as the fleet lists it. */
   self: Pick<Heartbeat, "hostId" | "version" | "addresses" | "labels">;
   /** How it is now. */
@@ -50,6 +51,7 @@ const LEAVE_TIMEOUT_MS = 2_000;
 
 export class FleetLink {
   readonly #options: FleetLinkOptions;
+  readonly #client: FleetClient;
   readonly #outbox = new HeartbeatOutbox();
   readonly #pause = new Pause();
   readonly #stopped = new AbortController();
@@ -68,6 +70,7 @@ export class FleetLink {
 
   constructor(options: FleetLinkOptions) {
     this.#options = options;
+    this.#client = options.membership.client();
     this.#kept = new KeptJson(options.path, toldSchema);
   }
 
@@ -150,7 +153,7 @@ export class FleetLink {
     this.#stopped.abort();
     await this.#loop;
     const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
-    await this.#options.client
+    await this.#client
       .heartbeat({ ...this.#heartbeat(), isLeaving: true }, signal)
       // The lease runs out by itself.
       .catch(() => {});
@@ -170,7 +173,8 @@ export class FleetLink {
   async #beat(signal: AbortSignal): Promise<void> {
     const heartbeat = this.#heartbeat();
     try {
-      const answer = await this.#options.client.heartbeat(heartbeat, signal);
+      await this.#options.membership.renewIfDue(signal);
+      const answer = await this.#client.heartbeat(heartbeat, signal);
       this.#outbox.heard(heartbeat);
       await this.#answered(answer);
       if (this.#isSilent) this.#options.onWarning("df config answers again");

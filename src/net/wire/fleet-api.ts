@@ -1,7 +1,8 @@
 // The part of the API of `df config` by which supernodes and hosts take part in a fleet. What
 // administrators do has files of its own beside this one.
 //
-//   POST /api/v1/join        join token → JoinAnswer: a credential of its own for this machine
+//   POST /api/v1/join        join token (Bearer), or the machine's credential, to have it renewed
+//                            → JoinAnswer: a credential of its own for this machine
 //   POST /api/v1/heartbeat   a supernode's credential; Heartbeat → HeartbeatAnswer; renews the lease
 //   POST /api/v1/routes      a host's credential; RouteRequest → RouteAnswer: its supernodes, best first;
 //                            held for `waitSeconds` while the answer would be the known version

@@ -44,7 +44,8 @@ export function systemdUnit({ role, binary, user, joinFile }: UnitOptions): stri
     "TimeoutStopSec=30s",
     `User=${user}`,
     `Group=${user}`,
-    `StateDirectory=dragonfly/${role.name}`,
+    // Both, or systemd makes the outer one with this UMask for root alone.
+    `StateDirectory=dragonfly dragonfly/${role.name}`,
     "StateDirectoryMode=0700",
     ...role.lines,
     ...joinLines,

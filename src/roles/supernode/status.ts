@@ -4,6 +4,7 @@
 import { Hono } from "hono";
 import { DfError } from "../../errors.ts";
 import { healthRoutes } from "../service/health-routes.ts";
+import { ownBinaryRoutes } from "./own-binary.ts";
 import { supernodeMetrics } from "./supernode-metrics.ts";
 
 export interface SupernodeStatus {
@@ -31,6 +32,7 @@ export function supernodeRoutes(status: () => SupernodeStatus, isReady: () => bo
   const app = new Hono();
   const notReadyBecause = (): string | null => (isReady() ? null : "stopping");
   app.route("/", healthRoutes({ notReadyBecause, metrics: supernodeMetrics(status) }));
+  app.route("/", ownBinaryRoutes());
   app.get("/v1/status", (context) => context.json(status()));
   app.notFound((context) => {
     const message = `answer ${context.req.method} ${context.req.path}: nothing is here`;

@@ -1,0 +1,25 @@
+// The executable itself, for hosts that have none yet, with its checksum:
+//
+//   curl -O http://SUPERNODE:8002/df && curl -s http://SUPERNODE:8002/df.sha256 | sha256sum -c
+
+import { Hono } from "hono";
+
+/** Nothing where the role runs from its sources: what runs then is not ours to give. */
+export function ownBinaryRoutes(): Hono {
+  const app = new Hono();
+  if (!Bun.isStandaloneExecutable) return app;
+  let sha256: Promise<string> | null = null;
+  const headers = { "content-disposition": 'attachment; filename="df"' };
+  app.get("/df", () => new Response(Bun.file(process.execPath), { headers }));
+  app.get("/df.sha256", async (context) => {
+    sha256 ??= sha256Of(process.execPath);
+    return context.text(`${await sha256}  df\n`);
+  });
+  return app;
+}
+
+async function sha256Of(path: string): Promise<string> {
+  const hasher = new Bun.CryptoHasher("sha256");
+  for await (const chunk of Bun.file(path).stream()) hasher.update(chunk);
+  return hasher.digest("hex");
+}

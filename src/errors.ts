@@ -32,6 +32,8 @@ export const ERROR_TRAITS = {
   unauthorized: { status: 401, exit: 6, retryable: false },
   "not-found": { status: 404, exit: 1, retryable: false },
   conflict: { status: 409, exit: 1, retryable: false },
+  /** A change was made for a version that is not the present one any more. */
+  outdated: { status: 412, exit: 1, retryable: false },
   "too-large": { status: 413, exit: 1, retryable: false },
   "no-supernode": { status: 503, exit: 15, retryable: true },
   /** The peer cannot hand this task to the swarm (private, loopback source…): read it directly. */

@@ -25,6 +25,8 @@ const TITLES: Partial<Record<ErrorCode, string>> = {
   denied: "Who asks may not do this",
   "not-found": "There is no such thing",
   conflict: "It is not so any more, or already so",
+  outdated: "It was changed meanwhile",
+  "not-shareable": "It is not for everyone",
   "too-large": "The request is too large",
   "no-supernode": "No supernode is alive",
   unavailable: "Not now",

@@ -51,3 +51,23 @@ export async function forgetCredentials(
 ): Promise<void> {
   await db.delete(tables.credentials).where(lt(tables.credentials.expiresAt, expiredBefore));
 }
+
+/** Whether the host has a credential from this join token: one that asks again spends no second use. */
+export async function hasJoinedWith(
+  { db, tables }: FleetDatabase,
+  { tokenId, hostId }: { tokenId: string; hostId: string },
+): Promise<boolean> {
+  const { credentials } = tables;
+  const rows = await db
+    .select({ id: credentials.id })
+    .from(credentials)
+    .where(
+      and(
+        eq(credentials.tokenId, tokenId),
+        eq(credentials.hostId, hostId),
+        isNull(credentials.revokedAt),
+      ),
+    )
+    .limit(1);
+  return rows.length > 0;
+}

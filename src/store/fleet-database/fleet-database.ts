@@ -5,8 +5,11 @@
 // SQLite's types. What differs is kept out: no interactive transactions (drizzle's are synchronous on
 // SQLite), every change is one statement, with ON CONFLICT or a condition where replicas may race.
 
-import { sql, type Column, type SQL } from "drizzle-orm";
+import { SQLiteError } from "bun:sqlite";
+import { SQL as BunSql } from "bun";
+import { type Column, DrizzleQueryError, type SQL, sql } from "drizzle-orm";
 import type { BunSQLiteDatabase } from "drizzle-orm/bun-sqlite";
+import { DfError } from "../../errors.ts";
 import type { FleetTables } from "./sqlite-schema.ts";
 
 export interface FleetDatabase {
@@ -22,4 +25,14 @@ export const INSERT_ROWS_MAX = 1_000;
 /** In `onConflictDoUpdate`: the value that the row would have been inserted with. */
 export function proposed(column: Column): SQL {
   return sql`excluded.${sql.identifier(column.name)}`;
+}
+
+/** The error of a query as a caller can act on it; undefined for what no database threw. */
+export function databaseError(error: unknown): DfError | undefined {
+  const isQuery = error instanceof DrizzleQueryError || error instanceof SQLiteError;
+  if (!isQuery && !(error instanceof BunSql.SQLError)) return undefined;
+  return new DfError("unavailable", "ask the fleet's database: it does not answer as it should", {
+    cause: error,
+    hint: "try again; the log of df config says more",
+  });
 }

@@ -85,6 +85,16 @@ export async function forgetHosts({ db, tables }: FleetDatabase, before: number)
   await db.delete(tables.hosts).where(lt(tables.hosts.seenAt, before));
 }
 
+/** Returns false when there is none of that ID. */
+export async function forgetHost({ db, tables }: FleetDatabase, hostId: string): Promise<boolean> {
+  const { hosts } = tables;
+  const gone = await db
+    .delete(hosts)
+    .where(eq(hosts.hostId, hostId))
+    .returning({ hostId: hosts.hostId });
+  return gone.length > 0;
+}
+
 /** Notes which hosts came to a supernode and which left it. */
 export async function saveChannels(
   { db, tables }: FleetDatabase,

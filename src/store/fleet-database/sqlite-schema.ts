@@ -100,8 +100,8 @@ const tokens = sqliteTable("tokens", {
   kind: text("kind").$type<"admin" | "join">().notNull(),
   /** Hex. */
   secretSha256: text("secret_sha256").notNull(),
-  /** Of an admin token; null for a join token. */
-  role: text("role").$type<"admin" | "operator" | "viewer">(),
+  /** What an administrator may do, or the only role that may join; null: a join token for both. */
+  role: text("role").$type<"admin" | "operator" | "viewer" | "supernode" | "peer">(),
   /** Of a join token: the only cluster that it admits to; null: the joiner's wish. */
   cluster: text("cluster"),
   /** Of a join token: null is no limit. */

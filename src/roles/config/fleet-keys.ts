@@ -1,0 +1,143 @@
+// The fleet's keys: Ed25519 signs credentials, AES-256 seals what must rest in the database unread.
+// They lie in a 0600 file apart from the database; replicas of one fleet share the file.
+
+import { randomBytes } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+import {
+  compactDecrypt,
+  CompactEncrypt,
+  type CryptoKey,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+} from "jose";
+import { z } from "zod";
+import { digestNow, toHex } from "../../engine/bytes/digest.ts";
+import { DfError } from "../../errors.ts";
+import { type Credential, signCredential } from "../../net/fleet/credential.ts";
+import { claimKeyFingerprint } from "../../store/fleet-database/fleet-row.ts";
+import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { writeSecretFile } from "./secret-file.ts";
+
+const base64url32Bytes = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
+
+/** The file. */
+export const keysSchema = z.strictObject({
+  /** JWK of the Ed25519 key. */
+  signing: z.strictObject({
+    kty: z.literal("OKP"),
+    crv: z.literal("Ed25519"),
+    x: base64url32Bytes,
+    d: base64url32Bytes,
+  }),
+  /** 32 bytes. */
+  sealing: base64url32Bytes,
+});
+export type KeysDocument = z.infer<typeof keysSchema>;
+
+export class FleetKeys {
+  readonly document: KeysDocument;
+  readonly #signingKey: CryptoKey;
+
+  private constructor(document: KeysDocument, signingKey: CryptoKey) {
+    this.document = document;
+    this.#signingKey = signingKey;
+  }
+
+  /** @throws {DfError} file-unreadable, when the parts of the key do not belong together */
+  static async from(document: KeysDocument, path: string): Promise<FleetKeys> {
+    try {
+      return new FleetKeys(document, (await importJWK(document.signing, "EdDSA")) as CryptoKey);
+    } catch (cause) {
+      throw new DfError("file-unreadable", `read the fleet's keys ${path}: damaged`, { cause });
+    }
+  }
+
+  /** Raw Ed25519 public key, base64, as machines know their fleet by. */
+  get publicKey(): string {
+    return Buffer.from(this.document.signing.x, "base64url").toString("base64");
+  }
+
+  /** SHA-256 of the raw public key, hex. */
+  get fingerprint(): string {
+    return toHex(digestNow("sha256", Buffer.from(this.publicKey, "base64")));
+  }
+
+  sign(credential: Credential): Promise<string> {
+    return signCredential(this.#signingKey, credential);
+  }
+
+  /** Seals a text to a compact JWE. */
+  seal(text: string): Promise<string> {
+    return new CompactEncrypt(new TextEncoder().encode(text))
+      .setProtectedHeader({ alg: "dir", enc: "A256GCM" })
+      .encrypt(this.#sealingKey);
+  }
+
+  /** @throws {DfError} internal, for what these keys did not seal */
+  async unseal(sealed: string): Promise<string> {
+    try {
+      const { plaintext } = await compactDecrypt(sealed, this.#sealingKey);
+      return new TextDecoder().decode(plaintext);
+    } catch (cause) {
+      throw new DfError("internal", "open what the fleet's key sealed: not sealed by it", {
+        cause,
+      });
+    }
+  }
+
+  get #sealingKey(): Uint8Array {
+    return Buffer.from(this.document.sealing, "base64url");
+  }
+}
+
+/**
+ * Reads the keys, or makes them where there are none and the fleet has none either.
+ * @throws {DfError} file-unreadable, file-unwritable, denied (others can read them, or the fleet's are others)
+ */
+export async function loadFleetKeys(path: string, database: FleetDatabase): Promise<FleetKeys> {
+  const keys = await FleetKeys.from(readKeys(path) ?? (await makeKeys(path)), path);
+  const claimed = await claimKeyFingerprint(database, keys.fingerprint);
+  if (claimed === keys.fingerprint) return keys;
+  throw new DfError(
+    "denied",
+    `use the keys ${path}: the fleet of this database has others (${claimed.slice(0, 16)}…, not ${keys.fingerprint.slice(0, 16)}…)`,
+    { hint: "name the file that the fleet's other replicas use with --keys, or restore a backup" },
+  );
+}
+
+function readKeys(path: string): KeysDocument | undefined {
+  let text: string;
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) {
+      throw new DfError("denied", `read the fleet's keys ${path}: other users can read them`, {
+        hint: `run: chmod 600 ${path}`,
+      });
+    }
+    text = readFileSync(path, "utf8");
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "ENOENT") return undefined;
+    if (cause instanceof DfError) throw cause;
+    throw new DfError("file-unreadable", `read the fleet's keys ${path}`, { cause });
+  }
+  try {
+    return keysSchema.parse(JSON.parse(text));
+  } catch {
+    // Without the cause: it might quote the file.
+    throw new DfError("file-unreadable", `read the fleet's keys ${path}: damaged`, {
+      hint: "restore a backup: what machines hold was signed with these keys",
+    });
+  }
+}
+
+async function makeKeys(path: string): Promise<KeysDocument> {
+  const { privateKey } = await generateKeyPair("EdDSA", { extractable: true });
+  const { x, d } = await exportJWK(privateKey);
+  const document = keysSchema.parse({
+    signing: { kty: "OKP", crv: "Ed25519", x, d },
+    sealing: randomBytes(32).toString("base64url"),
+  });
+  // A replica that starts at the same time with the same file: the first one's keys count.
+  await writeSecretFile(path, `${JSON.stringify(document)}\n`, { isKept: true });
+  return readKeys(path) ?? document;
+}

@@ -1,0 +1,139 @@
+// The clock of a replica: writes what waits, silences supernodes whose lease is over, looks for changes
+// that other replicas made, forgets what is old. Every replica does all of it; nothing needs a leader.
+
+import { forgetCredentials } from "../../store/fleet-database/credentials.ts";
+import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { forgetChannels, forgetHosts } from "../../store/fleet-database/hosts.ts";
+import {
+  saveHeartbeats,
+  silenceSupernodes,
+  type SupernodeRow,
+} from "../../store/fleet-database/supernodes.ts";
+import type { FleetView } from "./fleet-view.ts";
+import type { HostRegistrations } from "./host-registrations.ts";
+import { WriteBatch } from "./write-batch.ts";
+
+/** So often other replicas' changes are seen and leases end. */
+const ROUND_MS = 1_000;
+
+/** News of a supernode that came, moved or leaves do not wait for the round. */
+const NEWS_DELAY_MS = 50;
+
+const FORGET_EVERY_MS = 3_600_000;
+const HOST_FORGOTTEN_AFTER_MS = 30 * 86_400_000;
+const CREDENTIAL_FORGOTTEN_AFTER_MS = 86_400_000;
+
+export interface LeaseKeeperOptions {
+  database: FleetDatabase;
+  view: FleetView;
+  hosts: HostRegistrations;
+  leaseMs: number;
+  /** Told when the database stops answering and when it answers again. */
+  onWarning: (message: string) => void;
+}
+
+export class LeaseKeeper {
+  readonly #options: LeaseKeeperOptions;
+  readonly #heartbeats: WriteBatch<SupernodeRow>;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #dueAtMs = 0;
+  #round: Promise<void> = Promise.resolve();
+  #isStopped = false;
+  /** Null: the database answers. */
+  #failure: unknown = null;
+  /**
+   * Until then no lease ends: while this replica or the database was away, heartbeats could not be
+   * written, and silence proves nothing.
+   */
+  #graceUntilMs: number;
+  #forgetAtMs = 0;
+
+  constructor(options: LeaseKeeperOptions) {
+    this.#options = options;
+    this.#graceUntilMs = Date.now() + options.leaseMs;
+    this.#heartbeats = new WriteBatch({
+      keyOf: ({ hostId }) => hostId,
+      rowsMax: 500,
+      write: (rows) => saveHeartbeats(options.database, rows),
+    });
+  }
+
+  /** Why the database does not answer; null: it does. */
+  get failure(): unknown {
+    return this.#failure;
+  }
+
+  /** When a supernode heard now is silent; a round early, so that lists are right within the lease. */
+  leaseEnd(nowMs: number): number {
+    return nowMs + this.#options.leaseMs - ROUND_MS;
+  }
+
+  /** @param isNews whether lists change by it */
+  heard(row: SupernodeRow, isNews: boolean): void {
+    this.#heartbeats.add(row);
+    if (isNews) this.#schedule(NEWS_DELAY_MS);
+  }
+
+  /** Makes the first round now. @throws {Error} the database's */
+  async start(): Promise<void> {
+    await this.#options.view.refresh();
+    this.#schedule(ROUND_MS);
+  }
+
+  /** Writes what waits and ends the rounds. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#round;
+    await this.#tick();
+  }
+
+  /** The earlier of two wishes counts. */
+  #schedule(delayMs: number): void {
+    const dueAtMs = performance.now() + delayMs;
+    if (this.#isStopped || (this.#timer !== null && this.#dueAtMs <= dueAtMs)) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#dueAtMs = dueAtMs;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#round = this.#round.then(() => this.#tick()).then(() => this.#schedule(ROUND_MS));
+    }, delayMs);
+  }
+
+  async #tick(): Promise<void> {
+    const { view, hosts, leaseMs, onWarning } = this.#options;
+    try {
+      await this.#heartbeats.flush();
+      await this.#silence();
+      await view.refresh();
+      await hosts.flush();
+      await this.#forget();
+      if (this.#failure !== null) onWarning("the database answers again");
+      this.#failure = null;
+    } catch (error) {
+      this.#graceUntilMs = Date.now() + leaseMs;
+      // Said once: the same cause every second would hide all else.
+      if (this.#failure === null) {
+        onWarning(`the database does not answer; going on with what is known: ${String(error)}`);
+      }
+      this.#failure = error;
+    }
+  }
+
+  async #silence(): Promise<void> {
+    const nowMs = Date.now();
+    if (nowMs < this.#graceUntilMs) return;
+    const silent = await silenceSupernodes(this.#options.database, nowMs);
+    await forgetChannels(this.#options.database, silent);
+    for (const hostId of silent) this.#options.onWarning(`supernode ${hostId} is silent`);
+  }
+
+  async #forget(): Promise<void> {
+    const { database } = this.#options;
+    const nowMs = Date.now();
+    if (nowMs < this.#forgetAtMs) return;
+    this.#forgetAtMs = nowMs + FORGET_EVERY_MS;
+    await forgetHosts(database, nowMs - HOST_FORGOTTEN_AFTER_MS);
+    await forgetCredentials(database, nowMs - CREDENTIAL_FORGOTTEN_AFTER_MS);
+  }
+}

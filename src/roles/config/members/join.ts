@@ -1,0 +1,147 @@
+// POST /api/v1/join: a join token becomes a credential of the machine's own; a credential that is
+// still good becomes a new one, before it expires.
+
+import { createRoute } from "@hono/zod-openapi";
+import { digestNow, toHex } from "../../../engine/bytes/digest.ts";
+import { DfError } from "../../../errors.ts";
+import {
+  joinAnswerSchema,
+  type JoinFleetRequest,
+  joinRequestSchema,
+} from "../../../net/wire/fleet-api.ts";
+import { insertCluster } from "../../../store/fleet-database/clusters.ts";
+import { hasJoinedWith, insertCredential } from "../../../store/fleet-database/credentials.ts";
+import { saveJoinedSupernode } from "../../../store/fleet-database/supernodes.ts";
+import { type TokenRow, useJoinToken } from "../../../store/fleet-database/tokens.ts";
+import type { Caller } from "../callers.ts";
+import { jsonAnswer, jsonBody, type Resource } from "../config-app.ts";
+import type { ConfigParts } from "../config-parts.ts";
+
+/** A machine that was off for a year joins anew. Members renew theirs when half of it is over. */
+const CREDENTIAL_LIFE_MS = 366 * 86_400_000;
+
+const DEFAULT_CLUSTER = "default";
+
+/** An Ed25519 key's SPKI, DER, is this and 32 bytes. */
+const ED25519_SPKI_PREFIX = "302a300506032b6570032100";
+const ED25519_SPKI_LENGTH = 44;
+
+const joinRoute = createRoute({
+  method: "post",
+  path: "/api/v1/join",
+  tags: ["members"],
+  summary: "Become part of the fleet, or renew a credential",
+  request: { body: jsonBody(joinRequestSchema) },
+  responses: jsonAnswer("A credential for this machine", joinAnswerSchema),
+});
+
+type JoinParts = Pick<ConfigParts, "database" | "keys">;
+
+export function joinResource({ database, keys }: JoinParts): Resource {
+  return (app) => {
+    app.openapi(joinRoute, async (context) => {
+      const request = context.req.valid("json");
+      refuseWrongKey(request);
+      const caller = context.get("caller");
+      const cluster = clusterFor(request, caller);
+      const token = caller.kind === "joiner" ? caller.token : null;
+      if (token !== null) await spend(token, request, { database, keys });
+      const nowMs = Date.now();
+      const { hostId, role, hostname, version } = request;
+      const credential = {
+        ...{ id: crypto.randomUUID(), hostId, role, cluster },
+        expiresAt: nowMs + CREDENTIAL_LIFE_MS,
+      };
+      await insertCluster(database, {
+        ...{ name: cluster, labels: {}, upstream: null, createdAt: nowMs },
+      });
+      if (role === "supernode") {
+        await saveJoinedSupernode(database, {
+          hostId,
+          cluster,
+          hostname,
+          version,
+          joinedAt: nowMs,
+        });
+      }
+      await insertCredential(database, {
+        ...{ ...credential, tokenId: token?.id ?? null },
+        ...{ issuedAt: nowMs, revokedAt: null },
+      });
+      return context.json(
+        { credential: await keys.sign(credential), cluster, fleetKey: keys.publicKey },
+        200,
+      );
+    });
+  };
+}
+
+/** A host ID is the digest of the key, so that nobody joins as another. @throws {DfError} usage */
+function refuseWrongKey({ publicKey, hostId }: JoinFleetRequest): void {
+  const key = Buffer.from(publicKey, "base64");
+  const isEd25519 =
+    key.length === ED25519_SPKI_LENGTH && key.toString("hex").startsWith(ED25519_SPKI_PREFIX);
+  if (isEd25519 && toHex(digestNow("sha256", key)) === hostId) return;
+  throw new DfError("usage", "join the fleet: the host ID is not that of the public key", {
+    hint: "the key is Ed25519 as SPKI (DER, base64), the host ID its SHA-256",
+  });
+}
+
+/**
+ * The cluster that the caller may join as it asks to.
+ * @throws {DfError} denied
+ */
+function clusterFor(request: JoinFleetRequest, caller: Caller): string {
+  const allowed = allowedBy(caller);
+  if (allowed.hostId !== null && allowed.hostId !== request.hostId) {
+    throw refusal("its credential is another machine's");
+  }
+  if (allowed.role !== null && allowed.role !== request.role) {
+    throw refusal(`its token is for the role ${allowed.role}, not ${request.role}`);
+  }
+  const wanted = request.cluster ?? allowed.cluster ?? DEFAULT_CLUSTER;
+  if (allowed.cluster !== null && allowed.cluster !== wanted) {
+    throw refusal(`its token is for the cluster ${allowed.cluster}, not ${wanted}`);
+  }
+  return wanted;
+}
+
+/** Null: any. */
+interface Allowed {
+  hostId: string | null;
+  role: string | null;
+  cluster: string | null;
+}
+
+function allowedBy(caller: Caller): Allowed {
+  switch (caller.kind) {
+    case "machine":
+      return caller.credential;
+    case "joiner":
+      return { hostId: null, role: caller.token.role, cluster: caller.token.cluster };
+    case "administrator":
+    case "nobody":
+      // Only where the fleet is open: see access.ts.
+      return { hostId: null, role: null, cluster: null };
+  }
+}
+
+/**
+ * Counts one use; a machine whose answer was lost may ask again without a second one.
+ * @throws {DfError} denied
+ */
+async function spend(
+  { id, secretSha256 }: TokenRow,
+  { hostId }: JoinFleetRequest,
+  { database }: JoinParts,
+): Promise<void> {
+  if (await hasJoinedWith(database, { tokenId: id, hostId })) return;
+  if ((await useJoinToken(database, { id, secretSha256, nowMs: Date.now() })) !== undefined) return;
+  throw refusal("its token is used up");
+}
+
+function refusal(because: string): DfError {
+  return new DfError("denied", `join the fleet: ${because}`, {
+    hint: "ask the fleet's operator for another join string",
+  });
+}

@@ -79,8 +79,10 @@ export class Dispatcher {
   }
 
   end(): void {
-    for (const member of this.#given) this.#state.members.effect[member] = 0;
-    this.#given.length = 0;
+    const given = this.#given;
+    for (let member = given.pop(); member !== undefined; member = given.pop()) {
+      this.#state.members.effect[member] = 0;
+    }
   }
 
   /** Gives a child what its free slots can take, else lets it wait. */
@@ -236,10 +238,11 @@ export class Dispatcher {
         continue;
       }
       position++;
-      if (!this.#mayUse(swarm, child, parent)) continue;
-      const piece = this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
-      if (piece === -1) continue;
+      // Load is looked at first: it costs less than to look for a piece.
       if (bestParent === -1 || this.#isBetterParent(parent, bestParent)) {
+        if (!this.#mayUse(swarm, child, parent)) continue;
+        const piece = this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
+        if (piece === -1) continue;
         bestParent = parent;
         bestPiece = piece;
       }

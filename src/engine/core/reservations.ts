@@ -91,6 +91,10 @@ export class Reservations {
   }
 
   #grow(entries: number, children: number, parents: number): void {
+    this.#firstOfChild = grown(this.#firstOfChild, children);
+    this.#firstOfParent = grown(this.#firstOfParent, parents);
+    // The other columns are of one length: one look tells for all.
+    if (entries <= this.child.length) return;
     this.child = grown(this.child, entries);
     this.parent = grown(this.parent, entries);
     this.piece = grown(this.piece, entries);
@@ -99,7 +103,5 @@ export class Reservations {
     this.nextOfParent = grown(this.nextOfParent, entries);
     this.#previousOfChild = grown(this.#previousOfChild, entries);
     this.#previousOfParent = grown(this.#previousOfParent, entries);
-    this.#firstOfChild = grown(this.#firstOfChild, children);
-    this.#firstOfParent = grown(this.#firstOfParent, parents);
   }
 }

@@ -14,6 +14,11 @@ export const EVENT = {
   cancel: 9,
   restart: 10,
   stalled: 11,
+  silent: 12,
+  haveAsked: 13,
+  haveTold: 14,
+  assigned: 15,
+  wakeAlone: 16,
 } as const;
 
 /** What happens at a time: a kind, two numbers and whatever the kind carries. */

@@ -23,6 +23,10 @@ export interface SimulationOptions {
   /** Peers join spread over this time. */
   joinSpreadUs: number;
   seed: number;
+  /** Bytes per second of the source, for peers that must read it themselves. @defaultValue none may */
+  sourceRate?: number;
+  /** Peers that begin to read the source per second, without a supernode. */
+  sourceReadersPerSec?: number;
   faults?: Fault[];
   /** Receives the trace of the owner's scheduler, one line a step. */
   traceSink?: (line: string) => void;
@@ -40,7 +44,9 @@ export type Fault =
   /** From now on the host's uploads never end. */
   | { atUs: number; kind: "stalls"; host: number }
   /** The owner forgets everything; peers come back with their bitmaps after `downUs`. */
-  | { atUs: number; kind: "ownerRestarts"; downUs: number };
+  | { atUs: number; kind: "ownerRestarts"; downUs: number }
+  /** Owner and seeds vanish for good. */
+  | { atUs: number; kind: "supernodesDie" };
 
 export interface SimulationResult {
   /** Seconds from the first join to the end, by peer; NaN for one that died. */
@@ -57,4 +63,7 @@ export interface SimulationResult {
   /** Payload bytes by kind of parent. */
   bytesFromSeeds: number;
   bytesFromPeers: number;
+  /** Of peers that read the source themselves: payload bytes, and reads open at once at most. */
+  bytesFromSource: number;
+  sourceReadsAtOnce: number;
 }

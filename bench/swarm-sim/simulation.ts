@@ -2,8 +2,13 @@
 // simulated network. The scheduler sees only what the wire carries. This file is the hosts: their
 // downloads, their transfers, and what goes wrong with them; the owner is owner.ts.
 
-import type { DownloadEffect, DownloadEvent } from "../../src/engine/core/download-events.ts";
+import type {
+  DownloadEffect,
+  DownloadEvent,
+  ReceivedAssignment,
+} from "../../src/engine/core/download-events.ts";
 import { Download } from "../../src/engine/core/download.ts";
+import { FIRST_NEIGHBOUR } from "../../src/engine/core/neighbour-events.ts";
 import { pieceCountOf } from "../../src/engine/core/piece-layout.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
@@ -14,7 +19,12 @@ import { EVENT, EventQueue } from "./event-queue.ts";
 import { Network } from "./network.ts";
 import { type ControlMessage, HANDLE, Owner } from "./owner.ts";
 import type { Fault, SimulationOptions, SimulationResult } from "./simulation-options.ts";
+import { type SourceRead, SourceReads } from "./source-reads.ts";
 import { TraceDigest } from "./trace-digest.ts";
+import { WithoutOwner } from "./without-owner.ts";
+
+/** An owner silent for so long is done without. */
+const OWNER_SILENCE_US = 3_000_000;
 
 /** One in so many requests to a host that turned busy is refused. */
 const BUSY_SHARE = 2;
@@ -51,9 +61,12 @@ export class Simulation {
   readonly #transferOfFlow: (Transfer | undefined)[] = [];
   readonly #faulty = new Map<number, "turnsCorrupt" | "turnsBusy" | "stalls">();
   readonly #owner: Owner;
+  readonly #withoutOwner: WithoutOwner;
+  readonly #sourceReads: SourceReads;
   readonly #downloadEffects: DownloadEffect[] = [];
   #nowUs = 0;
   #alive = 0;
+  #areSeedsDead = false;
   readonly #result: SimulationResult;
 
   constructor(options: SimulationOptions) {
@@ -61,7 +74,7 @@ export class Simulation {
     this.#seedCount = options.seedRates.length;
     this.#pieceCount = pieceCountOf(options.contentLength, options.pieceLength);
     this.#prng = new Prng(options.seed);
-    const rates = [...options.seedRates, ...options.peerRates];
+    const rates = [...options.seedRates, ...options.peerRates, options.sourceRate ?? 0];
     const links = new Float64Array(rates.length * 2);
     rates.forEach((rate, host) => links.fill(rate / 1e6, 2 * host, 2 * host + 2));
     this.#network = new Network(links);
@@ -83,6 +96,8 @@ export class Simulation {
       quarantined: [],
       bytesFromSeeds: 0,
       bytesFromPeers: 0,
+      bytesFromSource: 0,
+      sourceReadsAtOnce: 0,
     };
     this.#owner = new Owner({
       options,
@@ -91,6 +106,8 @@ export class Simulation {
       digest: this.#digest,
       result: this.#result,
     });
+    this.#withoutOwner = this.#newWithoutOwner();
+    this.#sourceReads = new SourceReads(this.#network, rates.length - 1, this.#result);
   }
 
   /** Runs until every living peer has everything. @throws {BrokenRule} a checker failed, or someone never ended */
@@ -148,6 +165,19 @@ export class Simulation {
         return this.#cancelArrives(payload as Transfer);
       case EVENT.restart:
         return this.#ownerIsBack();
+      case EVENT.silent:
+        return this.#goOnWithoutOwner(a);
+      case EVENT.haveAsked:
+        return this.#haveAsked(a, b);
+      case EVENT.haveTold:
+        return this.#withoutOwner.haveTold(a, b, payload as Uint32Array | null);
+      case EVENT.assigned:
+        return this.#stepPeer(a, {
+          kind: "assigned",
+          assignments: payload as ReceivedAssignment[],
+        });
+      case EVENT.wakeAlone:
+        return this.#withoutOwner.woke(a, payload as "neighbours" | "source");
     }
   }
 
@@ -190,17 +220,21 @@ export class Simulation {
     if (peer.isDead || life !== this.#owner.life) return;
     if (frame === null) {
       peer.isConnected = true;
-      this.#stepPeer(host, {
-        kind: "joined",
-        pieceCount: this.#pieceCount,
-        pieceLength: this.#options.pieceLength,
-        swarmSize: this.#options.peerRates.length,
-      });
+      this.#joinAnew(host);
       return;
     }
     const decoded = decodeAssign(frame);
     if (decoded === null) throw new BrokenRule("an assign frame did not decode");
     this.#stepPeer(host, { kind: "assigned", assignments: decoded.assignments });
+  }
+
+  #joinAnew(host: number): void {
+    this.#stepPeer(host, {
+      kind: "joined",
+      pieceCount: this.#pieceCount,
+      pieceLength: this.#options.pieceLength,
+      swarmSize: this.#options.peerRates.length,
+    });
   }
 
   #stepPeer(host: number, event: DownloadEvent): void {
@@ -218,7 +252,7 @@ export class Simulation {
           child: host,
           fetch: effect.fetch,
           piece: effect.piece,
-          parent: effect.parent,
+          parent: this.#hostOf(host, effect.parent),
           startedUs: this.#nowUs,
           flow: -1,
           state: "requested",
@@ -241,6 +275,7 @@ export class Simulation {
         return;
       }
       case "pull":
+        if (this.#withoutOwner.has(host)) return this.#withoutOwner.pulled(host, effect.pull);
         return this.#toOwner(host, this.#encoder.pull(HANDLE, effect.pull).slice());
       case "readSource":
         throw new BrokenRule("a peer read the source");
@@ -264,7 +299,8 @@ export class Simulation {
     const parentPeer = this.#peers[parent]!;
     const isSeed = parent < this.#seedCount;
     const fault = this.#faulty.get(parent);
-    if (!isSeed && parentPeer.isDead) return this.#answer(transfer, PieceOutcome.broken);
+    if (isSeed ? this.#areSeedsDead : parentPeer.isDead)
+      return this.#answer(transfer, PieceOutcome.broken);
     if (!isSeed && !parentPeer.download.have.has(piece))
       return this.#answer(transfer, PieceOutcome.gone);
     const slots = isSeed ? this.#options.seedSlots : this.#options.peerSlots;
@@ -297,6 +333,8 @@ export class Simulation {
   }
 
   #flowEnded(flow: number): void {
+    const read = this.#sourceReads.ended(this.#nowUs, flow);
+    if (read !== null) return this.#sourceRead(read);
     const transfer = this.#transferOfFlow[flow]!;
     this.#endFlow(transfer);
     const isCorrupt = this.#faulty.get(transfer.parent) === "turnsCorrupt";
@@ -369,6 +407,8 @@ export class Simulation {
         return this.#kill(fault.host);
       case "ownerRestarts":
         return this.#restartOwner(fault.downUs);
+      case "supernodesDie":
+        return this.#endSupernodes();
     }
   }
 
@@ -380,6 +420,11 @@ export class Simulation {
     for (const transfer of peer.transfers.values())
       if (transfer.state === "flowing") this.#endFlow(transfer);
     peer.transfers.clear();
+    this.#breakUploads(host);
+    this.#owner.hostGone(this.#nowUs, host);
+  }
+
+  #breakUploads(host: number): void {
     for (const other of this.#peers) {
       for (const transfer of other.transfers.values()) {
         if (transfer.parent !== host || transfer.state !== "flowing") continue;
@@ -387,17 +432,29 @@ export class Simulation {
         this.#answer(transfer, PieceOutcome.broken);
       }
     }
-    this.#owner.hostGone(this.#nowUs, host);
   }
 
   #restartOwner(downUs: number): void {
+    this.#loseOwner();
+    this.#queue.push(this.#nowUs + downUs, EVENT.restart, 0);
+  }
+
+  #loseOwner(): void {
     this.#owner.crash();
     this.#peers.forEach((peer, host) => {
       if (peer.isDead || !peer.isConnected) return;
       peer.isConnected = false;
       this.#stepPeer(host, { kind: "channelLost" });
     });
-    this.#queue.push(this.#nowUs + downUs, EVENT.restart, 0);
+  }
+
+  #endSupernodes(): void {
+    this.#areSeedsDead = true;
+    for (let seed = 0; seed < this.#seedCount; seed++) this.#breakUploads(seed);
+    this.#loseOwner();
+    this.#peers.forEach((_, host) => {
+      this.#queue.push(this.#nowUs + OWNER_SILENCE_US, EVENT.silent, host);
+    });
   }
 
   #ownerIsBack(): void {
@@ -405,5 +462,55 @@ export class Simulation {
     this.#peers.forEach((peer, host) => {
       if (!peer.isDead) this.#queue.push(this.#nowUs + this.#prng.below(50_000), EVENT.join, host);
     });
+  }
+
+  // --- without an owner ---
+
+  #newWithoutOwner(): WithoutOwner {
+    const { rttUs } = this.#options;
+    return new WithoutOwner(this.#options, {
+      nowUs: () => this.#nowUs,
+      have: (host) => this.#peers[host]!.download.have,
+      askHave: (host, neighbour) =>
+        this.#queue.push(this.#nowUs + rttUs / 2, EVENT.haveAsked, host, neighbour),
+      assign: (host, assignments) =>
+        this.#queue.push(this.#nowUs, EVENT.assigned, host, 0, assignments),
+      readSource: (host, piece, count) => {
+        let bytes = 0;
+        for (let i = 0; i < count; i++) bytes += this.#bytesOf(piece + i);
+        this.#sourceReads.begin(this.#nowUs, { host, piece, count, bytes });
+      },
+      wakeAt: (host, machine, atUs) => this.#queue.push(atUs, EVENT.wakeAlone, host, 0, machine),
+    });
+  }
+
+  #hostOf(host: number, parent: number): number {
+    return parent < FIRST_NEIGHBOUR ? parent : this.#withoutOwner.hostOf(host, parent);
+  }
+
+  #goOnWithoutOwner(host: number): void {
+    const { isDead, isConnected, download } = this.#peers[host]!;
+    if (isDead || isConnected || download.isComplete) return;
+    this.#withoutOwner.begin(host);
+    this.#joinAnew(host);
+  }
+
+  #haveAsked(host: number, neighbour: number): void {
+    const { isDead, download } = this.#peers[neighbour]!;
+    const have = isDead ? null : download.have.words.slice();
+    this.#queue.push(this.#nowUs + this.#options.rttUs / 2, EVENT.haveTold, host, neighbour, have);
+  }
+
+  #sourceRead({ host, piece, count }: SourceRead): void {
+    const { isDead, download } = this.#peers[host]!;
+    if (isDead) return;
+    for (let read = piece; read < piece + count; read++) {
+      // A neighbour was quicker.
+      if (download.have.has(read)) continue;
+      this.#checkers.verified(host, read);
+      this.#withoutOwner.gained(host, read);
+      this.#stepPeer(host, { kind: "sourcePieceRead", piece: read });
+    }
+    this.#withoutOwner.sourceReadEnded(host, true);
   }
 }

@@ -83,7 +83,7 @@ test("every neighbour is asked what it has, again the later the longer nothing i
     last = fixture.nowUs;
   }
 
-  expect(gaps).toEqual([1_000_000, 2_000_000, 2_000_000, 2_000_000]);
+  expect(gaps).toEqual([1_000_000, 1_000_000, 1_000_000, 1_000_000]);
 });
 
 test("free slots take pieces that neighbours have, from both of them, and no piece twice", () => {

@@ -22,6 +22,12 @@ const FAILED_US_MAX = 60_000_000;
 const READ_US = 250_000;
 const RUN_PIECES_MAX = 64;
 
+/**
+ * What a peer reads shows up at the others some 3 s later. All reads that begin until then shall
+ * bring a fraction of what is missing only: else they bring the same pieces again and again.
+ */
+const READERS_UNSEEN_SEC = 16;
+
 export type BackToSourceEvent =
   /** The last known swarm size and the fleet's B have changed; B = 0: nobody reads. */
   | { kind: "rationed"; swarmSize: number; readersPerSec: number }
@@ -41,8 +47,12 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
   readonly #missingSinceUs: Float64Array;
   #swarmSize: number;
   #readersPerSec: number;
+  /** Whether neighbours have nothing for this host. */
+  #isStarving = false;
+  #missingCount = 0;
   #runPieces = 1;
-  #drawAtUs = 0;
+  /** Before the first look: null. */
+  #drawAtUs: number | null = null;
   #readingSinceUs: number | null = null;
   #failures = 0;
   #wakeAtUs = Infinity;
@@ -81,12 +91,21 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
 
   #looked(nowUs: number, { have, available }: Extract<BackToSourceEvent, { kind: "looked" }>) {
     const missing = this.#missingSinceUs;
+    this.#isStarving = true;
+    this.#missingCount = 0;
     for (let piece = 0; piece < missing.length; piece++) {
       const bit = 1 << (piece & 31);
-      const isAtHand = ((have[piece >>> 5]! | available[piece >>> 5]!) & bit) !== 0;
-      if (isAtHand) missing[piece] = Infinity;
-      else if (missing[piece] === Infinity) missing[piece] = nowUs;
+      const isHere = (have[piece >>> 5]! & bit) !== 0;
+      const isThere = (available[piece >>> 5]! & bit) !== 0;
+      if (!isHere && isThere) this.#isStarving = false;
+      if (isHere || isThere) missing[piece] = Infinity;
+      else {
+        this.#missingCount++;
+        if (missing[piece] === Infinity) missing[piece] = nowUs;
+      }
     }
+    // All lost the same supernode at once, and shall not draw at once.
+    this.#drawAtUs ??= nowUs + this.#prng.below(this.#isOneForEach ? 1 : DRAW_INTERVAL_US);
   }
 
   #readEnded(nowUs: number, ok: boolean): void {
@@ -101,42 +120,54 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
     this.#failures = 0;
     if (tookUs < READ_US / 2) this.#runPieces = Math.min(RUN_PIECES_MAX, this.#runPieces * 2);
     if (tookUs > READ_US) this.#runPieces = Math.max(1, this.#runPieces >> 1);
-    // Where the ration is one reader and more for each peer there is nothing to wait for.
-    if (this.#readersPerSec >= this.#swarmSize) this.#drawAtUs = nowUs;
+    if (this.#isOneForEach) this.#drawAtUs = nowUs;
+  }
+
+  /** Whether the ration is one reader a second and more for each peer: then there is nothing to wait for. */
+  get #isOneForEach(): boolean {
+    return this.#readersPerSec >= this.#swarmSize;
+  }
+
+  get #mayDraw(): boolean {
+    return this.#readingSinceUs === null && this.#readersPerSec > 0 && this.#isStarving;
   }
 
   #draw(nowUs: number, effects: BackToSourceEffect[]): void {
-    if (this.#readingSinceUs !== null || this.#readersPerSec <= 0 || nowUs < this.#drawAtUs) return;
+    if (!this.#mayDraw || nowUs < this.#drawAtUs!) return;
     const piece = this.#longestMissing();
     const isMissing = (i: number): boolean => this.#missingSinceUs[i]! + PATIENCE_US <= nowUs;
     if (piece === -1 || !isMissing(piece)) return;
     this.#drawAtUs = nowUs + DRAW_INTERVAL_US;
     if (this.#prng.below(Math.max(1, this.#swarmSize)) >= this.#readersPerSec) return;
+    const readers = Math.min(this.#swarmSize, this.#readersPerSec);
+    const fraction = Math.floor(this.#missingCount / (READERS_UNSEEN_SEC * readers));
     let count = 1;
-    while (count < this.#runPieces && isMissing(piece + count)) count++;
+    while (count < Math.min(this.#runPieces, fraction) && isMissing(piece + count)) count++;
     this.#readingSinceUs = nowUs;
     effects.push({ kind: "readPieces", piece, count });
   }
 
   /** Among equals one that chance names: peers that lost the same supernode miss the same pieces. */
   #longestMissing(): number {
-    const missing = this.#missingSinceUs;
-    if (missing.length === 0) return -1;
-    const start = this.#prng.below(missing.length);
     let longest = -1;
-    for (let i = 0; i < missing.length; i++) {
-      const piece = (start + i) % missing.length;
-      if (missing[piece]! < (longest === -1 ? Infinity : missing[longest]!)) longest = piece;
+    let sinceUs = Infinity;
+    let equals = 0;
+    for (let piece = 0; piece < this.#missingSinceUs.length; piece++) {
+      const pieceSinceUs = this.#missingSinceUs[piece]!;
+      if (pieceSinceUs > sinceUs || pieceSinceUs === Infinity) continue;
+      equals = pieceSinceUs === sinceUs ? equals + 1 : 1;
+      sinceUs = pieceSinceUs;
+      if (this.#prng.below(equals) === 0) longest = piece;
     }
     return longest;
   }
 
   #planWake(nowUs: number, effects: BackToSourceEffect[]): void {
-    if (this.#readingSinceUs !== null || this.#readersPerSec <= 0) return;
+    if (!this.#mayDraw) return;
     let sinceUs = Infinity;
     for (const atUs of this.#missingSinceUs) sinceUs = Math.min(sinceUs, atUs);
     if (sinceUs === Infinity) return;
-    const atUs = Math.max(sinceUs + PATIENCE_US, this.#drawAtUs, nowUs + 1);
+    const atUs = Math.max(sinceUs + PATIENCE_US, this.#drawAtUs!, nowUs + 1);
     if (atUs >= this.#wakeAtUs && this.#wakeAtUs > nowUs) return;
     this.#wakeAtUs = atUs;
     effects.push({ kind: "wakeAt", atUs });

@@ -19,7 +19,7 @@ const IN_FLIGHT_MAX_ALONE = 2;
 
 /** Time to the next look at what a neighbour has: doubled as long as it has nothing new. */
 const ASK_US_MIN = 500_000;
-const ASK_US_MAX = 2_000_000;
+const ASK_US_MAX = 1_000_000;
 
 /** A neighbour without a free slot is left alone this long, as its server asks for. */
 const BUSY_US = 1_000_000;
@@ -191,7 +191,8 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     if (have === null) return this.#failed(nowUs, neighbour);
     const isNew = this.#learn(neighbour, have);
     neighbour.askAfterUs = isNew ? ASK_US_MIN : Math.min(ASK_US_MAX, neighbour.askAfterUs * 2);
-    neighbour.askAtUs = nowUs + neighbour.askAfterUs;
+    // One that has all has nothing new to tell; whether it still gives it is seen by taking it.
+    neighbour.askAtUs = this.#hasAll(neighbour) ? Infinity : nowUs + neighbour.askAfterUs;
     if (this.#hasWithoutRow(neighbour)) {
       effects.push({ kind: "askRows", neighbour: neighbour.number, address: neighbour.address });
     }
@@ -216,6 +217,11 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
   #count(word: number, bits: number, change: 1 | -1): void {
     for (let left = bits; left !== 0; left &= left - 1)
       this.#availability[(word << 5) + 31 - Math.clz32(left & -left)]! += change;
+  }
+
+  #hasAll({ haveRow }: Neighbour): boolean {
+    const words = this.#words.slice(haveRow, haveRow + this.#wordCount);
+    return new PieceSet(this.#pieceCount, words).isFull;
   }
 
   #hasWithoutRow({ haveRow }: Neighbour): boolean {

@@ -1,0 +1,57 @@
+// `bun bench/swarm-sim/orphaned-swarm.ts [--json]`: 200 hosts whose supernode dies for good when it
+// has given out half of the content. They end from neighbours and, rationed, from the source.
+
+import type { SimulationOptions } from "./simulation-options.ts";
+import { Simulation } from "./simulation.ts";
+
+const HOSTS = 200;
+const HOST_RATE = 10e6 / 8;
+const SEED_RATE = 4 * HOST_RATE;
+const PIECE_LENGTH = 65_536;
+const CONTENT_LENGTH = 200 * PIECE_LENGTH;
+
+/** B: peers that begin to read the source per second. */
+export const READERS_PER_SEC = 10;
+
+/** A swarm that loses its supernode at half. */
+export function orphanedSwarm(overrides: Partial<SimulationOptions> = {}): Simulation {
+  const halfUs = ((CONTENT_LENGTH / 2) * 1e6) / SEED_RATE;
+  return new Simulation({
+    contentLength: CONTENT_LENGTH,
+    pieceLength: PIECE_LENGTH,
+    peerRates: Array.from({ length: HOSTS }, () => HOST_RATE),
+    seedRates: [SEED_RATE],
+    peerSlots: 3,
+    seedSlots: 64,
+    downloadSlots: 3,
+    controlUs: 2.5,
+    messageUs: 2.5,
+    rttUs: 500,
+    requestUs: 200,
+    wireFactor: 1,
+    requestBytes: 0,
+    joinSpreadUs: 20_000,
+    seed: 1,
+    limitUs: 600e6,
+    sourceRate: 10 * HOST_RATE,
+    sourceReadersPerSec: READERS_PER_SEC,
+    faults: [{ atUs: halfUs, kind: "supernodesDie" }],
+    ...overrides,
+  });
+}
+
+if (import.meta.main) {
+  const runs = [1, 2, 3, 4, 5].map((seed) => {
+    const result = orphanedSwarm({ seed }).run();
+    return {
+      seed,
+      lastSeconds: Math.round(Math.max(...result.finishSeconds) * 10) / 10,
+      sourceReadsAtOnce: result.sourceReadsAtOnce,
+      sourceCopies: Math.round((result.bytesFromSource / CONTENT_LENGTH) * 1000) / 1000,
+      busyAnswers: result.busyAnswers,
+    };
+  });
+  const report = { hosts: HOSTS, size: CONTENT_LENGTH, readersPerSec: READERS_PER_SEC, runs };
+  if (process.argv.includes("--json")) console.log(JSON.stringify(report));
+  else console.table(runs);
+}

@@ -1,0 +1,46 @@
+// Swarms whose supernodes die in mid-download: the peers end from what they have and, rationed, from
+// the source.
+
+import { expect, test } from "bun:test";
+import { orphanedSwarm, READERS_PER_SEC } from "../../bench/swarm-sim/orphaned-swarm.ts";
+import { overSeeds } from "./small-swarm.ts";
+
+test("200 peers that lose their supernode at half end with few and short reads of the source", () => {
+  overSeeds(2, (seed) => {
+    const result = orphanedSwarm({ seed }).run();
+
+    expect(result.finishSeconds.every(Number.isFinite)).toBe(true);
+    expect(result.sourceReadsAtOnce).toBeGreaterThan(0);
+    expect(result.sourceReadsAtOnce).toBeLessThanOrEqual(2 * READERS_PER_SEC);
+    expect(result.bytesFromSource).toBeLessThanOrEqual(2 * 200 * 65_536);
+  });
+}, 60_000);
+
+test("the source is not read where the swarm has every piece", () => {
+  overSeeds(2, (seed) => {
+    const result = orphanedSwarm({
+      seed,
+      seedRates: [50e6],
+      faults: [{ atUs: 8e6, kind: "supernodesDie" }],
+    }).run();
+
+    expect(result.finishSeconds.every(Number.isFinite)).toBe(true);
+    expect(result.bytesFromSource).toBe(0);
+  });
+}, 60_000);
+
+test("peers that may not read the source end where they have all pieces among them", () => {
+  const faults = [{ atUs: 8e6, kind: "supernodesDie" } as const];
+
+  const result = orphanedSwarm({ seedRates: [50e6], sourceReadersPerSec: 0, faults }).run();
+
+  expect(result.finishSeconds.every(Number.isFinite)).toBe(true);
+}, 60_000);
+
+test("the same seed gives the same end", () => {
+  const peerRates = Array.from({ length: 40 }, () => 10e6 / 8);
+
+  const ends = [1, 1].map((seed) => orphanedSwarm({ seed, peerRates }).run().finishSeconds.join());
+
+  expect(ends[0]).toBe(ends[1]);
+}, 60_000);

@@ -2,20 +2,24 @@
 // owner says.
 
 import { redactUrl } from "../../net/task-request.ts";
+import { receivedAnswer } from "../../net/wire/kept-answer.ts";
 import type { Joined } from "../../net/wire/swarm-messages.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 
 /** @throws {DfError} as PieceStore.create */
 export async function openContent(
-  store: PieceStore,
+  store: Pick<PieceStore, "get" | "create" | "delete">,
   url: string,
-  { contentId, taskId, length, pieceLength, validator, lastModified }: Joined,
+  joined: Joined,
 ): Promise<StoredContent> {
+  const { contentId, taskId, length, pieceLength, validator, lastModified } = joined;
   const layout = { length, pieceLength };
   const known = store.get(contentId);
   if (known !== undefined && !isCutAs(known, layout)) await store.delete(contentId);
-  const facts = { contentId, taskId, url: redactUrl(url), layout, validator, lastModified };
-  const content = await store.create(facts);
+  const content = await store.create({
+    ...{ contentId, taskId, url: redactUrl(url), layout, validator, lastModified },
+    answer: receivedAnswer(joined.answer ?? null, Date.now()),
+  });
   if (length !== null && content.manifest.layout.length === null) content.setLength(length);
   return content;
 }

@@ -50,7 +50,7 @@ export interface SwarmReadEvents {
 export interface SwarmReadOptions {
   taskId: string;
   task: TaskRequest;
-  store: PieceStore;
+  store: Pick<PieceStore, "get" | "findByTask" | "create" | "delete">;
   events: SwarmReadEvents;
 }
 

@@ -27,11 +27,14 @@ export class ConnectedPeer {
   readonly #members = new Map<number, Member>();
   #heldCharacters = 0;
   #nextHandle = 1;
+  /** Another supernode of the cluster. */
+  readonly isSeed: boolean;
   isGone = false;
   /** Joins that wait for a source's answer. */
   pendingJoins = 0;
 
-  constructor(channel: PeerChannel, host: HostIndex) {
+  constructor(channel: PeerChannel, host: HostIndex, isSeed: boolean) {
+    this.isSeed = isSeed;
     this.channel = channel;
     this.host = host;
     const { labels, pieceAddress, zonedAddresses = [] } = channel.hello;

@@ -6,9 +6,12 @@ import { version } from "../../../package.json";
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { PeerChannel, swarmSockets, type ChannelOrigin } from "../../net/swarm/swarm-server.ts";
+import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
+import type { FleetAddress } from "../../net/fleet/membership.ts";
+import type { Labels } from "../../net/wire/fleet-api.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
 import { LiveSettings } from "../settings/live-settings.ts";
 import { diskShare } from "../worker/disk-share.ts";
@@ -16,13 +19,22 @@ import { type PieceService, startPieceService } from "../worker/piece-service.ts
 import type { UploadLimits } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
 import type { SourceLimits } from "../worker/source-worker-messages.ts";
+import { Cluster } from "./cluster/cluster.ts";
+import { staticMembership, type Membership } from "./cluster/membership.ts";
 import { bracketed } from "./connected-peer.ts";
 import { HostSettings } from "./host-settings.ts";
-import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "./listen-address.ts";
+import {
+  type AdvertisedAddress,
+  formatAddress,
+  isLoopback,
+  isUnspecified,
+  type ListenAddress,
+} from "./listen-address.ts";
 import { SchedulerDriver } from "./scheduler-driver.ts";
 import { openTrace } from "./scheduler-trace.ts";
 import type { Seeding } from "./seeding.ts";
 import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
+import { SupernodeFleet } from "./supernode-fleet.ts";
 import { SwarmDesk } from "./swarm-desk.ts";
 import { type SeedingEvents, TaskRegistry } from "./task-registry.ts";
 
@@ -33,8 +45,16 @@ export interface SupernodeOptions {
   listen: ListenAddress;
   /** @defaultValue the control port + 1 */
   pieceListen: ListenAddress | null;
-  /** Where peers reach the control port; the pieces are as many ports further as here. @defaultValue as each peer reached us */
-  advertise: ListenAddress | null;
+  /**
+   * Where peers reach the control port, each for the hosts of one zone or for all; the pieces are as
+   * many ports further as here. Empty: as each peer reached us.
+   */
+  advertise: readonly AdvertisedAddress[];
+  /** The fleet to take part in; null: none. */
+  fleet: FleetAddress | null;
+  labels: Labels;
+  /** Whether hosts without the fleet's credential are admitted too. */
+  isOpen: boolean;
   dataDir: string;
   /** Bytes per second; null: no limit, whatever the fleet says; undefined: as it says. */
   sourceRate: number | null | undefined;
@@ -44,6 +64,10 @@ export interface SupernodeOptions {
   quotaBytes: number | null | undefined;
   /** "host" or "host:port" of local sources that are allowed though others can reach us. */
   originAllow: readonly string[];
+  /** The other supernodes of its cluster and of the upstream one. @defaultValue it is alone */
+  membership?: Membership;
+  /** Peers of one content that it schedules itself; more are handed to members. @defaultValue CHILDREN_MAX */
+  childrenMax?: number;
   onWarning: (message: string) => void;
   /** Hears of each content that comes and goes. */
   onNotice?: (message: string) => void;
@@ -73,8 +97,14 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
   });
   let pieces: PieceService | undefined;
   let hall: Hall | undefined;
+  let fleet: SupernodeFleet | null = null;
+  const stopped = new AbortController();
   try {
     const identity = loadHostIdentity(options.dataDir);
+    if (options.fleet !== null) {
+      const parts = { ...options, fleet: options.fleet, identity };
+      fleet = await SupernodeFleet.enter(parts, stopped.signal);
+    }
     let uploadedBytes = 0;
     const pieceHost = options.pieceListen ?? {
       hostname: listen.hostname,
@@ -88,7 +118,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
         for (const contentId of counts.usedContentIds) store.get(contentId)?.touch();
       },
     });
-    const opened = openHall(options, { store, pieces, identity, settings, diskPacer });
+    const opened = openHall(options, { store, pieces, identity, settings, diskPacer, fleet });
     hall = opened;
     const { desk, registry } = opened;
     const server = listenForPeers(listen, opened, () => ({
@@ -105,13 +135,26 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       sourceReads: registry.sourceReads,
       uploadedBytes,
     }));
+    opened.cluster.start();
     const running = pieces;
+    await fleet?.start(
+      {
+        advertised: options.advertise.map(({ zone, ...at }) => ({
+          address: formatAddress(at.hostname, at.port),
+          zone,
+        })),
+        listen: { hostname: listen.hostname, port: server.port },
+      },
+      { status: server.status, peers: () => desk.peers },
+      stopped.signal,
+    );
     return {
       address: formatAddress(listen.hostname, server.port),
       pieceAddress: formatAddress(pieceHost.hostname, running.port),
       status: server.status,
       async stop() {
         server.close();
+        await fleet?.stop();
         desk.closeAll();
         await registry.stop();
         opened.stop();
@@ -121,6 +164,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       },
     };
   } catch (error) {
+    stopped.abort();
     hall?.stop();
     await pieces?.stop();
     await store.close();
@@ -131,6 +175,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
 interface Hall {
   desk: SwarmDesk;
   registry: TaskRegistry;
+  cluster: Cluster;
   hostSettings: HostSettings;
   stop(): void;
 }
@@ -141,11 +186,12 @@ interface HallParts {
   identity: { hostId: string; publicKey: string };
   settings: LiveSettings;
   diskPacer: Pacer;
+  fleet: SupernodeFleet | null;
 }
 
 /** Wires scheduler, registry and desk: the part that decides. */
 function openHall(options: SupernodeOptions, parts: HallParts): Hall {
-  const { store, pieces, identity, settings, diskPacer } = parts;
+  const { store, pieces, identity, settings, diskPacer, fleet } = parts;
   const { listen, onWarning: warned, originAllow: allowed } = options;
   const pieceHostname = (options.pieceListen ?? listen).hostname;
   const sources = createSourceService(sourceLimits(settings.current));
@@ -161,8 +207,8 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     ...(trace === null ? {} : { trace: trace.write }),
   });
   const seedAddress = (origin: ChannelOrigin): string => {
-    const { advertise } = options;
-    if (advertise !== null) {
+    const advertise = advertisedTo(origin, options.advertise);
+    if (advertise !== undefined) {
       // A forwarder moves both ports alike.
       const moved = listen.port === 0 || advertise.port === 0 ? 0 : advertise.port - listen.port;
       return formatAddress(advertise.hostname, pieces.port + moved);
@@ -173,32 +219,66 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   const registry = new TaskRegistry({
     store,
     sources,
-    suppliers: { supplierOf: () => Promise.resolve(null) },
+    suppliers: { supplierOf: (wanted) => cluster.suppliers.supplierOf(wanted) },
     settings,
     policy: { allowsLocal: isLoopback(listen.hostname) && isLoopback(pieceHostname), allowed },
-    events: seedingEvents(options, pieces, () => desk),
+    events: seedingEvents(options, pieces, { desk: () => desk, cluster: () => cluster }),
+  });
+  const helloWith = (pieceAddress: string): Omit<Hello, "type" | "protocol"> => ({
+    version,
+    capabilities: [],
+    publicKey: identity.publicKey,
+    hostId: identity.hostId,
+    hostname: hostname(),
+    pieceAddress,
+    uploadSlots: SEED_SLOTS_MAX,
+    labels: {},
   });
   const desk: SwarmDesk = new SwarmDesk({
-    hello: (origin) => ({
-      version,
-      capabilities: [],
-      publicKey: identity.publicKey,
-      hostId: identity.hostId,
-      hostname: hostname(),
-      pieceAddress: seedAddress(origin),
-      uploadSlots: SEED_SLOTS_MAX,
-      labels: {},
-    }),
+    hello: (origin) => helloWith(seedAddress(origin)),
     seedAddress,
     seedSlots: SEED_SLOTS_MAX,
-    resolve: (task) => registry.resolve(task),
+    taskIdOf: (task) => registry.idOf(task),
+    resolve: (task, hops) => registry.resolve(task, hops),
+    held: (taskId) => registry.held(taskId),
+    cluster: {
+      placeOf: (join) => cluster.placeOf(join),
+      isMember: (hostId) => cluster.isMember(hostId),
+      childJoined: (seeding, task) => cluster.childJoined(seeding, task),
+    },
     seeding: (contentId) => registry.seeding(contentId),
     childLeft: (seeding) => registry.childLeft(seeding),
     step: (event) => driver.step(event),
-    arrived: (peer) => hostSettings.tell(peer),
+    arrived: (peer) => {
+      fleet?.arrived(peer);
+      hostSettings.tell(peer);
+    },
+    departed: (peer) => fleet?.departed(peer),
+    admit: fleet?.admit ?? null,
     warned,
   });
-  const hostSettings = new HostSettings({ settings, labels: {}, peers: () => desk.peers });
+  const cluster: Cluster = new Cluster({
+    hostId: identity.hostId,
+    membership: options.membership ?? staticMembership("here", { members: [], upstream: [] }),
+    // Whoever hears of all addresses takes the one that this channel comes from.
+    hello: () => ({
+      ...helloWith(seedAddress({ remoteAddress: "", reachedAs: "0.0.0.0" })),
+      role: "supernode",
+    }),
+    store,
+    ownSwarm: desk.ownParts,
+    current: (taskId) => registry.current(taskId),
+    held: (taskId) => registry.held(taskId),
+    takePart: (task) => registry.resolve(task),
+    peers: () => desk.peers,
+    childrenMax: options.childrenMax,
+    onWarning: warned,
+  });
+  const hostSettings = new HostSettings({
+    settings,
+    labels: options.labels,
+    peers: () => desk.peers,
+  });
   settings.follow((now) => {
     diskPacer.setRate(diskShare(now.diskRate));
     sources.setLimits(sourceLimits(now));
@@ -206,11 +286,24 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   });
   desk.start();
   const stop = (): void => {
+    cluster.stop();
     driver.stop();
     trace?.end();
     sources.stop();
   };
-  return { desk, registry, hostSettings, stop };
+  return { desk, registry, cluster, hostSettings, stop };
+}
+
+/** The address under which the peer reached us, else the one for all. */
+function advertisedTo(
+  { reachedAs }: ChannelOrigin,
+  advertise: readonly AdvertisedAddress[],
+): AdvertisedAddress | undefined {
+  return (
+    advertise.find(({ hostname }) => bracketed(hostname) === reachedAs) ??
+    advertise.find(({ zone }) => zone === undefined) ??
+    advertise[0]
+  );
 }
 
 /** What this machine was given itself: no setting of the fleet changes it. */
@@ -240,7 +333,7 @@ function sourceLimits({ sourceRate, diskRate }: SettingsInForce): SourceLimits {
 function seedingEvents(
   { onWarning, onNotice }: SupernodeOptions,
   pieces: PieceService,
-  desk: () => SwarmDesk,
+  { desk, cluster }: { desk: () => SwarmDesk; cluster: () => Cluster },
 ): SeedingEvents {
   /** Each content's bitmap as last shown to the piece worker. */
   const served = new WeakMap<Seeding, Uint32Array>();
@@ -268,6 +361,7 @@ function seedingEvents(
       onNotice?.(`content ${contentId}: no longer shared`);
       pieces.remove(contentId);
       desk().seedingDropped(seeding);
+      cluster().dropped(seeding);
     },
     warned: onWarning,
   };
@@ -275,7 +369,11 @@ function seedingEvents(
 
 function listenForPeers(listen: ListenAddress, hall: Hall, status: () => SupernodeStatus) {
   let isReady = true;
-  const app = supernodeRoutes(status, () => isReady);
+  const app = supernodeRoutes({
+    status,
+    isReady: () => isReady,
+    holdingOf: (taskId) => hall.cluster.holdingOf(taskId),
+  });
   const serve = () =>
     Bun.serve<PeerChannel>({
       hostname: listen.hostname,

@@ -13,6 +13,9 @@ import { FrameEncoder, ROWS_MAX, type NumberedRow } from "../../net/wire/swarm-f
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
 
+/** A child that downloads repeats its pull after 5 s at the latest: silence for longer means that it is done. */
+const IN_FLIGHT_MS = 10_000;
+
 /** One peer's part in a content. */
 export interface Member {
   readonly peer: ConnectedPeer;
@@ -44,6 +47,8 @@ export class Seeding {
   #validatedAtMs = performance.now();
   /** Body bytes that this process took from the source. */
   sourceBytes = 0;
+  /** `performance.now()` when a child last asked for work. */
+  #pulledAtMs = -Infinity;
   /** The task has a newer version: only running downloads go on. */
   isRetired = false;
 
@@ -103,6 +108,17 @@ export class Seeding {
     const hasValidator = this.stored.facts.validator !== null;
     const freshMs = hasValidator ? VALIDATED_FRESH_MS : UNVALIDATED_SHARE_MS;
     return performance.now() - this.#validatedAtMs < freshMs;
+  }
+
+  /** Whether it is being brought, or downloaded by a child. */
+  get isInFlight(): boolean {
+    if (this.#state.kind === "reading") return true;
+    return performance.now() - this.#pulledAtMs < IN_FLIGHT_MS;
+  }
+
+  /** A child asked for work. */
+  pulled(): void {
+    this.#pulledAtMs = performance.now();
   }
 
   /** The source just confirmed this version. */

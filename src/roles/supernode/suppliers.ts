@@ -34,6 +34,8 @@ export interface WantedContent {
   hops: readonly string[];
   /** What is here and needs a word on whether it is still current; null: nothing whole. */
   current: Seeding | null;
+  /** Asks the source whether it still has the version that a validator names. */
+  confirms(validator: string): Promise<boolean>;
 }
 
 export interface Suppliers {

@@ -18,6 +18,8 @@ import type {
   PeerRequest,
   SwarmListener,
 } from "../../net/swarm/swarm-server.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { OwnParts } from "./cluster/own-parts.ts";
 import { ConnectedPeer } from "./connected-peer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
@@ -29,12 +31,20 @@ export interface SwarmDeskOptions {
   seedAddress: (origin: ChannelOrigin) => string;
   /** Pieces this supernode uploads at once at most. */
   seedSlots: number;
-  resolve: (task: TaskRequest) => Promise<Seeding>;
+  /** @throws {DfError} usage, not-shareable */
+  taskIdOf: (task: TaskRequest) => string;
+  resolve: (task: TaskRequest, hops: readonly string[]) => Promise<Seeding>;
+  /** What is here of a task already; null: nothing. */
+  held: (taskId: string) => Promise<Seeding | null>;
+  cluster: Pick<Cluster, "placeOf" | "isMember" | "childJoined">;
   seeding: (contentId: string) => Seeding | undefined;
   childLeft: (seeding: Seeding) => void;
   step: (event: SchedulerEvent) => void;
   /** A peer said hello; it may be sent messages. */
   arrived: (peer: ConnectedPeer) => void;
+  /** Its channel closed. */
+  departed: (peer: ConnectedPeer) => void;
+  admit: SwarmListener["admit"];
   warned: (message: string) => void;
 }
 
@@ -51,11 +61,22 @@ export class SwarmDesk implements SwarmListener {
   readonly #seedings: (Seeding | undefined)[] = [];
   readonly #seedHost: HostIndex;
   readonly #encoder = new FrameEncoder();
+  /** What this supernode takes from its own peers. */
+  readonly ownParts: OwnParts;
   readonly #neighbours = new Neighbours(() => this.#peers.values());
 
   constructor(options: SwarmDeskOptions) {
     this.#options = options;
     this.#seedHost = this.#hosts.take();
+    const { seeding, step } = options;
+    this.ownParts = new OwnParts({
+      ...{ seedHost: this.#seedHost, seeding, step },
+      pieceAddressOf: (host) => this.#byHost[host]!.pieceAddress,
+    });
+  }
+
+  get admit(): SwarmListener["admit"] {
+    return this.#options.admit;
   }
 
   get peers(): Iterable<ConnectedPeer> {
@@ -100,11 +121,13 @@ export class SwarmDesk implements SwarmListener {
   }
 
   arrived(channel: PeerChannel): void {
-    const peer = new ConnectedPeer(channel, this.#hosts.take());
+    const { role, hostId } = channel.hello;
+    const isSeed = role === "supernode" && this.#options.cluster.isMember(hostId);
+    const peer = new ConnectedPeer(channel, this.#hosts.take(), isSeed);
     this.#peers.set(channel, peer);
     this.#byHost[peer.host] = peer;
     const uploadSlots = peer.pieceAddress === "" ? 0 : channel.hello.uploadSlots;
-    this.#options.step({ kind: "hostArrived", host: peer.host, isSeed: false, uploadSlots });
+    this.#options.step({ kind: "hostArrived", host: peer.host, isSeed, uploadSlots });
     this.#options.arrived(peer);
   }
 
@@ -134,6 +157,7 @@ export class SwarmDesk implements SwarmListener {
     const member = peer?.member(handle);
     // A frame that crossed the content's end.
     if (peer === undefined || member === undefined) return;
+    member.seeding.pulled();
     this.#options.step({
       kind: "pulled",
       content: member.seeding.index,
@@ -151,6 +175,7 @@ export class SwarmDesk implements SwarmListener {
     this.#options.step({ kind: "hostGone", host: peer.host });
     this.#hosts.giveBack(peer.host);
     for (const member of [...peer.members]) this.#forget(member);
+    this.#options.departed(peer);
   }
 
   /** A content opened: those who offered it before take part as parents. */
@@ -186,6 +211,7 @@ export class SwarmDesk implements SwarmListener {
       this.#neighbours.left(member);
     }
     this.#seedings[seeding.index] = undefined;
+    this.ownParts.dropped(seeding);
     this.#options.step({ kind: "contentDropped", content: seeding.index });
   }
 
@@ -196,6 +222,7 @@ export class SwarmDesk implements SwarmListener {
       return;
     }
     const seeding = this.#seedings[effect.content];
+    if (effect.child === this.#seedHost) return this.ownParts.assigned(seeding, effect.assignments);
     const peer = this.#byHost[effect.child];
     const member = peer === undefined ? undefined : seeding?.child(peer);
     if (seeding === undefined || member === undefined) return;
@@ -222,18 +249,43 @@ export class SwarmDesk implements SwarmListener {
     peer.pendingJoins++;
     try {
       if (peer.pendingJoins > PENDING_JOINS_MAX) throw tooManyJoins();
-      const seeding = await this.#options.resolve(task);
+      const seeding = await this.#resolve(peer, message);
+      if (seeding === null) return;
       // Tiny contents travel in the answer, which then waits for their last byte.
       if (seeding.isTiny) await seeding.settled;
       if (peer.isGone) return;
       if (seeding.state.kind === "failed") throw seeding.state.error;
       this.#takePart(peer, seeding, message);
+      this.#options.cluster.childJoined(seeding, task);
     } catch (error) {
       const failure =
         error instanceof DfError ? error : new DfError("internal", `join: ${messageOf(error)}`);
       peer.channel.send({ type: "refused", request, error: failure.toWire() });
     } finally {
       peer.pendingJoins--;
+    }
+  }
+
+  /** The content of a join; null: the peer was sent to another supernode. */
+  async #resolve(peer: ConnectedPeer, message: JoinRequest): Promise<Seeding | null> {
+    const { request, task, hops = [], isDelegated = false, onlyHeld = false } = message;
+    const { cluster, resolve, held } = this.#options;
+    const { hostId, role } = peer.channel.hello;
+    const taskId = this.#options.taskIdOf(task);
+    const isSupernode = role === "supernode";
+    const asked = { taskId, hostId, isSupernode, isDelegated, onlyHeld, hops };
+    const place = await cluster.placeOf(asked);
+    switch (place.kind) {
+      case "here":
+        return resolve(task, hops);
+      case "held": {
+        const seeding = await held(taskId);
+        if (seeding !== null) return seeding;
+        throw new DfError("unavailable", "join: nothing of this task is here", { taskId });
+      }
+      case "moved":
+        peer.channel.send({ ...place, type: "moved", request });
+        return null;
     }
   }
 

@@ -1,15 +1,12 @@
 // Which version of each task is current, and how it gets here: one probe and one read of a source at
 // a time, however many peers ask. Who takes part in a content is the swarm desk's affair.
 
-import { randomBytes } from "node:crypto";
-import { contentIdOf, taskIdOf } from "../../engine/bytes/task-id.ts";
-import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
+import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError, isDfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
+import { SOURCE_CONNECTIONS } from "../../limits.ts";
 import { probeSource } from "../../net/source/probe-source.ts";
 import { sourceChanged } from "../../net/source/source-fault.ts";
-import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
-import { redactUrl, taskFieldsOf } from "../../net/task-request.ts";
+import { taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
@@ -17,6 +14,7 @@ import type { SourceService } from "../worker/source-service.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
 import { IndexPool } from "./index-pool.ts";
+import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
 import { type SourcePolicy, checkRequest } from "./source-policy.ts";
 import { Seeding } from "./seeding.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
@@ -103,6 +101,21 @@ export class TaskRegistry {
     return known.resolving;
   }
 
+  /** The version that joins get, if the swarm knows one. */
+  current(taskId: string): Seeding | null {
+    return this.#tasks.get(taskId)?.current ?? null;
+  }
+
+  /**
+   * The ID of a task that may be read for others.
+   * @throws {DfError} usage, not-shareable
+   */
+  idOf(asked: TaskRequest): string {
+    const request = underSourceRules(asked, this.#settings.current);
+    checkRequest(request, this.#policy);
+    return taskIdOf(taskFieldsOf(request, "public"));
+  }
+
   /** What is here of a task, whole or under way; no source is asked whether it is current. */
   async held(taskId: string): Promise<Seeding | null> {
     const task = this.#tasks.get(taskId) ?? { taskId, current: null, resolving: null };
@@ -130,10 +143,8 @@ export class TaskRegistry {
     const current = task.current ?? (await this.#adopt(task));
     if (current?.isFresh === true) return current;
     const supplier = await this.#suppliers.supplierOf({
-      taskId: task.taskId,
-      request,
-      hops,
-      current,
+      ...{ taskId: task.taskId, request, hops, current },
+      confirms: (validator) => this.#isStill(validator, request),
     });
     if (current === null || supplier !== null) return this.#read(task, request, supplier);
     if (current.state.kind === "complete" && (await this.#isCurrent(current, request))) {
@@ -164,7 +175,10 @@ export class TaskRegistry {
 
   async #isCurrent(seeding: Seeding, request: TaskRequest): Promise<boolean> {
     const { validator } = seeding.stored.facts;
-    if (validator === null) return false;
+    return validator !== null && this.#isStill(validator, request);
+  }
+
+  async #isStill(validator: string, request: TaskRequest): Promise<boolean> {
     const probe = { ...addressOf(request), revalidator: validator };
     return (await probeSource(probe, this.#stopping.signal)).kind === "unchanged";
   }
@@ -172,7 +186,14 @@ export class TaskRegistry {
   /** Brings the task's content from wherever this supernode may take it; resolves when it is open. */
   async #read(task: Task, request: TaskRequest, supplier: Supplier | null): Promise<Seeding> {
     return this.#bring(task, (sink) => {
-      const readSource = (): Promise<SourceReadEnd> => this.#fromSource(task, request, sink);
+      const readSource = async (): Promise<SourceReadEnd> => {
+        const { current } = task;
+        const isWhole = sink.content === null && current?.state.kind === "complete";
+        // Nobody else could say whether it is current: if it is, opening it again ends this.
+        if (isWhole && (await this.#isCurrent(current, request)))
+          await sink.open(current.stored.facts);
+        return this.#fromSource(task, request, sink);
+      };
       return supplier === null ? readSource() : supplier(sink, readSource);
     });
   }
@@ -342,43 +363,4 @@ export class TaskRegistry {
       this.#drop(seeding);
     }
   }
-}
-
-function contentFactsOf(
-  wanted: { taskId: string; request: TaskRequest; pieceLength: number | "auto" },
-  { length, validator, lastModified }: SourceFacts,
-): ContentFacts {
-  const { taskId, request, pieceLength } = wanted;
-  const version = validator ?? randomBytes(16).toString("hex");
-  return {
-    contentId: contentIdOf(taskId, version, length),
-    taskId,
-    url: redactUrl(request.url),
-    layout: { length, pieceLength: pieceLengthFor(length, pieceLength) },
-    validator,
-    lastModified,
-  };
-}
-
-function addressOf({ url, headers }: TaskRequest): SourceAddress {
-  const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
-  return { url, headers, timeoutMs };
-}
-
-/** Where a read goes on: at the first gap, for as long as it is. */
-function resumePoint(
-  partial: StoredContent | null,
-): Pick<SourceRequest, "expected" | "startAt" | "startBytes"> {
-  const validator = partial?.facts.validator ?? null;
-  if (partial === null || validator === null) return { expected: null };
-  const { have, manifest } = partial;
-  const { layout } = manifest;
-  const expected = { validator, length: layout.length };
-  const first = have.firstMissing();
-  // A full content that lost only its digests: the first answer's headers are all that is needed.
-  if (first === have.size) return { expected, startBytes: 1 };
-  let next = first + 1;
-  while (next < have.size && !have.has(next)) next++;
-  const startAt = pieceOffset(layout, first);
-  return { expected, startAt, startBytes: pieceOffset(layout, next) - startAt };
 }

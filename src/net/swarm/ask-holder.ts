@@ -1,0 +1,29 @@
+// Asks one supernode what it has of a task: a direct question that does not wait in a channel.
+
+import { holdingSchema, holdsPath, type Holding } from "../wire/holds-api.ts";
+
+/** One round trip within a cluster takes a millisecond; a source that waits for it must not wait long. */
+const ANSWER_TIMEOUT_MS = 500;
+
+/** Null when it has nothing, or does not say so in time. */
+export async function askHolder(
+  address: string,
+  taskId: string,
+  signal: AbortSignal,
+): Promise<Holding | null> {
+  try {
+    const answer = await fetch(`http://${address}${holdsPath(taskId)}`, {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+      redirect: "manual",
+      proxy: false,
+    });
+    if (answer.status !== 200) {
+      await answer.body?.cancel();
+      return null;
+    }
+    const parsed = holdingSchema.safeParse(await answer.json());
+    return parsed.success ? parsed.data : null;
+  } catch {
+    return null;
+  }
+}

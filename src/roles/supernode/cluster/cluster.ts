@@ -1,0 +1,139 @@
+// This supernode among the others: wires links, the order of places, where joins belong, extra seeds
+// and the load. A supernode that is alone has the same parts, with nobody in them.
+
+import { PieceClient } from "../../../net/piece/piece-client.ts";
+import type { HelloFields } from "../../../net/swarm/swarm-client.ts";
+import type { Holding } from "../../../net/wire/holds-api.ts";
+import type { TaskRequest } from "../../../net/wire/task.ts";
+import type { PieceStore } from "../../../store/piece-store.ts";
+import { knownOf } from "../../peer/supernodes.ts";
+import type { ConnectedPeer } from "../connected-peer.ts";
+import type { Seeding } from "../seeding.ts";
+import type { Suppliers } from "../suppliers.ts";
+import type { OwnSwarm } from "./bring-from-peers.ts";
+import { ContentPlaces } from "./content-places.ts";
+import { ExtraSeeds } from "./extra-seeds.ts";
+import { Holders } from "./holders.ts";
+import { JoinPlacing, type JoinPlace, type PlacedJoin } from "./join-placing.ts";
+import { LoadGauge } from "./load-gauge.ts";
+import { MemberChannels } from "./member-channels.ts";
+import { MemberLinks } from "./member-links.ts";
+import type { Membership } from "./membership.ts";
+
+export interface ClusterOptions {
+  hostId: string;
+  membership: Membership;
+  /** What this supernode says of itself to another one. */
+  hello: () => HelloFields;
+  store: PieceStore;
+  ownSwarm: OwnSwarm;
+  /** What is here of a task and known to the swarm. */
+  current: (taskId: string) => Seeding | null;
+  /** What is here of a task, whole or under way. */
+  held: (taskId: string) => Promise<Seeding | null>;
+  /** Brings a task that another member wants this supernode to seed. */
+  takePart: (task: TaskRequest) => Promise<unknown>;
+  /** Every peer with a channel. */
+  peers: () => Iterable<ConnectedPeer>;
+  /** Children of one content that are served here at most. @defaultValue CHILDREN_MAX */
+  childrenMax?: number | undefined;
+  onWarning: (message: string) => void;
+}
+
+export class Cluster {
+  readonly #options: ClusterOptions;
+  readonly #stopping = new AbortController();
+  readonly #links: MemberLinks;
+  readonly #places: ContentPlaces;
+  readonly #placing: JoinPlacing;
+  readonly #extraSeeds: ExtraSeeds;
+  readonly #load: LoadGauge;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    const { hostId, store, ownSwarm, current, membership } = options;
+    const { signal } = this.#stopping;
+    const channels = new MemberChannels(options.peers);
+    const links = new MemberLinks(membership, {
+      reached: (member) => channels.reached(member),
+      hello: options.hello,
+      holdings: () =>
+        store
+          .list()
+          .filter(({ digests }) => digests !== null)
+          .map(knownOf),
+      askedToTakePart: (task) => this.#takePart(task),
+    });
+    const holders = new Holders(links);
+    const client = new PieceClient();
+    const places = new ContentPlaces({ hostId, links, holders, store, client, ownSwarm, signal });
+    const load = new LoadGauge(options.childrenMax);
+    this.#links = links;
+    this.#places = places;
+    this.#load = load;
+    this.#placing = new JoinPlacing({ hostId, links, holders, places, load, current, signal });
+    this.#extraSeeds = new ExtraSeeds({
+      links,
+      isOwned: (taskId) => places.isOwned(taskId),
+      ask: (member, task) => channels.ask(member, task),
+    });
+  }
+
+  /** Where contents come from before this supernode asks a source. */
+  get suppliers(): Suppliers {
+    return this.#places;
+  }
+
+  start(): void {
+    this.#links.start();
+    this.#load.start();
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+    this.#load.stop();
+    this.#links.stop();
+  }
+
+  /** @throws {DfError} usage when the join came back through a circle of supernodes */
+  placeOf(join: PlacedJoin): Promise<JoinPlace> {
+    return this.#placing.placeOf(join);
+  }
+
+  /** Whether a host that calls itself a supernode is a member: one that this supernode reached itself. */
+  isMember(hostId: string): boolean {
+    return this.#links.knows(hostId);
+  }
+
+  /** Asks for extra seeds where the number of children is worth it. */
+  childJoined(seeding: Seeding, task: TaskRequest): void {
+    this.#extraSeeds.childJoined(seeding, task);
+  }
+
+  /** A content is no longer shared here. */
+  dropped(seeding: Seeding): void {
+    const { contentId, taskId } = seeding.stored.facts;
+    this.#links.drop(contentId);
+    if (this.#options.current(taskId) === null) this.#places.forget(taskId);
+  }
+
+  /** What other members hear when they ask for a task; null: nothing of it is here. */
+  async holdingOf(taskId: string): Promise<Holding | null> {
+    const seeding = await this.#options.held(taskId);
+    if (seeding === null || seeding.state.kind === "failed") return null;
+    const { contentId, validator } = seeding.stored.facts;
+    return {
+      contentId,
+      validator,
+      isComplete: seeding.state.kind === "complete",
+      isFresh: seeding.isFresh,
+      isOwned: this.#places.isOwned(taskId) && seeding.isInFlight,
+    };
+  }
+
+  #takePart(task: TaskRequest): void {
+    this.#options.takePart(task).catch((error: unknown) => {
+      this.#options.onWarning(`take part as a seed: ${String(error)}`);
+    });
+  }
+}

@@ -1,0 +1,54 @@
+// Asks other members to take part in what many peers download here, as extra seeds: they upload with
+// the owner, and the next in rank has nearly everything when the owner dies.
+
+import type { TaskRequest } from "../../../net/wire/task.ts";
+import type { Seeding } from "../seeding.ts";
+import type { MemberLinks } from "./member-links.ts";
+
+/** A shorter content is over before another seed has some of it. */
+const LENGTH_MIN = 1 << 20;
+
+/** One child alone is as well served by the owner. From the second on a copy pays when the owner dies. */
+const CHILDREN_FOR_FIRST = 2;
+
+/** One more seed for each so many children: a seed's link carries some tens of them at once. */
+const CHILDREN_PER_SEED = 64;
+
+export interface ExtraSeedsOptions {
+  links: MemberLinks;
+  isOwned: (taskId: string) => boolean;
+  /** Sends the request over the channel that the member keeps open to here; false: there is none. */
+  ask: (hostId: string, task: TaskRequest) => boolean;
+}
+
+export class ExtraSeeds {
+  readonly #options: ExtraSeedsOptions;
+  /** Host IDs of the members that were asked. */
+  readonly #asked = new WeakMap<Seeding, Set<string>>();
+
+  constructor(options: ExtraSeedsOptions) {
+    this.#options = options;
+  }
+
+  /** A peer joined a content here. */
+  childJoined(seeding: Seeding, task: TaskRequest): void {
+    const { links, isOwned, ask } = this.#options;
+    const { taskId, layout } = seeding.stored.facts;
+    if (links.isAlone || (layout.length ?? Infinity) < LENGTH_MIN || !isOwned(taskId)) return;
+    const asked = this.#asked.get(seeding) ?? new Set<string>();
+    this.#asked.set(seeding, asked);
+    const wanted = seedsFor(seeding.childCount - asked.size);
+    for (const { channel } of links.othersFor(taskId)) {
+      if (asked.size >= wanted) return;
+      const { hostId, isOpen } = channel;
+      if (hostId === null || !isOpen || asked.has(hostId)) continue;
+      if (ask(hostId, task)) asked.add(hostId);
+    }
+  }
+}
+
+/** How many extra seeds so many peers are worth. */
+export function seedsFor(peerCount: number): number {
+  if (peerCount < CHILDREN_FOR_FIRST) return 0;
+  return 1 + Math.floor(peerCount / CHILDREN_PER_SEED);
+}

@@ -1,0 +1,115 @@
+// The links to all supernodes that this one has to do with: the members of its cluster and of the
+// upstream one, in the order in which each may own a task.
+
+import { rankOwners } from "../../../net/swarm/owner-rank.ts";
+import { MemberLink, type MemberLinkOptions } from "./member-link.ts";
+import type { ClusterMember, Membership } from "./membership.ts";
+
+export class MemberLinks {
+  readonly #membership: Membership;
+  readonly #options: MemberLinkOptions;
+  readonly #links = new Map<string, MemberLink>();
+  #unsubscribe: (() => void) | undefined;
+
+  constructor(membership: Membership, options: MemberLinkOptions) {
+    this.#membership = membership;
+    this.#options = options;
+  }
+
+  /** Opens the channels to the other members, now and to each that comes. */
+  start(): void {
+    this.#unsubscribe = this.#membership.onChange(() => this.#follow());
+    this.#follow();
+  }
+
+  stop(): void {
+    this.#unsubscribe?.();
+    for (const link of this.#links.values()) link.stop();
+    this.#links.clear();
+  }
+
+  /** Whether there is no other member. */
+  get isAlone(): boolean {
+    return this.#others.length === 0;
+  }
+
+  get hasUpstream(): boolean {
+    return this.#membership.upstream.length > 0;
+  }
+
+  /** The link to a supernode, made on first use; undefined: that is this one. */
+  at(address: string): MemberLink | undefined {
+    return this.#ownAddress === address ? undefined : this.#linkTo({ key: address, address });
+  }
+
+  /** Members that come before this one for a task, best first. */
+  betterFor(taskId: string): MemberLink[] {
+    const ranked = this.#ranked(taskId, this.#membership.members);
+    const own = ranked.findIndex(({ key }) => key === this.#membership.ownKey);
+    return ranked.slice(0, own === -1 ? ranked.length : own).map((member) => this.#linkTo(member));
+  }
+
+  /** All other members, best first. */
+  othersFor(taskId: string): MemberLink[] {
+    return this.#ranked(taskId, this.#others).map((member) => this.#linkTo(member));
+  }
+
+  /** The upstream cluster's members, its owner of the task first. */
+  upstreamFor(taskId: string): MemberLink[] {
+    return this.#ranked(taskId, this.#membership.upstream).map((member) => this.#linkTo(member));
+  }
+
+  /** The member among `links` that a host is sent to, always the same while they are. */
+  forHost(hostId: string, links: readonly MemberLink[]): MemberLink | undefined {
+    const [key] = rankOwners(
+      hostId,
+      links.map(({ member }) => member.key),
+    );
+    return links.find(({ member }) => member.key === key);
+  }
+
+  /** Whether a host is a supernode that this one reached itself. */
+  knows(hostId: string): boolean {
+    return [...this.#links.values()].some(({ channel }) => channel.hostId === hostId);
+  }
+
+  /** Withdraws an evicted content everywhere. */
+  drop(contentId: string): void {
+    for (const { channel } of this.#links.values()) channel.drop(contentId);
+  }
+
+  get #others(): ClusterMember[] {
+    const { members, ownKey } = this.#membership;
+    return members.filter(({ key }) => key !== ownKey);
+  }
+
+  get #ownAddress(): string | undefined {
+    const { members, ownKey } = this.#membership;
+    return members.find(({ key }) => key === ownKey)?.address;
+  }
+
+  #ranked(taskId: string, members: readonly ClusterMember[]): ClusterMember[] {
+    const byKey = new Map(members.map((member) => [member.key, member]));
+    return rankOwners(taskId, [...byKey.keys()]).map((key) => byKey.get(key)!);
+  }
+
+  #linkTo(member: ClusterMember): MemberLink {
+    const known = this.#links.get(member.address);
+    if (known !== undefined) return known;
+    const link = new MemberLink(member, this.#options);
+    this.#links.set(member.address, link);
+    link.connect();
+    return link;
+  }
+
+  #follow(): void {
+    const wanted = [...this.#others, ...this.#membership.upstream];
+    for (const member of wanted) this.#linkTo(member);
+    for (const [address, link] of this.#links) {
+      // One that works is left to what still goes over it.
+      if (wanted.some((member) => member.address === address) || link.channel.isOpen) continue;
+      link.stop();
+      this.#links.delete(address);
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// Who the members of this supernode's cluster are, and of the cluster that it takes contents from:
+// given once by flags, or live from the fleet.
+
+import type { FleetLink } from "../../../net/fleet/fleet-link.ts";
+import { DfError } from "../../../errors.ts";
+
+export interface ClusterMember {
+  /** What ownership is hashed over, as peers hash it: the host ID in a fleet, else the address. */
+  readonly key: string;
+  /** "host:port" of its control port. */
+  readonly address: string;
+}
+
+export interface Membership {
+  /** This supernode's own key among the members. */
+  readonly ownKey: string;
+  /** Living members, this one among them. */
+  readonly members: readonly ClusterMember[];
+  /** Living members of the cluster from which contents come instead of from sources; may be empty. */
+  readonly upstream: readonly ClusterMember[];
+  /** Hears of changes until the returned function is called. */
+  onChange(listener: () => void): () => void;
+}
+
+/**
+ * The members that flags name, for ever the same.
+ * @param own how the others reach this supernode: one of `members`, unless these are none
+ * @throws {DfError} usage when `own` is missing among the members, or one is its own upstream
+ */
+export function staticMembership(
+  own: string,
+  { members, upstream }: { members: readonly string[]; upstream: readonly string[] },
+): Membership {
+  if (members.length > 0 && !members.includes(own)) {
+    throw new DfError("usage", `--cluster ${members.join(",")}: ${own} is not one of them`, {
+      hint: "name all members, this one as --advertise or --listen says it",
+    });
+  }
+  const circular = upstream.find((address) => address === own || members.includes(address));
+  if (circular !== undefined) {
+    throw new DfError("usage", `--upstream ${circular}: it is a member of this cluster`, {
+      hint: "contents come from another cluster, or without --upstream from their sources",
+    });
+  }
+  const memberOf = (address: string): ClusterMember => ({ key: address, address });
+  return {
+    ownKey: own,
+    members: (members.length > 0 ? members : [own]).map(memberOf),
+    upstream: upstream.map(memberOf),
+    onChange: () => () => {},
+  };
+}
+
+/** The members as `df config` tells them. */
+export function fleetMembership(
+  link: Pick<FleetLink, "hostId" | "members" | "upstream" | "onChange">,
+): Membership {
+  return {
+    ownKey: link.hostId,
+    get members() {
+      return link.members.map(memberOf);
+    },
+    get upstream() {
+      return (link.upstream?.members ?? []).map(memberOf);
+    },
+    onChange: (listener) => link.onChange(listener),
+  };
+}
+
+/** The address that all can use, else the first. */
+function memberOf({ hostId, addresses }: FleetLink["members"][number]): ClusterMember {
+  const everyones = addresses.find(({ zone }) => zone === undefined) ?? addresses[0];
+  return { key: hostId, address: everyones?.address ?? "" };
+}

@@ -1,0 +1,51 @@
+// What a supernode asks a source for, and what its first answer makes of a task.
+
+import { randomBytes } from "node:crypto";
+import { contentIdOf } from "../../engine/bytes/task-id.ts";
+import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
+import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
+import { redactUrl } from "../../net/task-request.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
+import type { ContentFacts, StoredContent } from "../../store/piece-store.ts";
+
+/** The content that a source's first answer speaks of. Without a validator each read is a version of its own. */
+export function contentFactsOf(
+  wanted: { taskId: string; request: TaskRequest; pieceLength: number | "auto" },
+  { length, validator, lastModified }: SourceFacts,
+): ContentFacts {
+  const { taskId, request, pieceLength } = wanted;
+  const version = validator ?? randomBytes(16).toString("hex");
+  return {
+    contentId: contentIdOf(taskId, version, length),
+    taskId,
+    url: redactUrl(request.url),
+    layout: { length, pieceLength: pieceLengthFor(length, pieceLength) },
+    validator,
+    lastModified,
+  };
+}
+
+/** How to reach a task's source. */
+export function addressOf({ url, headers }: TaskRequest): SourceAddress {
+  const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
+  return { url, headers, timeoutMs };
+}
+
+/** Where a read goes on: at the first gap, for as long as it is. */
+export function resumePoint(
+  partial: StoredContent | null,
+): Pick<SourceRequest, "expected" | "startAt" | "startBytes"> {
+  const validator = partial?.facts.validator ?? null;
+  if (partial === null || validator === null) return { expected: null };
+  const { have, manifest } = partial;
+  const { layout } = manifest;
+  const expected = { validator, length: layout.length };
+  const first = have.firstMissing();
+  // A full content that lost only its digests: the first answer's headers are all that is needed.
+  if (first === have.size) return { expected, startBytes: 1 };
+  let next = first + 1;
+  while (next < have.size && !have.has(next)) next++;
+  const startAt = pieceOffset(layout, first);
+  return { expected, startAt, startBytes: pieceOffset(layout, next) - startAt };
+}

@@ -25,6 +25,9 @@ import { syncFolder } from "./sync-folder.ts";
 /** Room for 1 GiB of 1 MiB pieces in 128 bytes; doubled when an unknown length passes it. */
 const UNKNOWN_PIECE_COUNT = 1024;
 
+/** Uploads are told about once a second: a content that is being read outlasts a missed report or two. */
+const READ_GRACE_MS = 5_000;
+
 /** What a content needs of its store. */
 export interface ContentSurroundings {
   readonly files: DataFiles;
@@ -37,6 +40,8 @@ export interface ContentSurroundings {
   readonly onWarning: (message: string) => void;
   /** Aborted when the store closes: verification stops and leaves the rest in doubt. */
   readonly closing: AbortSignal;
+  /** A content of unknown length took so many bytes more than anyone reckoned with. */
+  readonly grew: (bytes: number) => void;
   /** Unix milliseconds, never the same twice. */
   readonly nextUse: () => number;
 }
@@ -51,9 +56,9 @@ export interface ContentStart {
   readonly isTrusted: boolean;
   readonly digests: ContentDigests | null;
   readonly dataStamp: string | null;
-  readonly answer: KeptAnswer | null;
   readonly createdAt: number;
   readonly usedAt: number;
+  readonly pins: readonly { reason: string; expiresAt: number }[];
 }
 
 export class ContentOnDisk implements StoredContent {
@@ -74,6 +79,10 @@ export class ContentOnDisk implements StoredContent {
   #answer: KeptAnswer | null;
   #usedAt: number;
   #leases = 0;
+  /** When each reason to keep it ends, Unix milliseconds. */
+  readonly #pins: Map<string, number>;
+  /** Unix milliseconds; read without a lease until then. */
+  #readUntil = 0;
   #isDropped = false;
 
   constructor(start: ContentStart, around: ContentSurroundings) {
@@ -89,13 +98,14 @@ export class ContentOnDisk implements StoredContent {
     else this.#doubt(start);
     this.#digests = start.digests;
     this.#dataStamp = start.dataStamp;
-    this.#answer = start.answer;
+    this.#answer = start.facts.answer;
     this.createdAt = start.createdAt;
     this.#usedAt = start.usedAt;
+    this.#pins = new Map(start.pins.map(({ reason, expiresAt }) => [reason, expiresAt]));
   }
 
   get facts(): ContentFacts {
-    return { ...this.#facts, layout: this.manifest.layout };
+    return { ...this.#facts, layout: this.manifest.layout, answer: this.#answer };
   }
 
   get have(): PieceSet {
@@ -106,16 +116,22 @@ export class ContentOnDisk implements StoredContent {
     return this.#inDoubt === null ? this.#digests : null;
   }
 
-  get answer(): KeptAnswer | null {
-    return this.#answer;
-  }
-
   get usedAt(): number {
     return this.#usedAt;
   }
 
   get isLeased(): boolean {
     return this.#leases > 0;
+  }
+
+  get isPinned(): boolean {
+    const now = Date.now();
+    return [...this.#pins.values()].some((expiresAt) => expiresAt > now);
+  }
+
+  /** Whether eviction leaves it alone. */
+  get isKept(): boolean {
+    return this.isLeased || this.isPinned || this.#readUntil > Date.now();
   }
 
   /** Bytes of pieces that are on disk. */
@@ -161,6 +177,7 @@ export class ContentOnDisk implements StoredContent {
     this.#dataStamp = null;
     const row = this.manifest.row(index)!;
     this.#around.journal.noteCommit(this.#facts.contentId, index, row);
+    if (this.manifest.layout.length === null) this.#around.grew(row.wireLength);
     this.#noteChange();
   }
 
@@ -223,6 +240,22 @@ export class ContentOnDisk implements StoredContent {
   touch(): void {
     this.#usedAt = this.#around.nextUse();
     this.#noteChange();
+  }
+
+  noteRead(): void {
+    this.#readUntil = Date.now() + READ_GRACE_MS;
+    this.touch();
+  }
+
+  pin(reason: string, expiresAt: number): void {
+    this.#refuseIfDropped();
+    this.#around.journal.pin(this.#facts.contentId, reason, expiresAt);
+    this.#pins.set(reason, expiresAt);
+  }
+
+  unpin(reason: string): void {
+    if (!this.#pins.delete(reason) || this.#isDropped) return;
+    this.#around.journal.unpin(this.#facts.contentId, reason);
   }
 
   verify(): Promise<void> {

@@ -4,7 +4,7 @@
 // It is written after the fact and without fsync: a crash loses the last interval, whose pieces
 // are then fetched again; a power loss leaves doubt, and doubtful pieces are hashed before use.
 
-import { eq, sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
 import type { PieceRow } from "../engine/core/manifest.ts";
 import { JOURNAL_INTERVAL_MS } from "../limits.ts";
@@ -13,7 +13,7 @@ import { openDatabase, type StoreDatabase } from "./database.ts";
 import { CommitLog } from "./commit-log.ts";
 import { writeError } from "./file-errors.ts";
 import type { ContentDigests, ContentFacts } from "./piece-store.ts";
-import { contents, pieces, stops } from "./schema.ts";
+import { contents, pieces, pins, stops } from "./schema.ts";
 
 /** After a failed transaction: a full disk is not asked five times a second. */
 const RETRY_INTERVAL_MS = 5_000;
@@ -32,10 +32,11 @@ export interface ContentState {
 }
 
 /** A content as the last process left it. */
-export interface ContentRecord extends ContentState {
+export interface ContentRecord extends Omit<ContentState, "answer"> {
   readonly facts: ContentFacts;
   readonly rows: readonly { index: number; row: PieceRow }[];
   readonly createdAt: number;
+  readonly pins: readonly { reason: string; expiresAt: number }[];
 }
 
 interface PendingRow {
@@ -87,6 +88,7 @@ export class Journal {
       });
     }
     const records = db.select().from(contents).all();
+    const pinned = db.select().from(pins).all();
     const bitsOf = new Map(records.map(({ contentId, have }) => [contentId, have.length * 8]));
     for (const logged of this.#log.found) {
       const { contentId, index, row } = logged;
@@ -106,6 +108,7 @@ export class Journal {
         pieceLength,
         validator,
         lastModified,
+        answer,
         md5,
         sha256,
         ...rest
@@ -117,15 +120,16 @@ export class Journal {
           layout: { length, pieceLength },
           validator,
           lastModified,
+          answer: parseAnswer(answer),
         },
         length,
         have: new Uint8Array(rest.have),
         digests: md5 === null ? null : { md5, sha256 },
         dataStamp: rest.dataStamp,
-        answer: parseAnswer(rest.answer),
         usedAt: rest.usedAt,
         createdAt: rest.createdAt,
         rows: rowsByContent.get(contentId) ?? [],
+        pins: pinned.filter((pin) => pin.contentId === contentId),
       }),
     );
   }
@@ -148,6 +152,23 @@ export class Journal {
     this.#attempt(() =>
       this.#database.db.delete(contents).where(eq(contents.contentId, contentId)).run(),
     );
+  }
+
+  /** Notes at once that a content is to be kept. @throws {DfError} no-space, file-unwritable */
+  pin(contentId: string, reason: string, expiresAt: number): void {
+    this.#attempt(() =>
+      this.#database.db
+        .insert(pins)
+        .values({ contentId, reason, expiresAt })
+        .onConflictDoUpdate({ target: [pins.contentId, pins.reason], set: { expiresAt } })
+        .run(),
+    );
+  }
+
+  /** @throws {DfError} no-space, file-unwritable */
+  unpin(contentId: string, reason: string): void {
+    const isIt = and(eq(pins.contentId, contentId), eq(pins.reason, reason));
+    this.#attempt(() => this.#database.db.delete(pins).where(isIt).run());
   }
 
   noteRow(contentId: string, index: number, row: PieceRow): void {

@@ -7,28 +7,39 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Pacer } from "../engine/bytes/pacing.ts";
+import type { DiskMarks } from "../engine/core/disk-marks.ts";
 import { chooseEvictions } from "../engine/core/eviction.ts";
 import { pieceCountOf } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../errors.ts";
 import { ContentOnDisk, initialPieceCount, type ContentSurroundings } from "./content-on-disk.ts";
 import { DataFiles } from "./data-files.ts";
-import { freeBytes } from "./disk-space.ts";
+import { type DiskReport, DiskWatch } from "./disk-watch.ts";
 import { Journal, type ContentRecord } from "./journal.ts";
-import type { ContentFacts, PieceStore, StoredContent } from "./piece-store.ts";
+import type { ContentFacts, PieceStore, StoreLimits, StoredContent } from "./piece-store.ts";
 import { claimStateDir } from "./state-dir.ts";
 
 export interface StoreOptions {
   /** Made when it is not there; must belong to this user alone. */
   dir: string;
-  /** Contents beyond it are evicted by least recent use; null: only a full disk limits. */
+  /** Contents beyond it are evicted by least recent use; null: only the disk limits. */
   quotaBytes: number | null;
+  /** @defaultValue 95 % and 90 % of the disk in use */
+  marks?: DiskMarks;
   onWarning: (message: string) => void;
   /** Told when pieces that were in doubt have been hashed: `have` now holds those that are right. */
   onVerified?: (content: StoredContent) => void;
+  /** Told when the store dropped contents by itself, because the disk became too full. */
+  onEvicted?: (contentIds: readonly string[]) => void;
   /** Limits writes and verification. @defaultValue no limit */
   diskPacer?: Pacer;
 }
+
+/** 5 % free is where file systems begin to slow down; 5 % more, so that not every content drops one. */
+const DEFAULT_MARKS: DiskMarks = { high: 0.95, low: 0.9 };
+
+/** Growth of contents of unknown length after which the disk is looked at. */
+const GROWTH_BYTES_MAX = 64 << 20;
 
 /** After a crash a large store is hashed in the background: a third of what one plain disk reads. */
 const BACKGROUND_VERIFY_BYTES_PER_SEC = 64_000_000;
@@ -60,13 +71,27 @@ class DiskPieceStore implements PieceStore {
   readonly #creating = new Map<string, Promise<ContentOnDisk>>();
   readonly #removing = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #watch: DiskWatch;
+  #quotaBytes: number | null;
+  #grownBytes = 0;
   #lastUse = 0;
   #verifyingAll: Promise<void> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
   constructor(options: StoreOptions, release: () => void) {
     this.#options = options;
+    this.#quotaBytes = options.quotaBytes;
     this.#release = release;
+    this.#watch = new DiskWatch({
+      dir: options.dir,
+      marks: options.marks ?? DEFAULT_MARKS,
+      promisedBytes: () => this.#promisedBytes(),
+      free: async (bytes) => {
+        const evicted = await this.#free(bytes, (content) => content.storedBytes);
+        if (evicted.length > 0) options.onEvicted?.(evicted);
+      },
+      onWarning: options.onWarning,
+    });
     this.#journal = new Journal(join(options.dir, "store.sqlite"), options.onWarning);
     this.#around = {
       files: this.#files,
@@ -76,8 +101,13 @@ class DiskPieceStore implements PieceStore {
       onVerified: options.onVerified ?? (() => undefined),
       onWarning: options.onWarning,
       closing: this.#closing.signal,
+      grew: (bytes) => this.#grew(bytes),
       nextUse: () => (this.#lastUse = Math.max(this.#lastUse + 1, Date.now())),
     };
+  }
+
+  get disk(): DiskReport {
+    return this.#watch.report;
   }
 
   get usedBytes(): number {
@@ -89,6 +119,7 @@ class DiskPieceStore implements PieceStore {
   async load(): Promise<void> {
     for (const record of this.#journal.load()) await this.#restore(record);
     await this.#removeOrphans();
+    await this.#watch.tidy();
     this.#verifyingAll = this.#verifyAll();
   }
 
@@ -110,6 +141,7 @@ class DiskPieceStore implements PieceStore {
     if (known !== undefined) {
       const content = await known;
       content.touch();
+      if (facts.answer !== null) content.noteAnswer(facts.answer);
       await content.verify();
       return content;
     }
@@ -142,10 +174,17 @@ class DiskPieceStore implements PieceStore {
   }
 
   async evict(): Promise<string[]> {
-    const { quotaBytes } = this.#options;
+    const quotaBytes = this.#quotaBytes;
     return quotaBytes === null
       ? []
       : this.#free(this.usedBytes - quotaBytes, (content) => content.fullBytes);
+  }
+
+  async setLimits({ quotaBytes, marks }: StoreLimits): Promise<void> {
+    this.#quotaBytes = quotaBytes;
+    this.#watch.marks = marks;
+    await this.evict();
+    await this.#watch.tidy();
   }
 
   close(): Promise<void> {
@@ -155,6 +194,7 @@ class DiskPieceStore implements PieceStore {
 
   async #end(): Promise<void> {
     this.#closing.abort();
+    await this.#watch.stop();
     try {
       await this.#verifyingAll;
       for (const content of this.#contents.values()) await content.seal();
@@ -181,9 +221,9 @@ class DiskPieceStore implements PieceStore {
         isTrusted: true,
         digests: null,
         dataStamp: null,
-        answer: null,
         createdAt,
         usedAt: createdAt,
+        pins: [],
       },
       this.#around,
     );
@@ -247,40 +287,43 @@ class DiskPieceStore implements PieceStore {
 
   /** Evicts for the quota and the disk. @throws {DfError} no-space */
   async #makeRoom(length: number, taskId: string): Promise<void> {
-    const { dir, quotaBytes } = this.#options;
-    if (quotaBytes !== null)
-      await this.#free(this.usedBytes + length - quotaBytes, (content) => content.fullBytes);
-    const lacking = await this.#lackingBytes(length);
-    if (lacking <= 0) return;
+    if (this.#quotaBytes !== null)
+      await this.#free(this.usedBytes + length - this.#quotaBytes, (content) => content.fullBytes);
+    const { mustBytes, mayBytes } = await this.#watch.excess(length);
+    if (mustBytes === 0) return;
     // Nothing is sacrificed for a content that cannot fit anyway.
-    if (this.#evictableBytes() >= lacking) {
-      await this.#free(lacking, (content) => content.storedBytes);
-      if ((await this.#lackingBytes(length)) <= 0) return;
+    if (this.#evictableBytes() >= mustBytes) {
+      await this.#free(mayBytes, (content) => content.storedBytes);
+      if ((await this.#watch.excess(length)).mustBytes === 0) return;
     }
+    const { dir } = this.#options;
+    const mark = `${Math.round(this.#watch.marks.high * 100)} %`;
     throw new DfError(
       "no-space",
-      `make room for ${length} bytes in ${dir}: the disk lacks ${lacking} bytes`,
-      {
-        hint: "free some space or choose another --data-dir",
-        taskId,
-      },
+      `make room for ${length} bytes in ${dir}: the disk lacks ${mustBytes} bytes below its high mark of ${mark}`,
+      { hint: "free some space, choose another --data-dir or raise --disk-high-mark", taskId },
     );
   }
 
-  /** Bytes missing on the disk once every download under way has ended as well; ≤ 0: it fits. */
-  async #lackingBytes(length: number): Promise<number> {
-    let promised = 0;
-    for (const content of this.#contents.values()) {
-      if (content.isLeased) promised += content.fullBytes - content.storedBytes;
-    }
-    return length + promised - (await freeBytes(this.#options.dir));
+  /** Bytes that downloads under way have yet to write. */
+  #promisedBytes(): number {
+    let sum = 0;
+    for (const content of this.#contents.values())
+      if (content.isLeased) sum += content.fullBytes - content.storedBytes;
+    return sum;
   }
 
   #evictableBytes(): number {
     let sum = 0;
-    for (const content of this.#contents.values())
-      if (!content.isLeased) sum += content.storedBytes;
+    for (const content of this.#contents.values()) if (!content.isKept) sum += content.storedBytes;
     return sum;
+  }
+
+  #grew(bytes: number): void {
+    this.#grownBytes += bytes;
+    if (this.#grownBytes < GROWTH_BYTES_MAX) return;
+    this.#grownBytes = 0;
+    void this.#watch.tidy();
   }
 
   async #free(bytes: number, bytesOf: (content: ContentOnDisk) => number): Promise<string[]> {
@@ -290,7 +333,7 @@ class DiskPieceStore implements PieceStore {
       contents.map((content) => ({
         bytes: bytesOf(content),
         lastUsedAt: content.usedAt,
-        isPinned: content.isLeased,
+        isPinned: content.isKept,
       })),
       bytes,
     ).map((index) => contents[index]!.facts.contentId);

@@ -1,10 +1,12 @@
 // The contract of pieces at rest: contents, their manifests and which pieces are verified.
 // Paths are the store's own affair, except the data file, which workers read and write by offset.
 
+import type { DiskMarks } from "../engine/core/disk-marks.ts";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
 import type { Manifest, PieceRow } from "../engine/core/manifest.ts";
 import type { PieceLayout } from "../engine/core/piece-layout.ts";
 import type { PieceSet } from "../engine/core/piece-set.ts";
+import type { DiskReport } from "./disk-watch.ts";
 
 /** What is known of a content besides its pieces. */
 export interface ContentFacts {
@@ -16,6 +18,8 @@ export interface ContentFacts {
   /** Strong ETag or Last-Modified; null when the source gave none. */
   readonly validator: string | null;
   readonly lastModified: string | null;
+  /** What the source last said of its use; null: not known. */
+  readonly answer: KeptAnswer | null;
 }
 
 /** Digests of the whole content, hex; known once it is complete. */
@@ -33,8 +37,6 @@ export interface StoredContent {
   readonly dataPath: string;
   /** Null until complete, and while pieces are in doubt. */
   readonly digests: ContentDigests | null;
-  /** What the source last said of its use; null: not known. */
-  readonly answer: KeptAnswer | null;
   /**
    * Hashes again what an unclean stop or a changed file left in doubt; until then those pieces are
    * missing from `have`. Await it before `have` is announced or missing pieces are fetched. The
@@ -64,10 +66,27 @@ export interface StoredContent {
   lease(): () => void;
   /** Marks a use, for eviction by least recent use. */
   touch(): void;
+  /** Somebody is reading it without a lease, as peers do: a use, and it stays for the next seconds. */
+  noteRead(): void;
+  /**
+   * Keeps the content from eviction, also over restarts, until `expiresAt` (Unix milliseconds) or
+   * `unpin` with the same reason. @throws {DfError} no-space, file-unwritable
+   */
+  pin(reason: string, expiresAt: number): void;
+  unpin(reason: string): void;
+  readonly isPinned: boolean;
+}
+
+/** What a store may take. */
+export interface StoreLimits {
+  /** Contents beyond it are evicted by least recent use; null: only the disk limits. */
+  readonly quotaBytes: number | null;
+  /** Shares of the disk in use: at the high one contents go, down to the low one. */
+  readonly marks: DiskMarks;
 }
 
 export interface PieceStore {
-  /** Makes a content or returns the one that exists, verified. Checks that the disk can hold it. @throws {DfError} no-space */
+  /** Makes a content or returns the one that exists, verified and with the newer answer. Checks that the disk can hold it. @throws {DfError} no-space */
   create(facts: ContentFacts): Promise<StoredContent>;
   get(contentId: string): StoredContent | undefined;
   /** The newest content of a task, if any. */
@@ -76,8 +95,12 @@ export interface PieceStore {
   delete(contentId: string): Promise<void>;
   /** What the quota counts: bytes of all contents, unfinished ones at their full length. */
   readonly usedBytes: number;
-  /** Frees contents by least recent use down to the quota; leased ones stay. Returns what was evicted. */
+  /** How full the disk is. */
+  readonly disk: DiskReport;
+  /** Frees contents by least recent use down to the quota; leased and pinned ones stay. Returns what was evicted. */
   evict(): Promise<string[]>;
+  /** Takes effect at once: what is too much now goes. */
+  setLimits(limits: StoreLimits): Promise<void>;
   /** Journals what is pending and marks the stop as clean. */
   close(): Promise<void>;
 }

@@ -40,6 +40,17 @@ export const pieces = sqliteTable(
   (table) => [primaryKey({ columns: [table.contentId, table.pieceIndex] })],
 );
 
+/** Who wants a content kept, and until when (Unix milliseconds). */
+export const pins = sqliteTable(
+  "pins",
+  {
+    contentId: text("content_id").notNull(),
+    reason: text("reason").notNull(),
+    expiresAt: integer("expires_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.contentId, table.reason] })],
+);
+
 /** One row: whether the last process closed the store. */
 export const stops = sqliteTable("stops", {
   id: integer("id").primaryKey(),

@@ -202,5 +202,42 @@ export function testPieceStore(
         expect(await store.evict()).toEqual([idOf(1)]);
         expect(await store.evict()).toEqual([]);
       }));
+
+    test("a pinned content outlasts the quota until its last pin goes", () =>
+      withStore(2 * PIECE_LENGTH, async (store) => {
+        const pinned = await putContent(store, 1, 1);
+        pinned.pin("job-1", Date.now() + 60_000);
+        pinned.pin("job-2", Date.now() + 60_000);
+        for (const seed of [2, 3, 4]) await putContent(store, seed, 1);
+        expect(await store.evict()).not.toContain(idOf(1));
+
+        pinned.unpin("job-1");
+        expect(pinned.isPinned).toBe(true);
+        pinned.unpin("job-2");
+        await putContent(store, 5, 2);
+
+        expect(store.get(idOf(1))).toBeUndefined();
+      }));
+
+    test("a pin that has expired keeps nothing", () =>
+      withStore(PIECE_LENGTH, async (store) => {
+        const content = await putContent(store, 1, 1);
+        content.pin("job", Date.now() - 1);
+
+        await putContent(store, 2, 1);
+
+        expect(store.get(idOf(1))).toBeUndefined();
+      }));
+
+    test("what is being read stays, and something older than it does not", () =>
+      withStore(2 * PIECE_LENGTH, async (store) => {
+        const read = await putContent(store, 1, 1);
+        await putContent(store, 2, 1);
+        read.noteRead();
+
+        await putContent(store, 3, 2);
+
+        expect(store.list().map(({ facts }) => facts.contentId)).toEqual([idOf(1), idOf(3)]);
+      }));
   });
 }

@@ -382,7 +382,7 @@ test("what the source said of a content's use survives a restart", async () => {
 
   const { store } = await openTestStore(dir.path);
 
-  expect(store.get(idOf(1))!.answer).toEqual(answer);
+  expect(store.get(idOf(1))!.facts.answer).toEqual(answer);
   await store.close();
 });
 
@@ -392,13 +392,17 @@ test("an index from before answers were kept loses nothing", async () => {
   await putContent(first.store, 1, 1);
   await first.store.close();
   const index = new Database(join(dir.path, "store.sqlite"));
+  index.run("DROP TABLE pins");
   index.run("ALTER TABLE contents DROP COLUMN answer");
   index.run("PRAGMA user_version = 1");
   index.close();
 
   const { store, warnings } = await openTestStore(dir.path);
 
-  expect(store.get(idOf(1))).toMatchObject({ answer: null, digests: { md5: expect.any(String) } });
+  expect(store.get(idOf(1))).toMatchObject({
+    facts: { answer: null },
+    digests: { md5: expect.any(String) },
+  });
   expect(warnings).toEqual([]);
   await store.close();
 });

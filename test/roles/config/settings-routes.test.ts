@@ -9,7 +9,7 @@ import type { SettingsDocument, SettingsHistory } from "../../../src/net/wire/se
 import { Callers } from "../../../src/roles/config/callers.ts";
 import { createConfigApp } from "../../../src/roles/config/config-app.ts";
 import { SettingsBook } from "../../../src/roles/config/settings/settings-book.ts";
-import { settingsRoutes } from "../../../src/roles/config/settings/settings-routes.ts";
+import { settingsResource } from "../../../src/roles/config/settings/settings-routes.ts";
 import { createTokenSecret } from "../../../src/roles/config/token-secret.ts";
 import { openFleetDatabase } from "../../../src/store/fleet-database/open-fleet-database.ts";
 import { insertToken } from "../../../src/store/fleet-database/tokens.ts";
@@ -34,7 +34,7 @@ async function fixture() {
   const app = createConfigApp({
     callers: new Callers(database, new CredentialCheck("A".repeat(43) + "=")),
     isOpen: false,
-    resources: [settingsRoutes(book, database)],
+    resources: [settingsResource({ database, book })],
     onError: (error) => console.error(error),
   });
   const call = async (

@@ -81,7 +81,12 @@ const LAYERS = [
   },
 ] as const;
 
-export function settingsRoutes(book: SettingsBook, database: FleetDatabase): Resource {
+export interface SettingsResourceParts {
+  database: FleetDatabase;
+  book: SettingsBook;
+}
+
+export function settingsResource({ database, book }: SettingsResourceParts): Resource {
   return (app) => {
     for (const layer of LAYERS) addLayerRoutes(app, book, layer);
     addReadRoutes(app, book);

@@ -27,6 +27,8 @@ export interface LocalApi {
   download(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent>;
   content(contentId: string): ReadableContent | undefined;
   status(): PeerStatus;
+  /** Answers whatever else is asked: health and metrics. @defaultValue nothing else is here */
+  others?: (request: Request) => Response | Promise<Response>;
 }
 
 export interface LocalServer {
@@ -87,6 +89,7 @@ async function answer(request: Request, api: LocalApi): Promise<Response> {
   const contentId = path.startsWith("/v1/contents/") ? path.slice("/v1/contents/".length) : "";
   const content = ID_PATTERN.test(contentId) ? api.content(contentId) : undefined;
   if (content !== undefined) return contentRange(request, content);
+  if (api.others !== undefined && !path.startsWith("/v1/")) return api.others(request);
   return Response.json({ error: { code: "usage", message: `no ${path} here` } }, { status: 404 });
 }
 

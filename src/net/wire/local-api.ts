@@ -89,7 +89,7 @@ export interface PeerStatus {
     length: number | null;
     readers: number;
   }[];
-  store: { contents: number; usedBytes: number; quotaBytes: number | null };
+  store: { contents: number; usedBytes: number; quotaBytes: number | null; isDiskTooFull: boolean };
   uploadedBytes: number;
   downloadedBytes: number;
 }

@@ -9,6 +9,7 @@ import { redactUrl, taskFieldsOf, visibilityOf } from "../../net/task-request.ts
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
+import { addDownload, type DownloadCounts, noDownloads } from "./download-counts.ts";
 import { followDownload } from "./follow-download.ts";
 import type { DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
 import { PeerDownload } from "./peer-download.ts";
@@ -35,7 +36,7 @@ export class Downloads {
   readonly #options: DownloadsOptions;
   readonly #shared = new Map<string, Shared>();
   #readerCount = 0;
-  #endedBytes = 0;
+  readonly #ended = noDownloads();
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -47,9 +48,15 @@ export class Downloads {
 
   /** Bytes that came over the network since the start. */
   get downloadedBytes(): number {
-    let bytes = this.#endedBytes;
-    for (const { download } of this.#shared.values()) bytes += arrivedBytes(download);
-    return bytes;
+    const { source, supernode, peers } = this.counts.bytes;
+    return source + supernode + peers;
+  }
+
+  /** Since the start, with those under way. */
+  get counts(): DownloadCounts {
+    const counts = structuredClone(this.#ended);
+    for (const { download } of this.#shared.values()) addDownload(counts, download);
+    return counts;
   }
 
   get status(): PeerStatus["downloads"] {
@@ -155,7 +162,7 @@ export class Downloads {
   #forget(key: string, shared: Shared): void {
     if (this.#shared.get(key) !== shared) return;
     this.#shared.delete(key);
-    this.#endedBytes += arrivedBytes(shared.download);
+    addDownload(this.#ended, shared.download);
   }
 }
 
@@ -180,8 +187,4 @@ function shareableTask(request: DownloadRequest): TaskRequest {
     });
   }
   return { url, headers, tag, filterQuery: [...filterQuery], checksum };
-}
-
-function arrivedBytes({ transfer }: PeerDownload): number {
-  return transfer === null ? 0 : transfer.doneBytes - transfer.bytes.cache;
 }

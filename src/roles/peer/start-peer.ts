@@ -7,6 +7,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
 import { hostname as ownHostname } from "node:os";
 import { dirname } from "node:path";
+import type { Hono } from "hono";
 import packageJson from "../../../package.json" with { type: "json" };
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { DfError } from "../../errors.ts";
@@ -23,6 +24,7 @@ import { startPieceService, type PieceService } from "../worker/piece-service.ts
 import type { UploadCounts, UploadLimits } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
 import type { SourceLimits } from "../worker/source-worker-messages.ts";
+import { noDownloads } from "./download-counts.ts";
 import { Downloads } from "./downloads.ts";
 import { loadHostIdentity } from "./host-identity.ts";
 import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
@@ -41,6 +43,8 @@ export interface RunningPeer {
   readonly listen: string;
   readonly socketPath: string;
   status(): PeerStatus;
+  /** What monitors ask. */
+  health(): Promise<Hono>;
   stop(): Promise<void>;
 }
 
@@ -86,6 +90,7 @@ class Peer implements RunningPeer {
   #shared: SharedContents | undefined;
   #downloads: Downloads | undefined;
   #server: LocalServer | undefined;
+  #health: Promise<Hono> | undefined;
   #uploads: UploadCounts | undefined;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -158,10 +163,21 @@ class Peer implements RunningPeer {
         contents: this.#store.list().length,
         usedBytes: this.#store.usedBytes,
         quotaBytes: this.#settings.current.quota,
+        isDiskTooFull: this.#store.disk.isTooFull,
       },
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
       downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
     };
+  }
+
+  health(): Promise<Hono> {
+    this.#health ??= import("./peer-health.ts").then(({ peerHealth }) =>
+      peerHealth({
+        status: () => this.status(),
+        counts: () => this.#downloads?.counts ?? noDownloads(),
+      }),
+    );
+    return this.#health;
   }
 
   async stop(): Promise<void> {
@@ -196,6 +212,7 @@ class Peer implements RunningPeer {
         };
       },
       status: () => this.status(),
+      others: async (request) => (await this.health()).fetch(request),
     });
   }
 
@@ -251,7 +268,7 @@ class Peer implements RunningPeer {
 
   #uploaded(counts: UploadCounts): void {
     this.#uploads = counts;
-    for (const contentId of counts.usedContentIds) this.#store.get(contentId)?.touch();
+    for (const contentId of counts.usedContentIds) this.#store.get(contentId)?.noteRead();
     this.#used();
   }
 

@@ -107,3 +107,37 @@ test("a worker that was stopped is started again by the next read", async () => 
 
   expect((await read(good)).length).toBe(content.length);
 });
+
+test("a part is read by ranges alone, and a source that gives none is left", async () => {
+  const ranged = await startBadSource((reply) => reply.serve(content));
+  const whole = await startBadSource((reply) => {
+    reply.head(200, { "content-length": content.length, etag: '"1"' }).body(content);
+  });
+  const facts = { length: content.length, validator: '"part"', lastModified: null };
+  const made = await contentFor(facts as SourceFacts);
+  const request = {
+    url: ranged.url,
+    headers: {},
+    expected: null,
+    startAt: 3 * made.manifest.layout.pieceLength,
+    startBytes: 2 * made.manifest.layout.pieceLength,
+    connections: 1,
+    timeoutMs: { connect: 1_000, firstByte: 1_000 },
+  };
+  const options = { request, opened: async () => made, pieceStored: () => {} };
+  const { signal } = new AbortController();
+
+  await sources.readPart(options, { piece: 3, count: 2 }, signal);
+  const refused = await sources
+    .readPart(
+      { ...options, request: { ...request, url: whole.url } },
+      { piece: 9, count: 1 },
+      signal,
+    )
+    .catch((error: unknown) => error);
+  await Promise.all([ranged.stop(), whole.stop()]);
+
+  expect([...made.have]).toEqual([3, 4]);
+  expect(ranged.bodyBytes).toBe(2 * made.manifest.layout.pieceLength);
+  expect(refused).toMatchObject({ code: "protocol" });
+});

@@ -2,9 +2,12 @@
 // into verified pieces of stored contents. Used by the supernode and by a peer's own reads.
 
 import { type PieceRow, sameBytes } from "../../engine/core/manifest.ts";
+import { assert } from "../../engine/core/machine.ts";
+import { PieceSet } from "../../engine/core/piece-set.ts";
 import { DfError } from "../../errors.ts";
 import { sourceChanged } from "../../net/source/source-fault.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
+import { redactUrl } from "../../net/task-request.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import type {
   SourceLimits,
@@ -27,12 +30,23 @@ export interface SourceReadOptions {
   pieceStored: (index: number, row: PieceRow) => void;
 }
 
+/** A run of pieces. */
+export interface PieceRun {
+  piece: number;
+  count: number;
+}
+
 export interface SourceService {
   /**
    * Reads what the content lacks. Its digests are not recorded: `complete` is the caller's.
    * @throws {DfError} as readSource, no-space, file-unwritable, or what `opened` threw
    */
   read(options: SourceReadOptions, signal: AbortSignal): Promise<SourceReadEnd>;
+  /**
+   * Reads those of some pieces that the content lacks, from a source that gives ranges.
+   * @throws {DfError} as `read`; protocol when the source gives only the whole
+   */
+  readPart(options: SourceReadOptions, part: PieceRun, signal: AbortSignal): Promise<void>;
   setLimits(limits: SourceLimits): void;
   /** Ends the worker; reads under way fail with interrupted. */
   stop(): void;
@@ -52,12 +66,31 @@ class WorkerSourceService implements SourceService {
     this.#limits = limits;
   }
 
-  read(options: SourceReadOptions, signal: AbortSignal): Promise<SourceReadEnd> {
+  async read(options: SourceReadOptions, signal: AbortSignal): Promise<SourceReadEnd> {
+    const end = await this.#run(options, null, signal);
+    assert(end !== null, "a read of the whole ends with its digests");
+    return end;
+  }
+
+  async readPart(options: SourceReadOptions, part: PieceRun, signal: AbortSignal): Promise<void> {
+    await this.#run(options, part, signal);
+  }
+
+  async #run(
+    options: SourceReadOptions,
+    part: PieceRun | null,
+    signal: AbortSignal,
+  ): Promise<SourceReadEnd | null> {
     const read = this.#nextRead++;
     const worker = this.#started();
-    const underWay = new SourceReadUnderWay(options, read, (order) => worker.postMessage(order));
+    const post = (order: SourceWorkerOrder): void => worker.postMessage(order);
+    const underWay = new SourceReadUnderWay({ ...options, part }, read, post);
     this.#reads.set(read, underWay);
-    return underWay.run(signal).finally(() => this.#reads.delete(read));
+    try {
+      return await underWay.run(signal);
+    } finally {
+      this.#reads.delete(read);
+    }
   }
 
   setLimits(limits: SourceLimits): void {
@@ -90,23 +123,30 @@ class WorkerSourceService implements SourceService {
   }
 }
 
+interface UnderWayOptions extends SourceReadOptions {
+  /** Null: all that is missing. */
+  part: PieceRun | null;
+}
+
 class SourceReadUnderWay {
-  readonly #options: SourceReadOptions;
+  readonly #options: UnderWayOptions;
   readonly #read: number;
   readonly #order: (order: SourceWorkerOrder) => void;
-  readonly #end = Promise.withResolvers<SourceReadEnd>();
+  /** Null: a part was read. */
+  readonly #end = Promise.withResolvers<SourceReadEnd | null>();
   #content: StoredContent | null = null;
 
-  constructor(options: SourceReadOptions, read: number, order: (order: SourceWorkerOrder) => void) {
+  constructor(options: UnderWayOptions, read: number, order: (order: SourceWorkerOrder) => void) {
     this.#options = options;
     this.#read = read;
     this.#order = order;
   }
 
-  async run(signal: AbortSignal): Promise<SourceReadEnd> {
+  async run(signal: AbortSignal): Promise<SourceReadEnd | null> {
     const cancel = (): void => this.#order({ kind: "cancel", read: this.#read });
-    const { request, wantsSha256 = false, rateBytesPerSec = null } = this.#options;
-    this.#order({ kind: "read", read: this.#read, request, wantsSha256, rateBytesPerSec });
+    const { request, wantsSha256 = false, rateBytesPerSec = null, part } = this.#options;
+    const isPart = part !== null;
+    this.#order({ kind: "read", read: this.#read, request, wantsSha256, isPart, rateBytesPerSec });
     if (signal.aborted) cancel();
     signal.addEventListener("abort", cancel, { once: true });
     try {
@@ -127,6 +167,9 @@ class SourceReadUnderWay {
       case "ended":
         this.#end.resolve(report);
         break;
+      case "partEnded":
+        this.#end.resolve(null);
+        break;
       case "failed":
         this.fail(DfError.fromWire(report.error));
         break;
@@ -139,8 +182,10 @@ class SourceReadUnderWay {
   }
 
   async #open(facts: SourceFacts): Promise<void> {
+    const { part, opened, request } = this.#options;
     try {
-      this.#content = await this.#options.opened(facts);
+      if (part !== null && !facts.acceptsRanges) throw givesNoRanges(request.url);
+      this.#content = await opened(facts);
     } catch (error) {
       this.#giveUp(error);
       return;
@@ -151,7 +196,7 @@ class SourceReadUnderWay {
       read: this.#read,
       dataPath,
       layout: manifest.layout,
-      have: have.words.slice(),
+      have: part === null ? have.words.slice() : allBut(part, have).words,
       pieceCount: have.size,
     });
   }
@@ -179,6 +224,17 @@ class SourceReadUnderWay {
     this.fail(error);
     this.#order({ kind: "cancel", read: this.#read });
   }
+}
+
+/** Everything counts as there, but what is missing of a part. */
+function allBut({ piece, count }: PieceRun, have: PieceSet): PieceSet {
+  const there = PieceSet.full(have.size);
+  for (let index = piece; index < piece + count; index++) if (!have.has(index)) there.delete(index);
+  return there;
+}
+
+function givesNoRanges(url: string): DfError {
+  return new DfError("protocol", `read pieces of ${redactUrl(url)}: the source gives no ranges`);
 }
 
 function orderTo(worker: Worker, order: SourceWorkerOrder): void {

@@ -17,6 +17,8 @@ export type SourceWorkerOrder =
       request: SourceOrder;
       /** Whether the whole content's SHA-256 is wanted beside its MD5. */
       wantsSha256: boolean;
+      /** Whether the read is of some pieces: it has no digests of the whole. */
+      isPart: boolean;
       /** Bytes per second of this read alone; null: no limit. */
       rateBytesPerSec: number | null;
     }
@@ -40,6 +42,7 @@ export type SourceWorkerReport =
   /** The piece is in the data file. */
   | { kind: "pieceRead"; read: number; index: number; length: number; sha256: Uint8Array }
   | ({ kind: "ended"; read: number } & SourceReadEnd)
+  | { kind: "partEnded"; read: number }
   | { kind: "failed"; read: number; error: WireError };
 
 /** Limits on all reads together, bytes per second; null: none. */

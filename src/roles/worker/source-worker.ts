@@ -29,6 +29,7 @@ class ContentRead implements SourceSink {
   readonly #cancel = new AbortController();
   readonly #content = Promise.withResolvers<ContentOrder>();
   #file: FileHandle | null = null;
+  /** Of the whole; null before the content is open, and in the read of a part. */
   #digest: InOrderDigest | null = null;
 
   constructor(order: ReadOrder) {
@@ -61,6 +62,7 @@ class ContentRead implements SourceSink {
       const requestBytesMax = () => requestBytesThroughAll(pacers);
       const order = { ...request, admit, requestBytesMax };
       const { length, bodyBytes } = await readSource(order, this, signal);
+      if (this.#order.isPart) return report({ kind: "partEnded", read });
       assert(this.#digest !== null, "a read that ended had opened its content");
       const digests = await this.#digest.finish(length);
       const sha256 = wantsSha256 ? digests.get("sha256")! : null;
@@ -81,12 +83,13 @@ class ContentRead implements SourceSink {
       throw writeError(`open ${dataPath}`, cause);
     });
     this.#file = file;
+    const have = new PieceSet(pieceCount, words);
+    if (this.#order.isPart) return { layout, have };
     this.#digest = new InOrderDigest({
       pieceLength: layout.pieceLength,
       algorithms: this.#order.wantsSha256 ? ["md5", "sha256"] : ["md5"],
       read: (offset, length) => readBack(file, offset, length),
     });
-    const have = new PieceSet(pieceCount, words);
     for (const index of have) this.#digest.pieceDone(index, pieceLengthAt(layout, index));
     return { layout, have };
   }
@@ -102,11 +105,11 @@ class ContentRead implements SourceSink {
         });
       done += bytesWritten;
     }
-    this.#digest!.offer(offset, bytes);
+    this.#digest?.offer(offset, bytes);
   }
 
   pieceRead(index: number, length: number, sha256: Uint8Array): void {
-    this.#digest!.pieceDone(index, length);
+    this.#digest?.pieceDone(index, length);
     report({ kind: "pieceRead", read: this.#order.read, index, length, sha256 });
   }
 }

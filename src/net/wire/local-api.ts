@@ -88,6 +88,7 @@ export interface PeerStatus {
     doneBytes: number;
     length: number | null;
     readers: number;
+    bytes: BytesBySource;
   }[];
   store: { contents: number; usedBytes: number; quotaBytes: number | null; isDiskTooFull: boolean };
   uploadedBytes: number;

@@ -64,8 +64,9 @@ export class Downloads {
       const { contentId, transfer, task } = download;
       if (contentId === null || transfer === null) return [];
       const { length } = transfer.content.manifest.layout;
-      const { doneBytes } = transfer;
-      return { contentId, url: redactUrl(task.url), doneBytes, length, readers: readers.size };
+      const { doneBytes, bytes } = transfer;
+      const url = redactUrl(task.url);
+      return { contentId, url, doneBytes, length, readers: readers.size, bytes };
     });
   }
 

@@ -1,25 +1,37 @@
-// `df status`: what the peer on this host is doing, asked over its local API.
+// `df status`: what the peer on this host, or a supernode, is doing.
 
 import { type CommandDef, defineCommand } from "citty";
-import { DfError } from "../../errors.ts";
+import { DfError, messageOf } from "../../errors.ts";
 import { LocalClient } from "../../net/local-client.ts";
-import type { PeerStatus } from "../../net/wire/local-api.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { findPeer } from "../get/background-peer.ts";
-import { formatBytes } from "../get/progress.ts";
+import type { SupernodeStatus } from "../supernode/status.ts";
+import { describePeer } from "./describe-peer.ts";
+import { describeSupernode } from "./describe-supernode.ts";
+
+/** A supernode answers at once or is in trouble. */
+const TIMEOUT_MS = 5_000;
 
 export const FLAGS: readonly Flag[] = [
   { name: "socket", value: "PATH", help: "local API of the peer (DRAGONFLY_PEER_SOCKET)" },
+  { name: "supernode", aliases: ["n"], value: "HOST:PORT", help: "ask this supernode instead" },
   { name: "json", help: "the whole status as one JSON object" },
 ];
 
 const command: CommandDef = defineCommand({
-  meta: { name: "status", description: "Show what the peer on this host is doing." },
+  meta: { name: "status", description: "Show what a peer or a supernode is doing." },
   run: ({ data }) => showStatus(data as ParsedFlags),
 });
 export default command;
 
 async function showStatus(flags: ParsedFlags): Promise<void> {
+  const isJson = flags.values.has("json");
+  const supernode = flags.values.get("supernode")?.at(-1);
+  if (supernode !== undefined) {
+    const status = await askSupernode(supernode);
+    console.log(isJson ? JSON.stringify(status) : describeSupernode(supernode, status));
+    return;
+  }
   const socket = flags.values.get("socket")?.at(-1) ?? process.env["DRAGONFLY_PEER_SOCKET"];
   const peer = socket ? new LocalClient(socket) : await findPeer([]);
   if (peer === null) {
@@ -28,24 +40,20 @@ async function showStatus(flags: ParsedFlags): Promise<void> {
     });
   }
   const status = await peer.status();
-  console.log(flags.values.has("json") ? JSON.stringify(status) : describe(status));
+  console.log(isJson ? JSON.stringify(status) : describePeer(status));
 }
 
-function describe(status: PeerStatus): string {
-  const { store } = status;
-  const quota = store.quotaBytes === null ? "" : ` of ${formatBytes(store.quotaBytes)}`;
-  return [
-    `peer ${status.peerId.slice(0, 12)}  df ${status.version}  pid ${status.pid}`,
-    `serves pieces on ${status.listen ?? "no address: it only downloads"}`,
-    ...status.supernodes.map(
-      ({ address, connected }) =>
-        `supernode ${address}  ${connected ? "connected" : "not connected"}`,
-    ),
-    `holds ${store.contents} contents, ${formatBytes(store.usedBytes)}${quota}`,
-    `downloaded ${formatBytes(status.downloadedBytes)}, uploaded ${formatBytes(status.uploadedBytes)}`,
-    ...status.downloads.map(
-      ({ url, doneBytes, length }) =>
-        `bringing ${url}: ${formatBytes(doneBytes)} of ${length === null ? "?" : formatBytes(length)}`,
-    ),
-  ].join("\n");
+/** @throws {DfError} unavailable */
+async function askSupernode(address: string): Promise<SupernodeStatus> {
+  try {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const answer = await fetch(`http://${address}/v1/status`, { signal, proxy: false });
+    if (!answer.ok) throw new Error(`it answered ${answer.status}`);
+    return (await answer.json()) as SupernodeStatus;
+  } catch (cause) {
+    throw new DfError("unavailable", `ask supernode ${address}: ${messageOf(cause)}`, {
+      cause,
+      hint: "write --supernode HOST:PORT of its control port, 8002 by default",
+    });
+  }
 }

@@ -23,7 +23,7 @@ export interface SupernodeStatus {
     state: "reading" | "complete" | "failed";
     children: number;
   }[];
-  store: { contents: number; usedBytes: number; quotaBytes: number | null };
+  store: { contents: number; usedBytes: number; quotaBytes: number | null; isDiskTooFull: boolean };
   /** Since the start. */
   sourceBytes: number;
   sourceReads: number;

@@ -1,0 +1,33 @@
+// A peer's status in words.
+
+import type { BytesBySource, PeerStatus } from "../../net/wire/local-api.ts";
+import { formatBytes } from "../get/progress.ts";
+
+export function describePeer(status: PeerStatus): string {
+  const { store } = status;
+  const quota = store.quotaBytes === null ? "" : ` of ${formatBytes(store.quotaBytes)}`;
+  const full = store.isDiskTooFull ? "  (the disk is above its high mark)" : "";
+  return [
+    `peer ${status.peerId.slice(0, 12)}  df ${status.version}  pid ${status.pid}`,
+    `serves pieces on ${status.listen ?? "no address: it only downloads"}`,
+    ...status.supernodes.map(
+      ({ address, connected }) =>
+        `supernode ${address}  ${connected ? "connected" : "not connected"}`,
+    ),
+    `holds ${store.contents} contents, ${formatBytes(store.usedBytes)}${quota}${full}`,
+    `downloaded ${formatBytes(status.downloadedBytes)}, uploaded ${formatBytes(status.uploadedBytes)}`,
+    ...status.downloads.map(({ url, doneBytes, length, bytes }) => {
+      const whole = length === null ? "?" : formatBytes(length);
+      return `bringing ${url}: ${formatBytes(doneBytes)} of ${whole} (${whence(bytes)})`;
+    }),
+  ].join("\n");
+}
+
+/** Where bytes came from, the largest share first. */
+function whence(bytes: BytesBySource): string {
+  const shares = Object.entries(bytes)
+    .filter(([, count]) => count > 0)
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([from, count]) => `${formatBytes(count)} from ${from}`);
+  return shares.length === 0 ? "nothing yet" : shares.join(", ");
+}

@@ -76,10 +76,10 @@ const VERBS: Record<string, Verb> = {
     load: () => import("./roles/supernode/command.ts"),
   },
   status: {
-    summary: "show what the peer on this host is doing",
+    summary: "show what the peer on this host, or a supernode, is doing",
     synopsis: "[flags]",
     takesArguments: false,
-    examples: ["df status", "df status --socket /run/dragonfly/peer.sock --json"],
+    examples: ["df status", "df status --supernode 10.0.0.5:8002", "df status --json"],
     load: () => import("./roles/status/command.ts"),
   },
   install: {

@@ -4,7 +4,7 @@
 //   join ─▶ joined ─▶ sink.open ─▶ pieces ─▶ closed (digests) ─▶ end
 //     │ refused for want of the content, moved round, dead ─▶ "gone": another place is tried
 
-import { DfError, isDfError, type ErrorCode } from "../../../errors.ts";
+import { type DfError, type ErrorCode, isDfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import { sourceChanged } from "../../../net/source/source-fault.ts";
 import { redactUrl } from "../../../net/task-request.ts";

@@ -18,11 +18,11 @@ import { JoinPlacing, type JoinPlace, type PlacedJoin } from "./join-placing.ts"
 import { LoadGauge } from "./load-gauge.ts";
 import { MemberChannels } from "./member-channels.ts";
 import { MemberLinks } from "./member-links.ts";
-import type { Membership } from "./membership.ts";
+import type { ClusterMembers } from "./cluster-members.ts";
 
 export interface ClusterOptions {
   hostId: string;
-  membership: Membership;
+  members: ClusterMembers;
   /** What this supernode says of itself to another one. */
   hello: () => HelloFields;
   store: PieceStore;
@@ -51,10 +51,10 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { hostId, store, ownSwarm, current, membership } = options;
+    const { hostId, store, ownSwarm, current, members } = options;
     const { signal } = this.#stopping;
     const channels = new MemberChannels(options.peers);
-    const links = new MemberLinks(membership, {
+    const links = new MemberLinks(members, {
       reached: (member) => channels.reached(member),
       hello: options.hello,
       holdings: () =>
@@ -100,7 +100,7 @@ export class Cluster {
     return this.#placing.placeOf(join);
   }
 
-  /** Whether a host that calls itself a supernode is a member: one that this supernode reached itself. */
+  /** Whether a host that calls itself a supernode is a member. */
   isMember(hostId: string): boolean {
     return this.#links.knows(hostId);
   }

@@ -9,7 +9,7 @@ import type { HelloFields, KnownContent } from "../../../net/swarm/swarm-client.
 import { SwarmClient } from "../../../net/swarm/swarm-client.ts";
 import type { TaskRequest } from "../../../net/wire/task.ts";
 import { Changes } from "../../peer/changes.ts";
-import type { ClusterMember } from "./membership.ts";
+import type { ClusterMember } from "./cluster-members.ts";
 
 /** A member whose probes fail for so long is dead for this one: the next in rank acts for it. */
 export const DEAD_AFTER_MS = 3_000;
@@ -38,7 +38,7 @@ export class MemberLink {
   #answeredAtMs = -Infinity;
   /** Since when no probe was answered; null: the last one was. */
   #silentSinceMs: number | null = null;
-  #probing: Promise<void> | null = null;
+  #isProbing = false;
 
   constructor(member: ClusterMember, options: MemberLinkOptions) {
     this.member = member;
@@ -96,17 +96,17 @@ export class MemberLink {
   #becomeSilent(): void {
     this.#answeredAtMs = -Infinity;
     this.#silentSinceMs ??= performance.now();
-    this.#probing ??= this.#probeUntilAnswered().finally(() => {
-      this.#probing = null;
-    });
+    if (!this.#isProbing) void this.#probeUntilAnswered();
   }
 
   async #probeUntilAnswered(): Promise<void> {
+    this.#isProbing = true;
     while (this.#silentSinceMs !== null && !this.#stopped.signal.aborted) {
-      if (await this.#probe()) return;
+      if (await this.#probe()) break;
       this.#changes.notify();
       await Bun.sleep(PROBE_INTERVAL_MS);
     }
+    this.#isProbing = false;
   }
 
   /** Asks directly, beside the channel. */

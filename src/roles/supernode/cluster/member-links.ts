@@ -3,22 +3,22 @@
 
 import { rankOwners } from "../../../net/swarm/owner-rank.ts";
 import { MemberLink, type MemberLinkOptions } from "./member-link.ts";
-import type { ClusterMember, Membership } from "./membership.ts";
+import type { ClusterMember, ClusterMembers } from "./cluster-members.ts";
 
 export class MemberLinks {
-  readonly #membership: Membership;
+  readonly #members: ClusterMembers;
   readonly #options: MemberLinkOptions;
   readonly #links = new Map<string, MemberLink>();
   #unsubscribe: (() => void) | undefined;
 
-  constructor(membership: Membership, options: MemberLinkOptions) {
-    this.#membership = membership;
+  constructor(members: ClusterMembers, options: MemberLinkOptions) {
+    this.#members = members;
     this.#options = options;
   }
 
   /** Opens the channels to the other members, now and to each that comes. */
   start(): void {
-    this.#unsubscribe = this.#membership.onChange(() => this.#follow());
+    this.#unsubscribe = this.#members.onChange(() => this.#follow());
     this.#follow();
   }
 
@@ -33,10 +33,6 @@ export class MemberLinks {
     return this.#others.length === 0;
   }
 
-  get hasUpstream(): boolean {
-    return this.#membership.upstream.length > 0;
-  }
-
   /** The link to a supernode, made on first use; undefined: that is this one. */
   at(address: string): MemberLink | undefined {
     return this.#ownAddress === address ? undefined : this.#linkTo({ key: address, address });
@@ -44,8 +40,8 @@ export class MemberLinks {
 
   /** Members that come before this one for a task, best first. */
   betterFor(taskId: string): MemberLink[] {
-    const ranked = this.#ranked(taskId, this.#membership.members);
-    const own = ranked.findIndex(({ key }) => key === this.#membership.ownKey);
+    const ranked = this.#ranked(taskId, this.#members.all);
+    const own = ranked.findIndex(({ key }) => key === this.#members.ownKey);
     return ranked.slice(0, own === -1 ? ranked.length : own).map((member) => this.#linkTo(member));
   }
 
@@ -56,7 +52,7 @@ export class MemberLinks {
 
   /** The upstream cluster's members, its owner of the task first. */
   upstreamFor(taskId: string): MemberLink[] {
-    return this.#ranked(taskId, this.#membership.upstream).map((member) => this.#linkTo(member));
+    return this.#ranked(taskId, this.#members.upstream).map((member) => this.#linkTo(member));
   }
 
   /** The member among `links` that a host is sent to, always the same while they are. */
@@ -68,8 +64,9 @@ export class MemberLinks {
     return links.find(({ member }) => member.key === key);
   }
 
-  /** Whether a host is a supernode that this one reached itself. */
+  /** Whether a host is a member: the fleet names it, or this supernode reached it itself. */
   knows(hostId: string): boolean {
+    if (this.#members.all.some(({ key }) => key === hostId)) return true;
     return [...this.#links.values()].some(({ channel }) => channel.hostId === hostId);
   }
 
@@ -79,13 +76,13 @@ export class MemberLinks {
   }
 
   get #others(): ClusterMember[] {
-    const { members, ownKey } = this.#membership;
-    return members.filter(({ key }) => key !== ownKey);
+    const { all, ownKey } = this.#members;
+    return all.filter(({ key }) => key !== ownKey);
   }
 
   get #ownAddress(): string | undefined {
-    const { members, ownKey } = this.#membership;
-    return members.find(({ key }) => key === ownKey)?.address;
+    const { all, ownKey } = this.#members;
+    return all.find(({ key }) => key === ownKey)?.address;
   }
 
   #ranked(taskId: string, members: readonly ClusterMember[]): ClusterMember[] {
@@ -103,7 +100,7 @@ export class MemberLinks {
   }
 
   #follow(): void {
-    const wanted = [...this.#others, ...this.#membership.upstream];
+    const wanted = [...this.#others, ...this.#members.upstream];
     for (const member of wanted) this.#linkTo(member);
     for (const [address, link] of this.#links) {
       // One that works is left to what still goes over it.

@@ -11,11 +11,11 @@ export interface ClusterMember {
   readonly address: string;
 }
 
-export interface Membership {
+export interface ClusterMembers {
   /** This supernode's own key among the members. */
   readonly ownKey: string;
   /** Living members, this one among them. */
-  readonly members: readonly ClusterMember[];
+  readonly all: readonly ClusterMember[];
   /** Living members of the cluster from which contents come instead of from sources; may be empty. */
   readonly upstream: readonly ClusterMember[];
   /** Hears of changes until the returned function is called. */
@@ -27,10 +27,10 @@ export interface Membership {
  * @param own how the others reach this supernode: one of `members`, unless these are none
  * @throws {DfError} usage when `own` is missing among the members, or one is its own upstream
  */
-export function staticMembership(
+export function listedMembers(
   own: string,
   { members, upstream }: { members: readonly string[]; upstream: readonly string[] },
-): Membership {
+): ClusterMembers {
   if (members.length > 0 && !members.includes(own)) {
     throw new DfError("usage", `--cluster ${members.join(",")}: ${own} is not one of them`, {
       hint: "name all members, this one as --advertise or --listen says it",
@@ -45,19 +45,19 @@ export function staticMembership(
   const memberOf = (address: string): ClusterMember => ({ key: address, address });
   return {
     ownKey: own,
-    members: (members.length > 0 ? members : [own]).map(memberOf),
+    all: (members.length > 0 ? members : [own]).map(memberOf),
     upstream: upstream.map(memberOf),
     onChange: () => () => {},
   };
 }
 
 /** The members as `df config` tells them. */
-export function fleetMembership(
+export function fleetMembers(
   link: Pick<FleetLink, "hostId" | "members" | "upstream" | "onChange">,
-): Membership {
+): ClusterMembers {
   return {
     ownKey: link.hostId,
-    get members() {
+    get all() {
       return link.members.map(memberOf);
     },
     get upstream() {

@@ -21,13 +21,14 @@ export type Upstream = NonNullable<HeartbeatAnswer["upstream"]>;
 export interface FleetLinkOptions {
   membership: Membership;
   /** Who this supernode is, as the fleet lists it. */
-  self: Pick<Heartbeat, "hostId" | "version" | "addresses" | "labels">;
-  /** How it is now. */
-  describe: () => Pick<Heartbeat, "load" | "disk" | "contents">;
+  self: Pick<Heartbeat, "hostId" | "version" | "labels">;
   /** The file in which what was told last is kept. */
   path: string;
   onWarning: (message: string) => void;
 }
+
+/** How a supernode is now, asked before every heartbeat. */
+export type SupernodeState = Pick<Heartbeat, "addresses" | "load" | "disk" | "contents">;
 
 /** What stays true while `df config` is silent. Commands come again by themselves. */
 const toldSchema = heartbeatAnswerSchema.pick({
@@ -61,6 +62,7 @@ export class FleetLink {
   readonly #commandListeners = new Set<(command: Command) => void>();
   readonly #routesListeners = new Set<(version: number) => void>();
   readonly #revokedListeners = new Set<(revoked: ReadonlySet<string>) => void>();
+  #describe: (() => Promise<SupernodeState>) | null = null;
   #told: Told | null = null;
   /** IDs of the commands in the last answer. */
   #commandsHeard = new Set<string>();
@@ -141,28 +143,33 @@ export class FleetLink {
     this.#outbox.hostsChanged(hosts);
   }
 
-  /** Takes up what was told before the last stop, then goes on with heartbeats until `stop`. */
-  async start(): Promise<void> {
+  /** Takes up what was told before the last stop; to be called once, before `start`. */
+  async recall(): Promise<void> {
     const told = await this.#kept.read();
     if (told !== null) this.#take(told);
-    this.#loop = this.#run();
+  }
+
+  /** Sends heartbeats from now on until `stop`. */
+  start(describe: () => Promise<SupernodeState>): void {
+    this.#describe = describe;
+    this.#loop = this.#run(describe);
   }
 
   /** Ends the heartbeats and says that this supernode leaves. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#loop;
+    if (this.#describe === null) return;
+    const heartbeat = this.#heartbeat(await this.#describe());
     const signal = AbortSignal.timeout(LEAVE_TIMEOUT_MS);
-    await this.#client
-      .heartbeat({ ...this.#heartbeat(), isLeaving: true }, signal)
-      // The lease runs out by itself.
-      .catch(() => {});
+    // Unheard, the lease runs out by itself.
+    await this.#client.heartbeat({ ...heartbeat, isLeaving: true }, signal).catch(() => {});
   }
 
-  async #run(): Promise<void> {
+  async #run(describe: () => Promise<SupernodeState>): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      await this.#beat(signal);
+      await this.#beat(describe, signal);
       // Supernodes that started together shall not be heard together for ever.
       const jitter = 0.9 + 0.2 * Math.random();
       const pauseMs = 1_000 * this.#intervalSeconds * jitter;
@@ -170,9 +177,9 @@ export class FleetLink {
     }
   }
 
-  async #beat(signal: AbortSignal): Promise<void> {
-    const heartbeat = this.#heartbeat();
+  async #beat(describe: () => Promise<SupernodeState>, signal: AbortSignal): Promise<void> {
     try {
+      const heartbeat = this.#heartbeat(await describe());
       await this.#options.membership.renewIfDue(signal);
       const answer = await this.#client.heartbeat(heartbeat, signal);
       this.#outbox.heard(heartbeat);
@@ -188,14 +195,9 @@ export class FleetLink {
     }
   }
 
-  #heartbeat(): Heartbeat {
-    const { self, describe } = this.#options;
-    return {
-      ...{ ...self, addresses: [...self.addresses] },
-      ...describe(),
-      ...this.#outbox.contents(),
-      settingsVersion: this.settings?.version ?? 0,
-    };
+  #heartbeat(state: SupernodeState): Heartbeat {
+    const settingsVersion = this.settings?.version ?? 0;
+    return { ...this.#options.self, ...state, ...this.#outbox.contents(), settingsVersion };
   }
 
   async #answered(answer: HeartbeatAnswer): Promise<void> {

@@ -24,6 +24,7 @@ import {
   type SupernodeMessage,
 } from "../wire/swarm-messages.ts";
 import type { TaskRequest } from "../wire/task.ts";
+import { holdBatches } from "./hold-batches.ts";
 import { SendQueue } from "./send-queue.ts";
 import { parseSupernodeMessage } from "./supernode-message.ts";
 
@@ -77,6 +78,10 @@ export interface SwarmClientOptions {
   onOpened: () => void;
   /** An open channel was lost. @defaultValue ignored */
   onLost?: () => void;
+  /** The last member left. @defaultValue ignored */
+  onUnused?: () => void;
+  /** The supernode does not admit this peer, and says why; it is tried again later. @defaultValue ignored */
+  onRefused?: (reason: string) => void;
   /** The fleet's word to this host, in the order of the messages. @defaultValue ignored */
   told?: (message: FleetMessage) => void;
   /** To a supernode: the owner wants it as one more seed. @defaultValue ignored */
@@ -93,9 +98,8 @@ const RECONNECTS_PER_SECOND = 2_000;
 /** A silent channel is asked for a sign of life, and given up without one. */
 const PING_INTERVAL_MS = 10_000;
 
-/** A hold message names so many contents, and so many characters of bitmaps, at most. */
-const HOLD_CONTENTS_MAX = 1024;
-const HOLD_CHARACTERS_MAX = CONTROL_MESSAGE_BYTES_MAX / 2;
+/** WebSocket close code of a supernode that does not admit us (RFC 6455 §7.4.1). */
+const CLOSE_POLICY = 1008;
 
 export class SwarmClient {
   readonly address: string;
@@ -124,6 +128,11 @@ export class SwarmClient {
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Whether a download takes part here. */
+  get isUsed(): boolean {
+    return this.#members.size > 0;
   }
 
   /** The supernode's host ID, known since the first hello. */
@@ -185,6 +194,8 @@ export class SwarmClient {
     const handle = this.#handles.get(member);
     this.#handles.delete(member);
     if (handle !== undefined) this.#byHandle.delete(handle);
+    // Later: the member may be about to join here again.
+    if (this.#members.size === 0) queueMicrotask(() => this.#options.onUnused?.());
   }
 
   /** Sends a member's pull; without effect before it joined. */
@@ -206,20 +217,7 @@ export class SwarmClient {
 
   /** Offers contents that this host can share. */
   hold(contents: readonly KnownContent[]): void {
-    let batch: KnownContent[] = [];
-    let characters = 0;
-    const flush = (): void => {
-      if (batch.length > 0) this.#say({ type: "hold", contents: batch });
-      batch = [];
-      characters = 0;
-    };
-    for (const content of contents) {
-      const isFull = batch.length === HOLD_CONTENTS_MAX;
-      if (isFull || characters + content.have.length > HOLD_CHARACTERS_MAX) flush();
-      batch.push(content);
-      characters += content.have.length + content.contentId.length;
-    }
-    flush();
+    for (const batch of holdBatches(contents)) this.#say({ type: "hold", contents: batch });
   }
 
   /** Withdraws a content that was evicted. */
@@ -276,7 +274,8 @@ export class SwarmClient {
       resolve();
     });
     socket.addEventListener("error", () => {});
-    socket.addEventListener("close", () => {
+    socket.addEventListener("close", ({ code, reason }) => {
+      if (code === CLOSE_POLICY) this.#options.onRefused?.(reason);
       clearTimeout(greetingDeadline);
       clearInterval(heartbeat);
       queue.close();

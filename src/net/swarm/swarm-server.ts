@@ -33,10 +33,14 @@ const CLOSE_TRY_AGAIN = 1013;
 /** What a peer may say once the hellos are exchanged. */
 export type PeerRequest = Exclude<PeerMessage, { type: "hello" }>;
 
+export type Admittance = { isAdmitted: true } | { isAdmitted: false; reason: string };
+
 /** The role's ear. Calls for one channel come in the order of its messages. */
 export interface SwarmListener {
   /** What this supernode says of itself to a peer; type and protocol are the channel's. */
   hello(origin: ChannelOrigin): Omit<Hello, "type" | "protocol">;
+  /** Lets a peer in, or says why not; null: everybody is. */
+  admit: ((channel: PeerChannel, hello: Hello) => Promise<Admittance>) | null;
   arrived(channel: PeerChannel): void;
   said(channel: PeerChannel, message: PeerRequest): void;
   pulled(channel: PeerChannel, handle: number, pull: Pull): void;
@@ -60,6 +64,8 @@ export class PeerChannel {
   readonly #listener: SwarmListener;
   #socket: ChannelSocket | null = null;
   #hello: Hello | null = null;
+  /** Whether the hello came and nobody decided yet. */
+  #isAsking = false;
   #helloTimer: ReturnType<typeof setTimeout> | undefined;
   #waiting: (string | Uint8Array<ArrayBuffer>)[] = [];
   #waitingBytes = 0;
@@ -90,6 +96,12 @@ export class PeerChannel {
     const socket = this.#socket;
     // Later: closing calls `gone` at once, and the listener may be in the middle of a send.
     queueMicrotask(() => socket?.close(code, reason));
+  }
+
+  /** Ends the channel of a peer that may not take part, or no longer. */
+  refuse(reason: string): void {
+    // A close frame has room for 123 bytes (RFC 6455 §5.5).
+    this.close(CLOSE_POLICY, reason.slice(0, 120));
   }
 
   opened(socket: ChannelSocket): void {
@@ -125,11 +137,23 @@ export class PeerChannel {
   }
 
   #greeted(hello: Hello): void {
-    if (this.#hello !== null) return this.close(CLOSE_PROTOCOL_ERROR, "a second hello");
+    if (this.#hello !== null || this.#isAsking) {
+      return this.close(CLOSE_PROTOCOL_ERROR, "a second hello");
+    }
     const { min, max } = hello.protocol;
     if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) {
       return this.close(CLOSE_PROTOCOL_ERROR, `protocol ${PROTOCOL_VERSION} is spoken here`);
     }
+    const { admit } = this.#listener;
+    if (admit === null) return this.#arrived(hello);
+    this.#isAsking = true;
+    void admit(this, hello).then((answer) => {
+      if (!answer.isAdmitted) this.refuse(answer.reason);
+      else if (this.#socket !== null) this.#arrived(hello);
+    });
+  }
+
+  #arrived(hello: Hello): void {
     clearTimeout(this.#helloTimer);
     this.#hello = hello;
     const protocol = { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };

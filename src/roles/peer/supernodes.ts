@@ -1,9 +1,20 @@
-// The supernodes this peer knows: one channel each, opened at start or when a task moves there.
+// The supernodes this peer knows: one channel each, opened at start or when a task moves there. The
+// list may change while it runs: what left it is let go once no download needs it.
 
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { rankOwners } from "../../net/swarm/owner-rank.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
+
+/** One of the list, which is best first. */
+export interface ListedSupernode {
+  /** What ownership is hashed over: its host ID, or its address where no fleet names it. */
+  key: string;
+  /** "host:port" */
+  address: string;
+  /** A host joins tasks in its nearest cluster, the first of the list. */
+  cluster: string;
+}
 
 export interface SupernodesOptions {
   /** "host:port" of the static list; may be empty. */
@@ -19,9 +30,13 @@ export interface SupernodesOptions {
 export class Supernodes {
   readonly #options: SupernodesOptions;
   readonly #clients = new Map<string, SwarmClient>();
+  /** Addresses that left the list and have a download yet. */
+  readonly #leaving = new Set<string>();
+  #list: readonly ListedSupernode[];
 
   constructor(options: SupernodesOptions) {
     this.#options = options;
+    this.#list = options.addresses.map((address) => ({ key: address, address, cluster: "" }));
   }
 
   get all(): SwarmClient[] {
@@ -29,7 +44,7 @@ export class Supernodes {
   }
 
   get isEmpty(): boolean {
-    return this.#options.addresses.length === 0;
+    return this.#list.length === 0;
   }
 
   /** Peers that miss a supernode when this one does, as far as is known. */
@@ -37,9 +52,33 @@ export class Supernodes {
     return Math.max(1, ...this.all.map((client) => client.swarmSize));
   }
 
-  /** Opens a channel to every supernode of the list; those that do not answer are tried again. */
+  /**
+   * Opens a channel to every supernode of the nearest cluster; those that do not answer are tried
+   * again. Those of further clusters are for when it is silent.
+   */
   connect(): void {
-    for (const address of this.#options.addresses) void this.at(address).reach();
+    const [nearest] = this.#list;
+    for (const { address, cluster } of this.#list) {
+      if (cluster === nearest?.cluster) void this.at(address).reach();
+    }
+  }
+
+  /** Takes a new list. Downloads go on where they are; a supernode that left it is let go after them. */
+  become(list: readonly ListedSupernode[]): void {
+    const listed = new Set(list.map(({ address }) => address));
+    for (const { address } of this.#list) if (!listed.has(address)) this.#leaving.add(address);
+    for (const address of listed) this.#leaving.delete(address);
+    this.#list = list;
+    for (const address of this.#leaving) this.#letGo(address);
+    this.connect();
+  }
+
+  #letGo(address: string): void {
+    const client = this.#clients.get(address);
+    if (!this.#leaving.has(address) || client?.isUsed === true) return;
+    this.#leaving.delete(address);
+    this.#clients.delete(address);
+    client?.stop();
   }
 
   /** The channel to one supernode, made on first use. */
@@ -50,6 +89,7 @@ export class Supernodes {
       address,
       hello: () => this.#options.hello(address),
       onOpened: () => client.hold(this.#options.holdings()),
+      onUnused: () => this.#letGo(address),
       told: (message) => this.#options.told(address, message),
     });
     this.#clients.set(address, client);
@@ -58,7 +98,7 @@ export class Supernodes {
 
   /** The first supernode, in the order of ownership, that answers; undefined when none does. */
   async ownerOf(taskId: string): Promise<SwarmClient | undefined> {
-    for (const address of rankOwners(taskId, this.#options.addresses)) {
+    for (const address of this.#ownersOf(taskId)) {
       const client = this.at(address);
       if (await client.reach()) return client;
     }
@@ -67,7 +107,16 @@ export class Supernodes {
 
   /** Whether this supernode comes first in the order of ownership: the others serve for it. */
   isFirstFor(taskId: string, { address }: SwarmClient): boolean {
-    return rankOwners(taskId, this.#options.addresses)[0] === address;
+    return this.#ownersOf(taskId)[0] === address;
+  }
+
+  /** Addresses in the order of ownership: in the nearest cluster, then in the next. */
+  #ownersOf(taskId: string): string[] {
+    const clusters = Map.groupBy(this.#list, ({ cluster }) => cluster);
+    return [...clusters.values()].flatMap((members) => {
+      const addresses = new Map(members.map(({ key, address }) => [key, address]));
+      return rankOwners(taskId, [...addresses.keys()]).map((key) => addresses.get(key)!);
+    });
   }
 
   /** Whether pieces at this address are a supernode's own. */

@@ -6,11 +6,27 @@ import { defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { SUPERNODE_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import {
+  CONFIG_SERVICE_FLAG,
+  isLoopbackFleet,
+  JOIN_FLAG,
+  LABEL_FLAG,
+  parseConfigService,
+  parseJoin,
+  parseLabels,
+} from "../command-line/fleet-flags.ts";
 import { parseRate, parseSize } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
-import { isLoopback, parseListenAddress } from "./listen-address.ts";
+import { type ClusterMembers, listedMembers } from "./cluster/cluster-members.ts";
+import {
+  formatAddress,
+  isLoopback,
+  type ListenAddress,
+  parseAdvertisedAddress,
+  parseListenAddress,
+} from "./listen-address.ts";
 import { startSupernode, type SupernodeOptions } from "./run.ts";
 
 const OWN_FLAGS: readonly Flag[] = [
@@ -22,8 +38,8 @@ const OWN_FLAGS: readonly Flag[] = [
   },
   {
     name: "advertise",
-    value: "HOST:PORT",
-    help: "where peers reach this supernode, if not at --listen",
+    value: "HOST:PORT[@ZONE]",
+    help: "where peers (of a zone) reach this supernode, if not at --listen; repeatable",
   },
   { name: "data-dir", value: "DIR", help: "where contents are kept; one process at a time" },
   {
@@ -39,14 +55,27 @@ const OWN_FLAGS: readonly Flag[] = [
     value: "HOST[:PORT]",
     help: "a local source that may be read for others; repeatable",
   },
+  {
+    name: "cluster",
+    value: "HOST:PORT,…",
+    help: "all supernodes that share the tasks, this one too, where no df config tells them",
+  },
+  {
+    name: "upstream",
+    value: "HOST:PORT,…",
+    help: "supernodes of the cluster that contents come from, instead of from their sources",
+  },
+  JOIN_FLAG,
+  CONFIG_SERVICE_FLAG,
+  LABEL_FLAG,
   { name: "open", help: "admit every peer that can reach this address" },
   { name: "json", help: "log as JSON, one object per line" },
   { name: "verbose", aliases: ["v"], help: "log each content as it comes and goes" },
 ];
 
 export const FLAGS: readonly Flag[] = OWN_FLAGS.map((flag) => ({
-  ...flag,
   variable: variableOf(flag.name),
+  ...flag,
 }));
 
 export default defineCommand({
@@ -79,40 +108,75 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
       hint: "df supernode --help lists its flags",
     });
   }
+  const fleet =
+    parsed(flags, "join", parseJoin) ?? parsed(flags, "config-service", parseConfigService);
+  // Whoever gave the fleet's join string means others to reach this supernode.
+  const isShared = fleet !== undefined && !isLoopbackFleet(fleet);
   const listen = parseListenAddress(
     "--listen",
-    text(flags, "listen") ?? `127.0.0.1:${SUPERNODE_PORT}`,
+    text(flags, "listen") ?? `${isShared ? "0.0.0.0" : "127.0.0.1"}:${SUPERNODE_PORT}`,
   );
   const pieceListen = parsed(flags, "piece-listen", parseListenAddress) ?? null;
   const isPrivate = isLoopback(listen.hostname) && isLoopback((pieceListen ?? listen).hostname);
-  if (!isPrivate && !isOn(flags, "open")) {
+  if (!isPrivate && !isOn(flags, "open") && fleet === undefined) {
     throw new DfError(
       "usage",
       `listen on ${listen.hostname}: every host that reaches it could join`,
       {
-        hint: "say --open if that is meant, or listen on 127.0.0.1",
+        hint: "--join a fleet, say --open if that is meant, or listen on 127.0.0.1",
       },
     );
+  }
+  const advertise = all(flags, "advertise").map((address) =>
+    parseAdvertisedAddress("--advertise", address),
+  );
+  const members = clusterOf(flags, advertise.find(({ zone }) => zone === undefined) ?? listen);
+  if (members !== undefined && fleet !== undefined) {
+    throw new DfError("usage", "--cluster and --upstream beside --join: the fleet says both", {
+      hint: "leave them out; df config knows the members of every cluster",
+    });
   }
   return {
     listen,
     pieceListen,
-    advertise: parsed(flags, "advertise", parseListenAddress) ?? null,
+    advertise,
+    fleet: fleet ?? null,
+    ...(members === undefined ? {} : { members }),
+    labels: parseLabels("--label", all(flags, "label")),
+    isOpen: isOn(flags, "open"),
     dataDir: text(flags, "data-dir") ?? defaultDataDir(),
     sourceRate: parsed(flags, "source-rate", parseRate),
     uploadRate: parsed(flags, "upload-rate", parseRate),
     diskRate: parsed(flags, "disk-rate", parseRate),
     quotaBytes: parsed(flags, "quota", parseSize),
-    originAllow: flags.values.get("origin-allow") ?? environment("origin-allow")?.split(",") ?? [],
+    originAllow: all(flags, "origin-allow"),
   };
+}
+
+/** The members that flags name; undefined: none. @throws {DfError} usage */
+function clusterOf(flags: ParsedFlags, own: ListenAddress): ClusterMembers | undefined {
+  const addresses = (name: string): string[] =>
+    all(flags, name)
+      .flatMap((list) => list.split(","))
+      .map((address) => parseListenAddress(`--${name}`, address))
+      .map(({ hostname, port }) => formatAddress(hostname, port));
+  const named = { members: addresses("cluster"), upstream: addresses("upstream") };
+  if (named.members.length + named.upstream.length === 0) return undefined;
+  return listedMembers(formatAddress(own.hostname, own.port), named);
 }
 
 function text(flags: ParsedFlags, name: string): string | undefined {
   return flags.values.get(name)?.at(-1) ?? environment(name);
 }
 
+/** Every value of a flag that may be repeated. */
+function all(flags: ParsedFlags, name: string): readonly string[] {
+  return flags.values.get(name) ?? environment(name)?.split(",") ?? [];
+}
+
 function environment(name: string): string | undefined {
-  return process.env[variableOf(name)] || undefined;
+  const variable = FLAGS.find((flag) => flag.name === name)?.variable;
+  return variable === undefined ? undefined : process.env[variable] || undefined;
 }
 
 function variableOf(flag: string): string {

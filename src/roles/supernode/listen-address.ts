@@ -10,6 +10,20 @@ export interface ListenAddress {
   port: number;
 }
 
+/** Where others reach us, and who does: the hosts of one zone, or all. */
+export interface AdvertisedAddress extends ListenAddress {
+  zone: string | undefined;
+}
+
+/**
+ * Reads "host:port" or "host:port@zone".
+ * @throws {DfError} usage, naming `flag`
+ */
+export function parseAdvertisedAddress(flag: string, text: string): AdvertisedAddress {
+  const [, address = text, zone] = /^([^@]*)@([A-Za-z0-9][\w.-]{0,62})$/.exec(text) ?? [];
+  return { ...parseListenAddress(flag, address), zone };
+}
+
 /**
  * Reads "host:port", "[ipv6]:port" or ":port" (all addresses).
  * @throws {DfError} usage, naming `flag`

@@ -20,7 +20,7 @@ import type { UploadLimits } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
 import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { Cluster } from "./cluster/cluster.ts";
-import { staticMembership, type Membership } from "./cluster/membership.ts";
+import { fleetMembers, listedMembers, type ClusterMembers } from "./cluster/cluster-members.ts";
 import { bracketed } from "./connected-peer.ts";
 import { HostSettings } from "./host-settings.ts";
 import {
@@ -40,6 +40,8 @@ import { type SeedingEvents, TaskRegistry } from "./task-registry.ts";
 
 /** Pieces a supernode uploads at once at most; the scheduler finds the number below it that its link carries. */
 const SEED_SLOTS_MAX = 64;
+
+const ALONE = listedMembers("", { members: [], upstream: [] });
 
 export interface SupernodeOptions {
   listen: ListenAddress;
@@ -64,8 +66,8 @@ export interface SupernodeOptions {
   quotaBytes: number | null | undefined;
   /** "host" or "host:port" of local sources that are allowed though others can reach us. */
   originAllow: readonly string[];
-  /** The other supernodes of its cluster and of the upstream one. @defaultValue it is alone */
-  membership?: Membership;
+  /** The supernodes of its cluster and of the upstream one. @defaultValue as the fleet says, else it is alone */
+  members?: ClusterMembers;
   /** Peers of one content that it schedules itself; more are handed to members. @defaultValue CHILDREN_MAX */
   childrenMax?: number;
   onWarning: (message: string) => void;
@@ -259,11 +261,12 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   });
   const cluster: Cluster = new Cluster({
     hostId: identity.hostId,
-    membership: options.membership ?? staticMembership("here", { members: [], upstream: [] }),
+    members: options.members ?? (fleet === null ? ALONE : fleetMembers(fleet.link)),
     // Whoever hears of all addresses takes the one that this channel comes from.
     hello: () => ({
       ...helloWith(seedAddress({ remoteAddress: "", reachedAs: "0.0.0.0" })),
       role: "supernode",
+      ...(fleet === null ? {} : { credential: fleet.credential }),
     }),
     store,
     ownSwarm: desk.ownParts,

@@ -1,0 +1,71 @@
+// The flags by which a machine finds its fleet and says what it is: the same for all roles.
+
+import { DfError } from "../../errors.ts";
+import { parseJoinString } from "../../net/fleet/join-string.ts";
+import type { FleetAddress } from "../../net/fleet/membership.ts";
+import { labelsSchema, type Labels } from "../../net/wire/fleet-api.ts";
+import type { Flag } from "./flags.ts";
+import { readSecret } from "./secret.ts";
+
+export const JOIN_FLAG: Flag = {
+  name: "join",
+  variable: "DRAGONFLY_JOIN",
+  value: "STRING",
+  help: "the line that df config gives; @FILE reads it from a file (DRAGONFLY_JOIN)",
+};
+
+export const CONFIG_SERVICE_FLAG: Flag = {
+  name: "config-service",
+  variable: "DRAGONFLY_CONFIG_SERVICE",
+  value: "URL,…",
+  help: "df config of a fleet that everybody may join (DRAGONFLY_CONFIG_SERVICE)",
+};
+
+export const LABEL_FLAG: Flag = {
+  name: "label",
+  variable: "DRAGONFLY_LABELS",
+  value: "KEY=VALUE",
+  help: "what this host is: idc, rack, location (asia|cn|…), zone, own ones; repeatable",
+};
+
+/** Reads `--join`; "@path" names a file that holds it. @throws {DfError} usage, file-unreadable */
+export function parseJoin(flag: string, text: string): FleetAddress {
+  return parseJoinString(readSecret(flag, text));
+}
+
+/** Reads `--config-service`; a bare "host:port" is taken for http. @throws {DfError} usage */
+export function parseConfigService(flag: string, text: string): FleetAddress {
+  const urls = text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "")
+    .map((item) => (item.includes("://") ? item : `http://${item}`));
+  const isUrl = (url: string): boolean => URL.canParse(url) && /^https?:/.test(url);
+  if (urls.length > 0 && urls.every(isUrl)) return { urls };
+  throw new DfError("usage", `read ${flag} ${text}: not an address of df config`, {
+    hint: `write ${flag} http://HOST:8000, several separated by commas`,
+  });
+}
+
+/** Reads "key=value" texts, each perhaps several separated by commas. @throws {DfError} usage */
+export function parseLabels(flag: string, texts: readonly string[]): Labels {
+  const labels: Labels = {};
+  for (const text of texts.flatMap((list) => list.split(","))) {
+    const [, key, value] = /^([A-Za-z0-9][\w./-]*)=(.*)$/.exec(text.trim()) ?? [];
+    if (key === undefined || value === undefined) {
+      throw new DfError("usage", `read ${flag} ${text}: not a label`, {
+        hint: `write ${flag} idc=paris, ${flag} 'location=europe|fr|paris'`,
+      });
+    }
+    labels[key] = value;
+  }
+  if (labelsSchema.safeParse(labels).success) return labels;
+  throw new DfError("usage", `read ${flag}: too many or too long labels`, {
+    hint: "at most 64, keys up to 64 and values up to 256 characters",
+  });
+}
+
+/** Whether the fleet lives on this machine alone: then so does what joins it. */
+export function isLoopbackFleet({ urls }: FleetAddress): boolean {
+  return urls.every((url) => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname));
+}

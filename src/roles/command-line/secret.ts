@@ -1,0 +1,18 @@
+// A secret on a command line: "@FILE" keeps it out of the list of processes.
+
+import { readFileSync } from "node:fs";
+import { DfError } from "../../errors.ts";
+
+/**
+ * The text itself, or what the named file holds; "@-" is standard input.
+ * @throws {DfError} file-unreadable
+ */
+export function readSecret(flag: string, text: string): string {
+  if (!text.startsWith("@")) return text;
+  const path = text.slice(1);
+  try {
+    return readFileSync(path === "-" ? 0 : path, "utf8").trim();
+  } catch (cause) {
+    throw new DfError("file-unreadable", `read ${path} for ${flag}`, { cause });
+  }
+}

@@ -1,0 +1,185 @@
+// A supernode's part in its fleet: what makes it a member, the link over which the fleet speaks to
+// it, which hosts it admits, and what it tells of itself and of them.
+
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { version } from "../../../package.json";
+import { isDfError } from "../../errors.ts";
+import { type Credential, CredentialCheck } from "../../net/fleet/credential.ts";
+import { FleetLink, type SupernodeState } from "../../net/fleet/fleet-link.ts";
+import { enterFleet, type FleetAddress, type Membership } from "../../net/fleet/membership.ts";
+import { addressTowards } from "../../net/fleet/own-addresses.ts";
+import type { Admittance, PeerChannel } from "../../net/swarm/swarm-server.ts";
+import type { Labels, ZonedAddress } from "../../net/wire/fleet-api.ts";
+import type { Hello } from "../../net/wire/swarm-messages.ts";
+import { freeBytes } from "../../store/disk-space.ts";
+import type { HostIdentity } from "../peer/host-identity.ts";
+import type { ConnectedPeer } from "./connected-peer.ts";
+import { formatAddress, isUnspecified } from "./listen-address.ts";
+import type { SupernodeStatus } from "./status.ts";
+
+export interface SupernodeFleetOptions {
+  fleet: FleetAddress;
+  identity: HostIdentity;
+  labels: Labels;
+  dataDir: string;
+  /** Whether hosts without a credential are admitted too. */
+  isOpen: boolean;
+  onWarning: (message: string) => void;
+}
+
+export class SupernodeFleet {
+  readonly link: FleetLink;
+  readonly #options: SupernodeFleetOptions;
+  readonly #membership: Membership;
+  readonly #check: CredentialCheck;
+  readonly #credentials = new WeakMap<PeerChannel, Credential>();
+  /** Channels by host: an old one may close after its successor opened. */
+  readonly #channels = new Map<string, number>();
+
+  private constructor(options: SupernodeFleetOptions, membership: Membership) {
+    const { identity, labels, dataDir, onWarning } = options;
+    this.#options = options;
+    this.#membership = membership;
+    this.#check = new CredentialCheck(membership.fleetKey);
+    this.link = new FleetLink({
+      membership,
+      self: { hostId: identity.hostId, version, labels },
+      path: join(dataDir, "fleet.json"),
+      onWarning,
+    });
+  }
+
+  /**
+   * Joins the fleet, or takes up the membership that is there.
+   * @throws {DfError} what enterFleet throws
+   */
+  static async enter(options: SupernodeFleetOptions, signal: AbortSignal): Promise<SupernodeFleet> {
+    const { fleet, identity, dataDir } = options;
+    const { hostId, publicKey } = identity;
+    const machine = { role: "supernode", hostname: hostname(), version } as const;
+    const membership = await enterFleet(
+      fleet,
+      { machine: { ...machine, hostId, publicKey }, path: join(dataDir, "membership.json") },
+      signal,
+    );
+    const part = new SupernodeFleet(options, membership);
+    await part.link.recall();
+    return part;
+  }
+
+  /** Shown to other supernodes. */
+  get credential(): string {
+    return this.#membership.credential;
+  }
+
+  /** Lets in who shows a credential of this fleet; checked without asking anybody. */
+  readonly admit = async (channel: PeerChannel, hello: Hello): Promise<Admittance> => {
+    if (hello.credential === undefined) {
+      return this.#options.isOpen ? ADMITTED : refused("join the fleet: no credential was shown");
+    }
+    try {
+      const credential = await this.#check.check(hello.credential);
+      if (credential.hostId !== hello.hostId) return refused("the credential is another host's");
+      this.#credentials.set(channel, credential);
+      return ADMITTED;
+    } catch (error) {
+      if (!isDfError(error)) throw error;
+      return refused(error.message);
+    }
+  };
+
+  arrived({ channel }: ConnectedPeer): void {
+    const { hostId } = channel.hello;
+    const open = (this.#channels.get(hostId) ?? 0) + 1;
+    this.#channels.set(hostId, open);
+    if (open === 1) this.link.hostsChanged({ arrived: [hostId] });
+  }
+
+  departed({ channel }: ConnectedPeer): void {
+    const { hostId } = channel.hello;
+    const open = (this.#channels.get(hostId) ?? 1) - 1;
+    if (open > 0) {
+      this.#channels.set(hostId, open);
+      return;
+    }
+    this.#channels.delete(hostId);
+    this.link.hostsChanged({ gone: [hostId] });
+  }
+
+  /**
+   * Tells the fleet from now on how this supernode is, and ends channels of hosts that it shuts out.
+   * @param listen where this supernode listens; used where nothing is advertised
+   */
+  async start(
+    { advertised, listen }: { advertised: readonly ZonedAddress[]; listen: ListenedAddress },
+    { status, peers }: { status: () => SupernodeStatus; peers: () => Iterable<ConnectedPeer> },
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#check.revoke(this.link.revoked);
+    this.link.onRevoked((revoked) => {
+      this.#check.revoke(revoked);
+      for (const { channel } of peers()) {
+        const credential = this.#credentials.get(channel);
+        if (credential === undefined || !this.#check.isRevoked(credential)) continue;
+        channel.refuse("the credential was revoked");
+      }
+    });
+    const addresses = advertised.length > 0 ? advertised : [await this.#addressOf(listen, signal)];
+    const describe = stateReporter(addresses, status, this.#options.dataDir);
+    this.link.start(describe);
+  }
+
+  stop(): Promise<void> {
+    return this.link.stop();
+  }
+
+  /** One that listens on every address is reached at the one from which it reaches `df config`. */
+  async #addressOf({ hostname, port }: ListenedAddress, signal: AbortSignal) {
+    const reached = isUnspecified(hostname)
+      ? await addressTowards(this.#options.fleet.urls, signal)
+      : hostname;
+    return { address: formatAddress(reached ?? hostname, port) };
+  }
+}
+
+interface ListenedAddress {
+  hostname: string;
+  port: number;
+}
+
+const ADMITTED: Admittance = { isAdmitted: true };
+
+function refused(reason: string): Admittance {
+  return { isAdmitted: false, reason };
+}
+
+/** Rates are means since the heartbeat before. */
+function stateReporter(
+  addresses: readonly ZonedAddress[],
+  status: () => SupernodeStatus,
+  dataDir: string,
+): () => Promise<SupernodeState> {
+  let before = { ms: performance.now(), uploadedBytes: 0, sourceBytes: 0 };
+  return async () => {
+    const { peers, contents, store, uploadedBytes, sourceBytes } = status();
+    const ms = performance.now();
+    const seconds = Math.max(1, ms - before.ms) / 1_000;
+    const perSecond = (now: number, then: number): number =>
+      Math.max(0, Math.round((now - then) / seconds));
+    const load = {
+      peers,
+      downloads: contents.reduce((sum, { children }) => sum + children, 0),
+      uploadBytesPerSec: perSecond(uploadedBytes, before.uploadedBytes),
+      sourceBytesPerSec: perSecond(sourceBytes, before.sourceBytes),
+    };
+    before = { ms, uploadedBytes, sourceBytes };
+    const { usedBytes, quotaBytes } = store;
+    return {
+      addresses: [...addresses],
+      load,
+      disk: { usedBytes, quotaBytes, freeBytes: await freeBytes(dataDir) },
+      contents: contents.length,
+    };
+  };
+}

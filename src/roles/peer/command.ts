@@ -5,7 +5,7 @@ import { type CommandDef, defineCommand } from "citty";
 import { createConsola } from "consola";
 import type { ParsedFlags } from "../command-line/flags.ts";
 import { readPeerOptions } from "./peer-options.ts";
-import { startPeer } from "./start-peer.ts";
+import { tuneProcess } from "./tuned-process.ts";
 
 export { FLAGS } from "./peer-options.ts";
 
@@ -16,6 +16,8 @@ const command: CommandDef = defineCommand({
 export default command;
 
 async function runPeer(parsed: ParsedFlags): Promise<void> {
+  tuneProcess();
+  const { startPeer } = await import("./start-peer.ts");
   const options = readPeerOptions(parsed, process.env, process.getuid?.() ?? -1);
   // Started by `df get` nobody sees our output: a file beside the data keeps it.
   const isBackground = parsed.values.get("background")?.at(-1) === "true";

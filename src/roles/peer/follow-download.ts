@@ -5,8 +5,12 @@ import type { DownloadStreamEvent } from "../../net/wire/local-api.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import type { PeerDownload } from "./peer-download.ts";
 
-/** Between two progress events: smooth to the eye, and no line per piece on a slow link. */
+/** Between two progress events: smooth to the eye, and a reader that copies is close behind. */
 const PROGRESS_INTERVAL_MS = 200;
+
+/** While less than this came in between, a reader has little to do: it hears of it less often. */
+const SLOW_BYTES = 1 << 20;
+const SLOW_INTERVAL_MS = 500;
 
 /**
  * Yields until `done`. A `content` event after the first one means a new version: what was read of
@@ -36,9 +40,11 @@ export async function* followDownload(
         continue;
       }
       if (transfer.doneBytes !== shownBytes) {
+        const isSlow = transfer.doneBytes - shownBytes < SLOW_BYTES;
         shownBytes = transfer.doneBytes;
         yield progressEvent(transfer);
-        if (state.kind === "running") await download.ending.next(signal, PROGRESS_INTERVAL_MS);
+        const intervalMs = isSlow ? SLOW_INTERVAL_MS : PROGRESS_INTERVAL_MS;
+        if (state.kind === "running") await download.ending.next(signal, intervalMs);
         continue;
       }
       if (state.kind === "done") {

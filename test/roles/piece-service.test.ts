@@ -26,6 +26,7 @@ test("the worker serves a piece from the moment it is committed, and stops when 
       url: "http://a.test/",
       validator: '"v"',
       lastModified: null,
+      answer: null,
     },
     layout: { length: 1_000, pieceLength: 65_536 },
   });

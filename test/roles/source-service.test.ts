@@ -37,11 +37,11 @@ afterAll(async () => {
 
 let taskNumber = 0;
 function contentFor(facts: SourceFacts): Promise<StoredContent> {
-  const { length, validator, lastModified } = facts;
+  const { length, validator, lastModified, answer } = facts;
   const taskId = new Bun.CryptoHasher("sha256").update(`${taskNumber++}`).digest("hex");
   const contentId = contentIdOf(taskId, validator ?? "", length);
   const layout = { length, pieceLength: pieceLengthFor(length) };
-  return store.create({ contentId, taskId, url: "", layout, validator, lastModified });
+  return store.create({ contentId, taskId, url: "", layout, validator, lastModified, answer });
 }
 
 function read(

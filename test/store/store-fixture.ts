@@ -47,6 +47,7 @@ export function factsOf(
     layout: { length, pieceLength: PIECE_LENGTH },
     validator: '"1"',
     lastModified: null,
+    answer: null,
     ...overrides,
   };
 }

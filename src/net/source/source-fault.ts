@@ -96,7 +96,7 @@ function traitsOf(status: number): { code: ErrorCode; hint?: string; isTransient
  * Whether an error says that the source is in trouble, not what it holds: then a copy that was right
  * a while ago is better than none (RFC 9111 §4.2.4).
  */
-export function isSourceDown(error: unknown): boolean {
+export function isSourceDown(error: unknown): error is DfError {
   if (!isDfError(error)) return false;
   const { code, refusal } = error;
   if (code === "network" || code === "timeout" || code === "source-busy") return true;

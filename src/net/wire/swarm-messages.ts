@@ -20,6 +20,7 @@
 import { z } from "zod";
 import { commandResultSchema, commandSchema } from "./command.ts";
 import { heardSettingsSchema } from "./fleet-settings.ts";
+import { keptAnswerSchema } from "./kept-answer.ts";
 import { taskSchema } from "./task.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -59,6 +60,8 @@ const wireErrorSchema = z.object({
   message: z.string().max(4096),
   hint: z.string().max(4096).optional(),
   taskId: id.optional(),
+  /** What the source itself answered, and for how long others need not ask it. */
+  refusal: z.object({ status: count, holdsForSeconds: count }).optional(),
 });
 
 export const peerMessageSchema = z.discriminatedUnion("type", [
@@ -101,6 +104,10 @@ const joinedSchema = z.object({
   pieceLength: z.int().min(1),
   validator: z.string().max(1024).nullable(),
   lastModified: z.string().max(64).nullable(),
+  /** What the source said of the content's use; absent from supernodes that do not know. */
+  answer: keptAnswerSchema.nullable().optional(),
+  /** Why this version is given although its source did not confirm it. */
+  stale: z.string().max(4096).optional(),
   md5: z
     .string()
     .regex(/^[0-9a-f]{32}$/)

@@ -76,5 +76,6 @@ function createContent(
     layout: { length: facts.length, pieceLength: pieceLengthFor(facts.length, pieceLength) },
     validator: facts.validator,
     lastModified: facts.lastModified,
+    answer: facts.answer,
   });
 }

@@ -8,9 +8,10 @@ import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
 import type { ContentIndex } from "../../engine/core/scheduler-events.ts";
 import type { DfError } from "../../errors.ts";
-import { INLINE_BYTES_MAX, UNVALIDATED_SHARE_MS, VALIDATED_FRESH_MS } from "../../limits.ts";
+import { INLINE_BYTES_MAX } from "../../limits.ts";
 import { FrameEncoder, ROWS_MAX, type NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
+import type { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
 
 /** A child that downloads repeats its pull after 5 s at the latest: silence for longer means that it is done. */
@@ -36,6 +37,8 @@ const encoder = new FrameEncoder();
 export class Seeding {
   readonly index: ContentIndex;
   readonly stored: StoredContent;
+  /** On which terms it may be given to those who ask. */
+  readonly freshness: VersionFreshness;
   readonly #children = new Map<ConnectedPeer, Member>();
   /** Resolves when the state is no longer `reading`. */
   readonly settled: Promise<void>;
@@ -43,8 +46,6 @@ export class Seeding {
   #release: (() => void) | null;
   readonly #settle: () => void;
   #state: SeedingState = { kind: "reading" };
-  /** `performance.now()` when the source last confirmed this version. */
-  #validatedAtMs = performance.now();
   /** Body bytes that this process took from the source. */
   sourceBytes = 0;
   /** `performance.now()` when a child last asked for work. */
@@ -52,9 +53,10 @@ export class Seeding {
   /** The task has a newer version: only running downloads go on. */
   isRetired = false;
 
-  constructor(index: ContentIndex, stored: StoredContent) {
+  constructor(index: ContentIndex, stored: StoredContent, freshness: VersionFreshness) {
     this.index = index;
     this.stored = stored;
+    this.freshness = freshness;
     this.#release = stored.lease();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.settled = promise;
@@ -101,13 +103,10 @@ export class Seeding {
     return length !== null && length <= INLINE_BYTES_MAX;
   }
 
-  /** Whether a join may have this version without asking the source. */
+  /** Whether a join may have this version without asking the source: what is in flight, always. */
   get isFresh(): boolean {
-    if (this.#state.kind === "reading") return true;
-    if (this.#state.kind === "failed") return false;
-    const hasValidator = this.stored.facts.validator !== null;
-    const freshMs = hasValidator ? VALIDATED_FRESH_MS : UNVALIDATED_SHARE_MS;
-    return performance.now() - this.#validatedAtMs < freshMs;
+    if (this.#state.kind === "complete") return this.freshness.isUsable;
+    return this.#state.kind === "reading";
   }
 
   /** Whether it is being brought, or downloaded by a child. */
@@ -121,21 +120,10 @@ export class Seeding {
     this.#pulledAtMs = performance.now();
   }
 
-  /** The source just confirmed this version. */
-  confirm(): void {
-    this.#validatedAtMs = performance.now();
-  }
-
-  /** Nothing is known of the source's version any more, e.g. after a restart. */
-  doubt(): void {
-    this.#validatedAtMs = -Infinity;
-  }
-
   async becomeComplete(digests: ContentDigests): Promise<void> {
     const { length } = this.stored.manifest.layout;
     const inline = this.isTiny ? (await this.stored.read(0, length!)).toBase64() : null;
     this.#state = { kind: "complete", digests, inline };
-    this.confirm();
     this.#end();
     for (const { peer, handle } of this.#children.values()) {
       peer.channel.send({ type: "closed", handle, length: length ?? 0, ...digests });

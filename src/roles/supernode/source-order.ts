@@ -12,7 +12,7 @@ import type { ContentFacts, StoredContent } from "../../store/piece-store.ts";
 /** The content that a source's first answer speaks of. Without a validator each read is a version of its own. */
 export function contentFactsOf(
   wanted: { taskId: string; request: TaskRequest; pieceLength: number | "auto" },
-  { length, validator, lastModified }: SourceFacts,
+  { length, validator, lastModified, answer }: SourceFacts,
 ): ContentFacts {
   const { taskId, request, pieceLength } = wanted;
   const version = validator ?? randomBytes(16).toString("hex");
@@ -23,6 +23,7 @@ export function contentFactsOf(
     layout: { length, pieceLength: pieceLengthFor(length, pieceLength) },
     validator,
     lastModified,
+    answer,
   };
 }
 

@@ -10,6 +10,7 @@ import type {
 } from "../../engine/core/scheduler-events.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
+import { sentAnswer } from "../../net/wire/kept-answer.ts";
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type {
@@ -310,6 +311,8 @@ export class SwarmDesk implements SwarmListener {
       pieceLength: facts.layout.pieceLength,
       validator: facts.validator,
       lastModified: facts.lastModified,
+      answer: sentAnswer(facts.answer, Date.now()),
+      ...staleNotice(seeding),
       md5: isComplete ? state.digests.md5 : null,
       sha256: isComplete ? state.digests.sha256 : null,
       swarmSize: seeding.childCount + 1,
@@ -366,6 +369,10 @@ export class SwarmDesk implements SwarmListener {
     if (seeding === undefined || seeding.child(peer) !== undefined) return;
     this.#options.step({ kind: "left", content: seeding.index, host: peer.host });
   }
+}
+
+function staleNotice({ freshness: { outage } }: Seeding): { stale?: string } {
+  return outage === null ? {} : { stale: outage.error.message };
 }
 
 function tooManyJoins(): DfError {

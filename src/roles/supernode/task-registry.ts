@@ -2,18 +2,21 @@
 // a time, however many peers ask. Who takes part in a content is the swarm desk's affair.
 
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
+import type { RetryPolicy } from "../../engine/core/retry.ts";
 import { DfError, isDfError } from "../../errors.ts";
 import { SOURCE_CONNECTIONS } from "../../limits.ts";
 import { probeSource } from "../../net/source/probe-source.ts";
-import { sourceChanged } from "../../net/source/source-fault.ts";
+import { isSourceDown, sourceChanged } from "../../net/source/source-fault.ts";
 import { taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
+import { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
 import { IndexPool } from "./index-pool.ts";
+import { Refusals } from "./refusals.ts";
 import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
 import { type SourcePolicy, checkRequest } from "./source-policy.ts";
 import { Seeding } from "./seeding.ts";
@@ -31,8 +34,15 @@ export interface SeedingEvents {
   warned(message: string): void;
 }
 
+/** For a probe whose failure has a way out. */
+const QUICK_RETRY: RetryPolicy = {
+  ...{ attemptsMax: 2, baseDelayMs: 250, delayMsMax: 1_000, retryAfterMsMax: 0 },
+};
+
 interface Task {
   readonly taskId: string;
+  /** Of the request; "" until someone asked. */
+  checksum: string;
   current: Seeding | null;
   /** The answer that all who ask meanwhile will get. */
   resolving: Promise<Seeding> | null;
@@ -49,6 +59,7 @@ export class TaskRegistry {
   readonly #tasks = new Map<string, Task>();
   readonly #seedings = new Map<string, Seeding>();
   readonly #indices = new IndexPool();
+  readonly #refusals = new Refusals();
   readonly #reads = new Set<Promise<void>>();
   /** Body bytes of sources and how many reads were begun, since the start. */
   sourceBytes = 0;
@@ -90,10 +101,11 @@ export class TaskRegistry {
     const taskId = taskIdOf(taskFieldsOf(request, "public"));
     let task = this.#tasks.get(taskId);
     if (task === undefined) {
-      task = { taskId, current: null, resolving: null };
+      task = { taskId, checksum: "", current: null, resolving: null };
       this.#tasks.set(taskId, task);
     }
     const known = task;
+    known.checksum = request.checksum;
     known.resolving ??= this.#currentVersion(known, request, hops).finally(() => {
       known.resolving = null;
       if (known.current === null) this.#tasks.delete(taskId);
@@ -118,7 +130,9 @@ export class TaskRegistry {
 
   /** What is here of a task, whole or under way; no source is asked whether it is current. */
   async held(taskId: string): Promise<Seeding | null> {
-    const task = this.#tasks.get(taskId) ?? { taskId, current: null, resolving: null };
+    const task = this.#tasks.get(taskId) ?? {
+      ...{ taskId, checksum: "", current: null, resolving: null },
+    };
     const seeding = task.current ?? (await this.#adopt(task));
     if (seeding !== null) this.#tasks.set(taskId, task);
     return seeding;
@@ -140,19 +154,38 @@ export class TaskRegistry {
     request: TaskRequest,
     hops: readonly string[],
   ): Promise<Seeding> {
+    const { taskId } = task;
     const current = task.current ?? (await this.#adopt(task));
+    if (current !== null) current.freshness.expect(request.checksum);
     if (current?.isFresh === true) return current;
-    const supplier = await this.#suppliers.supplierOf({
-      ...{ taskId: task.taskId, request, hops, current },
-      confirms: (validator) => this.#isStill(validator, request),
-    });
-    if (current === null || supplier !== null) return this.#read(task, request, supplier);
-    if (current.state.kind === "complete" && (await this.#isCurrent(current, request))) {
-      current.confirm();
+    const refusal = this.#refusals.of(taskId);
+    if (refusal !== undefined) throw refusal.error;
+    try {
+      const supplier = await this.#suppliers.supplierOf({
+        ...{ taskId, request, hops, current },
+        confirms: (validator) => this.#isStill(validator, request),
+      });
+      const asksItself = supplier === null && current !== null;
+      if (asksItself && (await this.#isConfirmed(current, request))) return current;
+      return await this.#read(task, request, supplier);
+    } catch (error) {
+      if (this.#stopping.signal.aborted) throw error;
+      return this.#afterFailure(task, error);
+    }
+  }
+
+  /** The source could not be read: its last version if that may be given, or else the failure. */
+  #afterFailure(task: Task, error: unknown): Seeding {
+    const { current } = task;
+    if (current?.state.kind === "complete" && current.freshness.outlives(error)) {
+      current.freshness.hold(error);
+      this.#events.warned(`${error.message}: its last version is given meanwhile`);
       return current;
     }
-    this.#retire(task, current);
-    return this.#read(task, request, null);
+    this.#refusals.note(task.taskId, error);
+    const isRefused = isDfError(error) && error.refusal !== undefined && !isSourceDown(error);
+    if (current !== null && isRefused) this.#retire(task, current);
+    throw error;
   }
 
   /** Takes over what an earlier process left in the store; null: nothing whole. */
@@ -160,22 +193,28 @@ export class TaskRegistry {
     const stored = this.#store.findByTask(task.taskId);
     if (stored === undefined) return null;
     await stored.verify();
-    const { contentId, validator } = stored.facts;
-    if (stored.digests === null || validator === null || this.#store.get(contentId) !== stored)
-      return null;
+    const { contentId } = stored.facts;
+    if (stored.digests === null || this.#store.get(contentId) !== stored) return null;
     // Another call may have been first.
     const known = this.#seedings.get(contentId);
-    if (known !== undefined) return known;
-    const seeding = this.#open(stored);
+    if (known !== undefined) return known.isRetired ? null : known;
+    const seeding = this.#open(task, stored);
     task.current = seeding;
     await seeding.becomeComplete(stored.digests);
-    seeding.doubt();
     return seeding;
   }
 
-  async #isCurrent(seeding: Seeding, request: TaskRequest): Promise<boolean> {
-    const { validator } = seeding.stored.facts;
-    return validator !== null && this.#isStill(validator, request);
+  /** Asks the source whether a complete version is still its own. */
+  async #isConfirmed({ state, freshness }: Seeding, request: TaskRequest): Promise<boolean> {
+    const { revalidator } = freshness;
+    if (state.kind !== "complete" || revalidator === null) return false;
+    // Who would get the last version anyway need not wait for a source that is down.
+    const retry = freshness.isUsableIfError ? { retry: QUICK_RETRY } : {};
+    const probe = { ...addressOf(request), ...retry, revalidator };
+    const outcome = await probeSource(probe, this.#stopping.signal);
+    if (outcome.kind === "changed") return false;
+    freshness.confirm(outcome.answer);
+    return true;
   }
 
   async #isStill(validator: string, request: TaskRequest): Promise<boolean> {
@@ -190,7 +229,7 @@ export class TaskRegistry {
         const { current } = task;
         const isWhole = sink.content === null && current?.state.kind === "complete";
         // Nobody else could say whether it is current: if it is, opening it again ends this.
-        if (isWhole && (await this.#isCurrent(current, request)))
+        if (isWhole && (await this.#isConfirmed(current, request)))
           await sink.open(current.stored.facts);
         return this.#fromSource(task, request, sink);
       };
@@ -215,7 +254,8 @@ export class TaskRegistry {
     const stored = this.#store.findByTask(task.taskId);
     if (stored === undefined || this.#seedings.has(stored.facts.contentId)) return null;
     await stored.verify();
-    if (stored.facts.validator !== null) return stored;
+    if (stored.facts.validator !== null && this.#freshnessOf(stored, task.checksum).isKept)
+      return stored;
     await this.#store.delete(stored.facts.contentId);
     return null;
   }
@@ -281,26 +321,33 @@ export class TaskRegistry {
   async #openRead(task: Task, facts: ContentFacts): Promise<Seeding> {
     const known = this.#seedings.get(facts.contentId);
     if (known !== undefined) {
-      known.isRetired = false;
-      known.confirm();
-      task.current = known;
+      known.freshness.confirm(facts.answer);
+      // What is never kept serves this one more ask.
+      known.isRetired = known.state.kind === "complete" && !known.freshness.isKept;
+      if (!known.isRetired) task.current = known;
       return known;
     }
     const stored = await this.#store.create(facts);
     this.#dropEvicted();
-    const seeding = this.#open(stored);
+    const seeding = this.#open(task, stored);
     if (task.current !== null) this.#retire(task, task.current);
     task.current = seeding;
     return seeding;
   }
 
   /** Makes a stored content known to the swarm, with the pieces that it has. */
-  #open(stored: StoredContent): Seeding {
-    const seeding = new Seeding(this.#indices.take(), stored);
+  #open(task: Task, stored: StoredContent): Seeding {
+    const freshness = this.#freshnessOf(stored, task.checksum);
+    const seeding = new Seeding(this.#indices.take(), stored, freshness);
     this.#seedings.set(stored.facts.contentId, seeding);
     this.#events.opened(seeding);
     for (const piece of stored.have) this.#events.pieceSeeded(seeding, piece);
     return seeding;
+  }
+
+  #freshnessOf(stored: StoredContent, checksum: string): VersionFreshness {
+    const cacheRules = () => this.#settings.current.cacheRules;
+    return new VersionFreshness(stored, { checksum, cacheRules });
   }
 
   async #complete(seeding: Seeding, end: SourceReadEnd, hadNoLength: boolean): Promise<void> {
@@ -311,6 +358,9 @@ export class TaskRegistry {
     await stored.complete({ md5, sha256 });
     if (hadNoLength) this.#events.lengthKnown(seeding);
     await seeding.becomeComplete({ md5, sha256 });
+    seeding.freshness.confirm(null);
+    // After those who waited for its last byte took it.
+    setTimeout(() => this.#retireUnkept(seeding));
     await this.#store.evict();
     this.#dropEvicted();
   }
@@ -327,6 +377,11 @@ export class TaskRegistry {
     if (!this.#stopping.signal.aborted) this.#events.warned(failure.message);
     seeding.becomeFailed(failure);
     this.#drop(seeding);
+  }
+
+  #retireUnkept(seeding: Seeding): void {
+    const task = this.#tasks.get(seeding.stored.facts.taskId);
+    if (task?.current === seeding && !seeding.freshness.isKept) this.#retire(task, seeding);
   }
 
   /** Running downloads of the old version go on; without any it goes at once. */
@@ -347,7 +402,8 @@ export class TaskRegistry {
     this.#indices.giveBack(seeding.index);
     const isChanged =
       seeding.state.kind === "failed" && seeding.state.error.code === "source-changed";
-    if (!seeding.isRetired && !isChanged && validator !== null) return;
+    const isWorthKeeping = validator !== null && seeding.freshness.isKept;
+    if (!seeding.isRetired && !isChanged && isWorthKeeping) return;
     this.#store.delete(contentId).catch((error: unknown) => {
       this.#events.warned(`delete content ${contentId}: ${String(error)}`);
     });

@@ -13,6 +13,7 @@ export const CONTROL_MESSAGE_BYTES_MAX = 256 << 10;
 /** A URL longer than this is refused; servers commonly stop at 8 KiB too. */
 export const URL_BYTES_MAX = 8 << 10;
 
+export const CONFIG_PORT = 8000;
 export const SUPERNODE_PORT = 8002;
 export const PIECE_PORT = 65002;
 

@@ -75,6 +75,29 @@ const VERBS: Record<string, Verb> = {
     ],
     load: () => import("./roles/supernode/command.ts"),
   },
+  config: {
+    summary: "run the fleet's registry: who belongs to it, who serves whom, what is set",
+    synopsis: "[backup FILE | restore FILE] [flags]",
+    takesArguments: true,
+    readsSettings: true,
+    examples: [
+      "df config --listen 10.0.0.2:8000",
+      "df config --database @/etc/dragonfly/database-url --keys /etc/dragonfly/keys.json",
+      "df config backup /root/fleet.backup",
+    ],
+    load: () => import("./roles/config/command.ts"),
+  },
+  token: {
+    summary: "make, list and revoke the tokens of a fleet",
+    synopsis: "create|list|revoke [flags] [ID]",
+    takesArguments: true,
+    examples: [
+      "df token create --cluster hangzhou --uses 1 --expires 1h",
+      "df token create --role viewer --comment grafana",
+      "df token revoke 0123456789abcdef --credentials",
+    ],
+    load: () => import("./roles/token/command.ts"),
+  },
   status: {
     summary: "show what the peer on this host, or a supernode, is doing",
     synopsis: "[flags]",

@@ -68,6 +68,11 @@ export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {
   "GET /api/v1/settings/versions/:version": { access: "viewer" },
   "GET /api/v1/settings/diff": { access: "viewer" },
   "POST /api/v1/settings/rollback": { access: "operator" },
+  "GET /api/v1/preheats": { access: "viewer" },
+  "POST /api/v1/preheats": { access: "operator", bodyBytesMax: LONG_BODY_BYTES_MAX },
+  "GET /api/v1/preheats/:id": { access: "viewer" },
+  "GET /api/v1/preheats/:id/targets": { access: "viewer" },
+  "DELETE /api/v1/preheats/:id": { access: "operator" },
   "GET /api/v1/tokens": { access: "operator" },
   // An operator lets machines join; only an admin makes administrators.
   "POST /api/v1/tokens": { access: "operator" },

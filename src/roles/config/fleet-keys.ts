@@ -15,7 +15,7 @@ import { z } from "zod";
 import { digestNow, toHex } from "../../engine/bytes/digest.ts";
 import { DfError } from "../../errors.ts";
 import { type Credential, signCredential } from "../../net/fleet/credential.ts";
-import { claimKeyFingerprint } from "../../store/fleet-database/fleet-row.ts";
+import { claimKeyFingerprint, readFleet } from "../../store/fleet-database/fleet-row.ts";
 import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { writeSecretFile } from "./secret-file.ts";
 
@@ -96,17 +96,35 @@ export class FleetKeys {
  * @throws {DfError} file-unreadable, file-unwritable, denied (others can read them, or the fleet's are others)
  */
 export async function loadFleetKeys(path: string, database: FleetDatabase): Promise<FleetKeys> {
-  const keys = await FleetKeys.from(readKeys(path) ?? (await makeKeys(path)), path);
+  let document = readFleetKeys(path);
+  if (document === undefined) {
+    const { keyFingerprint } = await readFleet(database);
+    if (keyFingerprint !== null) throw wrongKeys(path, "there are none");
+    document = await makeKeys(path);
+  }
+  const keys = await FleetKeys.from(document, path);
   const claimed = await claimKeyFingerprint(database, keys.fingerprint);
   if (claimed === keys.fingerprint) return keys;
-  throw new DfError(
+  throw wrongKeys(path, `these are ${shortened(keys.fingerprint)}, not ${shortened(claimed)}`);
+}
+
+function wrongKeys(path: string, found: string): DfError {
+  return new DfError(
     "denied",
-    `use the keys ${path}: the fleet of this database has others (${claimed.slice(0, 16)}…, not ${keys.fingerprint.slice(0, 16)}…)`,
-    { hint: "name the file that the fleet's other replicas use with --keys, or restore a backup" },
+    `use the keys ${path}: the fleet of this database has others, ${found}`,
+    { hint: "name the file that the fleet's replicas share with --keys, or restore a backup" },
   );
 }
 
-function readKeys(path: string): KeysDocument | undefined {
+function shortened(fingerprint: string): string {
+  return fingerprint.slice(0, 16);
+}
+
+/**
+ * Reads the file; undefined when there is none.
+ * @throws {DfError} file-unreadable, denied (others can read it)
+ */
+export function readFleetKeys(path: string): KeysDocument | undefined {
   let text: string;
   try {
     if ((statSync(path).mode & 0o077) !== 0) {
@@ -139,5 +157,5 @@ async function makeKeys(path: string): Promise<KeysDocument> {
   });
   // A replica that starts at the same time with the same file: the first one's keys count.
   await writeSecretFile(path, `${JSON.stringify(document)}\n`, { isKept: true });
-  return readKeys(path) ?? document;
+  return readFleetKeys(path) ?? document;
 }

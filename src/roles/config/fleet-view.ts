@@ -13,9 +13,16 @@ import { listRoutingRules, type RoutingRuleRow } from "../../store/fleet-databas
 import { listSupernodes, type SupernodeRow } from "../../store/fleet-database/supernodes.ts";
 import { isOnUpstreamCycle } from "./upstream-cycle.ts";
 
+export interface FleetViewListener {
+  /** Lists of supernodes may differ from now on. */
+  routesChanged(): void;
+  /** @param ids of all credentials that are no longer believed */
+  revocationsChanged(ids: readonly string[]): void;
+}
+
 export class FleetView {
   readonly #database: FleetDatabase;
-  readonly #onChange: () => void;
+  readonly #listener: FleetViewListener;
   #version = 0;
   #routing = new FleetRouting({ supernodes: [], rules: [] });
   #clusters: ReadonlyMap<string, ClusterRow> = new Map();
@@ -24,10 +31,9 @@ export class FleetView {
   #refreshing: Promise<void> | null = null;
   #isRefreshWanted = false;
 
-  /** @param onChange told whenever lists of supernodes may have changed */
-  constructor(database: FleetDatabase, onChange: () => void) {
+  constructor(database: FleetDatabase, listener: FleetViewListener) {
     this.#database = database;
-    this.#onChange = onChange;
+    this.#listener = listener;
   }
 
   /** Equal versions give one host equal lists. */
@@ -42,6 +48,10 @@ export class FleetView {
   /** IDs of credentials that are no longer believed. */
   get revoked(): readonly string[] {
     return this.#revoked;
+  }
+
+  get alive(): readonly SupernodeRow[] {
+    return this.#alive;
   }
 
   aliveIn(cluster: string): SupernodeRow[] {
@@ -76,10 +86,17 @@ export class FleetView {
   async #look(): Promise<void> {
     do {
       this.#isRefreshWanted = false;
-      this.#revoked = await listRevokedCredentials(this.#database, Date.now());
+      await this.#readRevoked();
       const { routesVersion } = await readFleet(this.#database);
       if (routesVersion !== this.#version) await this.#read(routesVersion);
     } while (this.#isRefreshWanted);
+  }
+
+  async #readRevoked(): Promise<void> {
+    const ids = await listRevokedCredentials(this.#database, Date.now());
+    if (Bun.deepEquals(ids, this.#revoked)) return;
+    this.#revoked = ids;
+    this.#listener.revocationsChanged(ids);
   }
 
   async #read(version: number): Promise<void> {
@@ -101,7 +118,7 @@ export class FleetView {
       rules: rules.map(compile),
     });
     this.#version = version;
-    this.#onChange();
+    this.#listener.routesChanged();
   }
 }
 

@@ -9,6 +9,7 @@ export class RouteWaits {
   readonly #waiting = new Set<() => void>();
   #released: (() => void)[] = [];
   #timer: ReturnType<typeof setInterval> | null = null;
+  #isStopped = false;
 
   get count(): number {
     return this.#waiting.size + this.#released.length;
@@ -26,7 +27,7 @@ export class RouteWaits {
       const timer = setTimeout(end, timeoutMs);
       signal.addEventListener("abort", end);
       this.#waiting.add(end);
-      if (signal.aborted) end();
+      if (signal.aborted || this.#isStopped) end();
     });
   }
 
@@ -37,8 +38,9 @@ export class RouteWaits {
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Lets all go at once: the service ends. */
+  /** Lets all go at once, and holds nobody any more: the service ends. */
   stop(): void {
+    this.#isStopped = true;
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     for (const end of [...this.#released, ...this.#waiting]) end();

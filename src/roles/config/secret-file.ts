@@ -16,7 +16,7 @@ export interface SecretFileOptions {
  */
 export async function writeSecretFile(
   path: string,
-  content: string | AsyncIterable<Uint8Array>,
+  content: string | Uint8Array,
   { isKept = false }: SecretFileOptions = {},
 ): Promise<void> {
   const fresh = `${path}.${crypto.randomUUID()}.new`;

@@ -16,6 +16,15 @@ export interface FleetDatabase {
   readonly dialect: "sqlite" | "postgres";
   readonly db: BunSQLiteDatabase;
   readonly tables: FleetTables;
+  /**
+   * Does all of `work` at one point in time, or nothing. For a process that does nothing else meanwhile:
+   * `df config backup` and `restore`.
+   * @param mode "read": a snapshot; "write": nobody else writes meanwhile
+   */
+  transaction<Result>(
+    mode: "read" | "write",
+    work: (database: FleetDatabase) => Promise<Result>,
+  ): Promise<Result>;
   close(): Promise<void>;
 }
 

@@ -16,3 +16,12 @@ export function refuseNewerSchema(version: number): void {
     hint: "install that version again; the schema does not go back",
   });
 }
+
+/** For who only reads. @throws {DfError} denied */
+export function refuseOtherSchema(version: number): void {
+  refuseNewerSchema(version);
+  if (version === SQLITE_MIGRATIONS.length) return;
+  throw new DfError("denied", "read the fleet's database: an older version of df wrote it", {
+    hint: "use the version of df that runs there, or start df config once with this one",
+  });
+}

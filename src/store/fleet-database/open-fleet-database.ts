@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import type { FleetDatabase } from "./fleet-database.ts";
 import { openPostgres } from "./open-postgres.ts";
-import { openSqlite } from "./open-sqlite.ts";
+import { type OpenOptions, openSqlite } from "./open-sqlite.ts";
 
 export interface FleetDatabasePlace {
   /** Holds the SQLite file; not used with a URL. */
@@ -14,8 +14,11 @@ export interface FleetDatabasePlace {
 }
 
 /** @throws {DfError} usage (a URL of another kind), unavailable, denied, file-unwritable */
-export async function openFleetDatabase(place: FleetDatabasePlace): Promise<FleetDatabase> {
+export async function openFleetDatabase(
+  place: FleetDatabasePlace,
+  options: OpenOptions = { isReadOnly: false },
+): Promise<FleetDatabase> {
   return place.url === null
-    ? openSqlite(join(place.dataDir, "fleet.sqlite"))
-    : await openPostgres(place.url);
+    ? openSqlite(join(place.dataDir, "fleet.sqlite"), options)
+    : await openPostgres(place.url, options);
 }

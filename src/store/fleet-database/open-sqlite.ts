@@ -4,26 +4,32 @@ import { Database } from "bun:sqlite";
 import { drizzle } from "drizzle-orm/bun-sqlite";
 import { DfError, messageOf } from "../../errors.ts";
 import type { FleetDatabase } from "./fleet-database.ts";
-import { refuseNewerSchema, SQLITE_MIGRATIONS } from "./migrations.ts";
+import { refuseNewerSchema, refuseOtherSchema, SQLITE_MIGRATIONS } from "./migrations.ts";
 import { sqliteTables } from "./sqlite-schema.ts";
 
 /** Only `df config backup` reads beside us; a wait blocks the thread, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;
 
+export interface OpenOptions {
+  /** Whether the database must be there, at today's schema, and is only read. */
+  isReadOnly: boolean;
+}
+
 /**
  * Opens or makes the file. Unlike the piece store's it is never set aside: nothing can bring back
  * what it says.
- * @throws {DfError} file-unwritable, denied (written by a newer version)
+ * @throws {DfError} file-unwritable, denied (another version's schema)
  */
-export function openSqlite(path: string): FleetDatabase {
+export function openSqlite(path: string, { isReadOnly }: OpenOptions): FleetDatabase {
   let sqlite: Database | undefined;
   try {
-    sqlite = new Database(path, { create: true, strict: true });
+    sqlite = new Database(path, {
+      strict: true,
+      ...(isReadOnly ? { readonly: true } : { create: true }),
+    });
     sqlite.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
-    sqlite.run("PRAGMA journal_mode = WAL");
-    // A revoked token must not be good again after a power loss. Frequent writes come in batches.
-    sqlite.run("PRAGMA synchronous = FULL");
-    migrate(sqlite);
+    if (isReadOnly) refuseOtherSchema(versionOf(sqlite));
+    else prepare(sqlite);
   } catch (cause) {
     sqlite?.close();
     if (cause instanceof DfError) throw cause;
@@ -32,19 +38,35 @@ export function openSqlite(path: string): FleetDatabase {
       hint: "check the data directory, or restore a backup with df config restore",
     });
   }
-  const opened = sqlite;
-  return {
-    dialect: "sqlite",
-    db: drizzle(opened),
-    tables: sqliteTables,
-    close: async () => opened.close(),
-  };
+  return databaseOf(sqlite);
 }
 
-function migrate(sqlite: Database): void {
-  const { user_version: version } = sqlite.query("PRAGMA user_version").get() as {
-    user_version: number;
+function databaseOf(sqlite: Database): FleetDatabase {
+  const database: FleetDatabase = {
+    dialect: "sqlite",
+    db: drizzle(sqlite),
+    tables: sqliteTables,
+    async transaction(mode, work) {
+      sqlite.run(mode === "read" ? "BEGIN" : "BEGIN IMMEDIATE");
+      try {
+        const result = await work(database);
+        sqlite.run("COMMIT");
+        return result;
+      } catch (error) {
+        sqlite.run("ROLLBACK");
+        throw error;
+      }
+    },
+    close: async () => sqlite.close(),
   };
+  return database;
+}
+
+function prepare(sqlite: Database): void {
+  sqlite.run("PRAGMA journal_mode = WAL");
+  // A revoked token must not be good again after a power loss. Frequent writes come in batches.
+  sqlite.run("PRAGMA synchronous = FULL");
+  const version = versionOf(sqlite);
   refuseNewerSchema(version);
   sqlite
     .transaction(() => {
@@ -52,4 +74,9 @@ function migrate(sqlite: Database): void {
       sqlite.run(`PRAGMA user_version = ${SQLITE_MIGRATIONS.length}`);
     })
     .immediate();
+}
+
+function versionOf(sqlite: Database): number {
+  const row = sqlite.query("PRAGMA user_version").get() as { user_version: number };
+  return row.user_version;
 }

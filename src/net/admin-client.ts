@@ -1,0 +1,90 @@
+// An administrator's calls to `df config`: one JSON request each, answers checked against the same
+// schemas that the service answers by.
+
+import type { z } from "zod";
+import { DfError, messageOf } from "../errors.ts";
+import { errorOfResponse } from "./problem.ts";
+
+export interface AdminClientOptions {
+  /** "http://host:port". */
+  url: string;
+  adminToken: string;
+}
+
+export interface AdminRequest {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Below `/api/v1/`, with its query. */
+  path: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** An administrator's question takes a query or two; longer is a hung service. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
+export class AdminClient {
+  readonly #url: string;
+  readonly #adminToken: string;
+
+  constructor({ url, adminToken }: AdminClientOptions) {
+    this.#url = url.replace(/\/+$/, "");
+    this.#adminToken = adminToken;
+  }
+
+  /**
+   * Asks and checks the answer.
+   * @throws {DfError} unavailable; protocol; what `df config` answered
+   */
+  async ask<Schema extends z.ZodType>(
+    request: AdminRequest,
+    schema: Schema,
+    signal: AbortSignal = NEVER,
+  ): Promise<z.output<Schema>> {
+    const response = await this.#send(request, signal);
+    const json: unknown = await response.json().catch(() => undefined);
+    const answer = schema.safeParse(json);
+    if (answer.success) return answer.data;
+    throw new DfError("protocol", `ask ${this.#url}: the answer is not one of df config`, {
+      cause: answer.error,
+      hint: "check the address, and that both ends have the same version of df",
+    });
+  }
+
+  /**
+   * As `ask`, for what is answered without a body.
+   * @throws {DfError} unavailable; what `df config` answered
+   */
+  async tell(request: AdminRequest, signal: AbortSignal = NEVER): Promise<void> {
+    await this.#send(request, signal);
+  }
+
+  async #send(
+    { method, path, body, headers = {} }: AdminRequest,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const tried = `ask df config at ${this.#url}`;
+    const response = await fetch(`${this.#url}/api/v1/${path}`, {
+      method,
+      headers: {
+        ...headers,
+        authorization: `Bearer ${this.#adminToken}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+      // The token goes to nobody else.
+      redirect: "error",
+      proxy: false,
+    }).catch((cause: unknown) => {
+      signal.throwIfAborted();
+      throw new DfError("unavailable", `${tried}: ${messageOf(cause)}`, {
+        cause,
+        hint: "check --config-service, and that df config runs and can be reached from here",
+      });
+    });
+    if (!response.ok) throw await errorOfResponse(response, tried);
+    return response;
+  }
+}
+
+const NEVER = new AbortController().signal;

@@ -1,0 +1,45 @@
+// The flags by which a command finds `df config` and shows that its user may administer the fleet.
+
+import { DfError } from "../../errors.ts";
+import { CONFIG_PORT } from "../../limits.ts";
+import { AdminClient } from "../../net/admin-client.ts";
+import { defaultConfigDir, readAdminToken } from "../config/config-dir.ts";
+import type { Flag, ParsedFlags } from "./flags.ts";
+import { readSecret } from "./secret.ts";
+
+export const ADMIN_FLAGS: readonly Flag[] = [
+  {
+    name: "config-service",
+    variable: "DRAGONFLY_CONFIG_SERVICE",
+    value: "URL",
+    help: `df config of the fleet (http://127.0.0.1:${CONFIG_PORT}; DRAGONFLY_CONFIG_SERVICE)`,
+  },
+  {
+    name: "admin-token",
+    variable: "DRAGONFLY_ADMIN_TOKEN",
+    value: "@FILE",
+    help: "who may do this (the first token of a df config here; DRAGONFLY_ADMIN_TOKEN)",
+  },
+];
+
+/** @throws {DfError} usage, file-unreadable */
+export function adminClientOf(flags: ParsedFlags): AdminClient {
+  const text = (name: string, variable: string): string | undefined =>
+    flags.values.get(name)?.at(-1) ?? (process.env[variable] || undefined);
+  const service = text("config-service", "DRAGONFLY_CONFIG_SERVICE") ?? `127.0.0.1:${CONFIG_PORT}`;
+  // Of several replicas any will do.
+  const [first = ""] = service.split(",");
+  const url = first.includes("://") ? first.trim() : `http://${first.trim()}`;
+  if (!URL.canParse(url)) {
+    throw new DfError("usage", `read --config-service ${service}: not a URL`, {
+      hint: `write --config-service http://HOST:${CONFIG_PORT}`,
+    });
+  }
+  const given = text("admin-token", "DRAGONFLY_ADMIN_TOKEN");
+  const adminToken =
+    given === undefined ? readAdminToken(defaultConfigDir()) : readSecret("--admin-token", given);
+  if (adminToken !== undefined) return new AdminClient({ url, adminToken });
+  throw new DfError("unauthorized", "ask df config: no admin token is at hand", {
+    hint: "give --admin-token @FILE or DRAGONFLY_ADMIN_TOKEN; the first one is in the data directory of df config",
+  });
+}

@@ -1,0 +1,213 @@
+// `df config`: wires database, keys, view, leases and the HTTP application together. Reads like a
+// wiring diagram; the work is done in the parts.
+
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { version } from "../../../package.json";
+import { DfError, messageOf } from "../../errors.ts";
+import { CredentialCheck } from "../../net/fleet/credential.ts";
+import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { openFleetDatabase } from "../../store/fleet-database/open-fleet-database.ts";
+import { claimStateDir } from "../../store/state-dir.ts";
+import { healthRoutes } from "../service/health-routes.ts";
+import { createMetrics } from "../service/metrics.ts";
+import { formatAddress, isUnspecified, type ListenAddress } from "../supernode/listen-address.ts";
+import { Callers } from "./callers.ts";
+import { type ConfigApp, createConfigApp, type Resource } from "./config-app.ts";
+import type { ConfigParts } from "./config-parts.ts";
+import { docsResource } from "./docs-page.ts";
+import { type FirstStart, makeFirstTokens } from "./first-start.ts";
+import { loadFleetKeys } from "./fleet-keys.ts";
+import { FleetView } from "./fleet-view.ts";
+import { HostRegistrations } from "./host-registrations.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import { heartbeatResource } from "./members/heartbeat.ts";
+import { joinResource } from "./members/join.ts";
+import { routesResource } from "./members/routes.ts";
+import { clustersResource } from "./resources/clusters.ts";
+import { hostsResource } from "./resources/hosts.ts";
+import { rulesResource } from "./resources/rules.ts";
+import { supernodesResource } from "./resources/supernodes.ts";
+import { tokensResource } from "./resources/tokens.ts";
+import { RouteWaits } from "./route-waits.ts";
+import { SettingsBook } from "./settings/settings-book.ts";
+import { settingsPart } from "./settings/settings-part.ts";
+import { settingsResource } from "./settings/settings-routes.ts";
+
+export interface ConfigOptions {
+  listen: ListenAddress;
+  /** Keeps the database (SQLite), the keys and the first tokens; one process at a time. */
+  dataDir: string;
+  /** `postgres://…`; null: SQLite in the data directory. */
+  databaseUrl: string | null;
+  /** @defaultValue keys.json in the data directory */
+  keysPath: string | null;
+  /** Whether hosts may join and ask for routes without a token. */
+  isOpen: boolean;
+  leaseMs: number;
+  intervalMs: number;
+  /** Where machines reach the fleet's replicas; empty: where this one listens. */
+  urls: readonly string[];
+  /** Makes another admin token: the first was lost. */
+  isAdminTokenWanted: boolean;
+  onWarning: (message: string) => void;
+}
+
+export interface RunningConfig {
+  /** "host:port". */
+  readonly address: string;
+  /** Where machines reach it. */
+  readonly urls: readonly string[];
+  readonly firstStart: FirstStart;
+  /** Raw Ed25519, base64. */
+  readonly fleetKey: string;
+  /** Lets held requests go and writes what waits. */
+  stop(): Promise<void>;
+}
+
+/** What is never closed for being silent: a held request says nothing for a minute. Seconds. */
+const IDLE_TIMEOUT_SECONDS = 120;
+
+/** The largest body of any route: see access.ts. */
+const REQUEST_BODY_BYTES_MAX = 8 << 20;
+
+/** @throws {DfError} usage, denied, unavailable, file-unwritable */
+export async function startConfig(options: ConfigOptions): Promise<RunningConfig> {
+  const undo = new AsyncDisposableStack();
+  try {
+    const releaseDir = claimStateDir(options.dataDir);
+    undo.defer(() => releaseDir());
+    const database = await openFleetDatabase({
+      dataDir: options.dataDir,
+      url: options.databaseUrl,
+    });
+    undo.defer(() => database.close());
+    return await startWith(database, options, undo);
+  } catch (error) {
+    await undo.disposeAsync();
+    throw error;
+  }
+}
+
+async function startWith(
+  database: FleetDatabase,
+  options: ConfigOptions,
+  undo: AsyncDisposableStack,
+): Promise<RunningConfig> {
+  const { dataDir, leaseMs, intervalMs, onWarning } = options;
+  const keys = await loadFleetKeys(options.keysPath ?? keysPathIn(dataDir), database);
+  const credentials = new CredentialCheck(keys.publicKey);
+  const waits = new RouteWaits();
+  const view = new FleetView(database, {
+    routesChanged: () => waits.release(),
+    revocationsChanged: (ids) => credentials.revoke(new Set(ids)),
+  });
+  const hosts = new HostRegistrations(database);
+  const leases = new LeaseKeeper({ database, view, hosts, leaseMs, onWarning });
+  undo.defer(() => leases.stop());
+  await leases.start();
+  const settings = new SettingsBook(database);
+  let urls = options.urls;
+  const parts: ConfigParts = {
+    ...{ database, keys, view, waits, hosts, leases },
+    leaseSeconds: leaseMs / 1000,
+    intervalSeconds: intervalMs / 1000,
+    urls: () => urls,
+    heartbeatParts: [settingsPart(settings)],
+  };
+  const app = createConfigApp({
+    callers: new Callers(database, credentials),
+    isOpen: options.isOpen,
+    resources: [
+      serviceResource(parts),
+      docsResource,
+      joinResource(parts),
+      heartbeatResource(parts),
+      routesResource(parts),
+      clustersResource(parts),
+      rulesResource(parts),
+      supernodesResource(parts),
+      hostsResource(parts),
+      tokensResource(parts),
+      settingsResource({ database, book: settings }),
+    ],
+    onError: (error, route) => onWarning(`${route}: ${describeFailure(error)}`),
+  });
+  const server = serve(app, options.listen);
+  // What is held is answered, what is under way is finished.
+  undo.defer(() => server.stop());
+  undo.defer(() => waits.stop());
+  if (urls.length === 0) urls = [ownUrl(options.listen, server.port!)];
+  const { isAdminTokenWanted } = options;
+  return {
+    address: formatAddress(options.listen.hostname, server.port!),
+    urls,
+    fleetKey: keys.publicKey,
+    firstStart: await makeFirstTokens({
+      ...{ database, dataDir, urls, isAdminTokenWanted },
+      fleetKey: keys.publicKey,
+    }),
+    stop: () => undo.disposeAsync(),
+  };
+}
+
+/** Where the keys lie if nobody names a file. */
+export function keysPathIn(dataDir: string): string {
+  return join(dataDir, "keys.json");
+}
+
+/** What every service answers, and this role's metrics. */
+function serviceResource({ view, waits, leases }: ConfigParts): Resource {
+  const metrics = createMetrics({ name: "config", version }, [
+    {
+      name: "config_supernodes_alive",
+      help: "supernodes that are in lists of hosts",
+      read: () => view.alive.length,
+    },
+    {
+      name: "config_requests_held",
+      help: "requests of hosts that wait for other supernodes",
+      read: () => waits.count,
+    },
+  ]);
+  const notReadyBecause = (): string | null =>
+    leases.failure === null ? null : "the database does not answer";
+  return (app) => {
+    app.route("/", healthRoutes({ notReadyBecause, metrics }));
+  };
+}
+
+function serve(app: ConfigApp, listen: ListenAddress): Bun.Server<undefined> {
+  try {
+    return Bun.serve({
+      hostname: listen.hostname,
+      port: listen.port,
+      development: false,
+      reusePort: false,
+      idleTimeout: IDLE_TIMEOUT_SECONDS,
+      maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
+      fetch: (request) => app.fetch(request),
+    });
+  } catch (cause) {
+    const address = formatAddress(listen.hostname, listen.port);
+    throw new DfError("usage", `listen on ${address}: ${messageOf(cause)}`, {
+      cause,
+      hint: "another process may listen there; choose another port with --listen",
+    });
+  }
+}
+
+function ownUrl(listen: ListenAddress, port: number): string {
+  const host = isUnspecified(listen.hostname) ? hostname() : listen.hostname;
+  return `http://${formatAddress(host, port)}`;
+}
+
+/** With the causes: the log is where they are told. */
+function describeFailure(error: unknown): string {
+  const texts: string[] = [];
+  for (let at = error; at !== undefined && texts.length < 5;) {
+    texts.push(messageOf(at));
+    at = at instanceof Error ? at.cause : undefined;
+  }
+  return texts.join(": ");
+}

@@ -17,8 +17,14 @@ export const CONFIG_PORT = 8000;
 export const SUPERNODE_PORT = 8002;
 export const PIECE_PORT = 65002;
 
+/** Beside the piece port; 65001 is the proxy's. */
+export const METRICS_PORT = 65003;
+
 /** How many pieces a peer uploads at once; see docs/architecture.md, "slots". */
 export const UPLOAD_SLOTS = 3;
+
+/** How long an owner may stay silent before neighbours, another member, or the source is asked. */
+export const OWNER_SILENCE_MS = 3_000;
 
 /** Peers of one swarm that begin to read the source per second when no supernode answers. */
 export const BACK_TO_SOURCE_PER_SEC = 10;

@@ -32,6 +32,7 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
     arguments: [
       ...["--data-dir", "%S/dragonfly/peer"],
       ...["--socket", "%t/dragonfly/peer.sock", "--socket-group", "dragonfly"],
+      ...["--metrics-listen", "127.0.0.1:65003"],
     ],
     lines: [
       "RuntimeDirectory=dragonfly",

@@ -2,8 +2,10 @@
 
 import { createWriteStream } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
-import { createConsola } from "consola";
 import type { ParsedFlags } from "../command-line/flags.ts";
+import { SystemdNotifier } from "../service/notify-systemd.ts";
+import { createServiceLog } from "../service/service-log.ts";
+import { untilStopped } from "../service/until-stopped.ts";
 import { readPeerOptions } from "./peer-options.ts";
 import { tuneProcess } from "./tuned-process.ts";
 
@@ -21,23 +23,34 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
   const options = readPeerOptions(parsed, process.env, process.getuid?.() ?? -1);
   // Started by `df get` nobody sees our output: a file beside the data keeps it.
   const isBackground = parsed.values.get("background")?.at(-1) === "true";
-  const stream = isBackground
+  const file = isBackground
     ? createWriteStream(`${options.dataDir}.log`, { flags: "a", mode: 0o600 })
-    : process.stderr;
-  const log = createConsola({ stdout: stream as never, stderr: stream as never });
+    : null;
+  const log = createServiceLog({
+    component: "peer",
+    isJson: options.isJsonLog,
+    level: options.isVerbose ? "debug" : "info",
+    ...(file === null ? {} : { write: (line) => file.write(line) }),
+  });
 
-  const ended = Promise.withResolvers<string>();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => ended.resolve(`stopped by ${signal}`));
-  }
+  const unused = Promise.withResolvers<string>();
   const peer = await startPeer({
     ...options,
     onWarning: (message) => log.warn(message),
-    onUnused: () => ended.resolve("unused, stopping"),
+    onUnused: () => unused.resolve("stopping: unused"),
   });
-  const supernodes = options.supernodes.join(", ") || "no supernode: it only reads sources";
-  log.info(`peer serves pieces on ${peer.listen}, df get on ${peer.socketPath} (${supernodes})`);
-  log.info(await ended.promise);
+  const monitor =
+    options.metricsListen === null
+      ? null
+      : (await import("../service/serve-health.ts")).serveHealth(
+          options.metricsListen,
+          await peer.health(),
+        );
+  const status = `ready, pieces on ${peer.listen}, df get on ${peer.socketPath}`;
+  log.info(monitor === null ? status : `${status}, metrics on ${monitor.address}`);
+  const systemd = new SystemdNotifier(process.env);
+  await untilStopped({ log, systemd, status, ended: unused.promise });
+  await monitor?.stop();
   await peer.stop();
   process.exit(0);
 }

@@ -3,9 +3,20 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError } from "../../errors.ts";
-import { PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
+import { METRICS_PORT, PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
+import type { FleetAddress } from "../../net/fleet/membership.ts";
+import type { Labels } from "../../net/wire/fleet-api.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
 import type { Settings } from "../../net/wire/fleet-settings.ts";
+import {
+  CONFIG_SERVICE_FLAG,
+  isLoopbackFleet,
+  JOIN_FLAG,
+  LABEL_FLAG,
+  parseConfigService,
+  parseJoin,
+  parseLabels,
+} from "../command-line/fleet-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
 import { groupIdOf } from "./group-id.ts";
@@ -13,6 +24,9 @@ import { groupIdOf } from "./group-id.ts";
 export interface PeerOptions {
   /** "host:port" each; empty: this host only reads sources and its own store. */
   supernodes: readonly string[];
+  /** The fleet that this host takes part in; its list of supernodes takes the place of the given one. */
+  fleet: FleetAddress | null;
+  labels: Labels;
   listen: { hostname: string; port: number };
   /** "host:port" that children use; null: as listened. */
   advertise: string | null;
@@ -30,6 +44,14 @@ export interface PeerOptions {
   lingerMs: number | null;
 }
 
+/** What concerns the process of `df peer` alone. */
+export interface PeerCommandOptions extends PeerOptions {
+  /** Where monitors ask, beside the socket; null: nowhere else. */
+  metricsListen: { hostname: string; port: number } | null;
+  isJsonLog: boolean;
+  isVerbose: boolean;
+}
+
 export const FLAGS: readonly Flag[] = [
   {
     name: "supernode",
@@ -38,6 +60,9 @@ export const FLAGS: readonly Flag[] = [
     value: "HOST:PORT,…",
     help: "supernodes to join (DRAGONFLY_SUPERNODE)",
   },
+  JOIN_FLAG,
+  CONFIG_SERVICE_FLAG,
+  LABEL_FLAG,
   {
     name: "listen",
     variable: "DRAGONFLY_PEER_LISTEN",
@@ -104,17 +129,35 @@ export const FLAGS: readonly Flag[] = [
     help: `uploads at once (default ${UPLOAD_SLOTS}, 0: none; DRAGONFLY_UPLOAD_SLOTS)`,
   },
   { name: "linger", value: "TIME", help: "exit after so long without use (default: never)" },
+  {
+    name: "metrics-listen",
+    variable: "DRAGONFLY_PEER_METRICS_LISTEN",
+    value: "HOST:PORT",
+    help: "health and metrics by HTTP (they are on --socket too; DRAGONFLY_PEER_METRICS_LISTEN)",
+  },
+  { name: "json", variable: "DRAGONFLY_PEER_JSON", help: "log as JSON, one object per line" },
+  {
+    name: "verbose",
+    aliases: ["v"],
+    variable: "DRAGONFLY_PEER_VERBOSE",
+    help: "log more",
+  },
   { name: "background" },
 ];
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws {DfError} usage */
-export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: number): PeerOptions {
+export function readPeerOptions(
+  parsed: ParsedFlags,
+  env: Environment,
+  uid: number,
+): PeerCommandOptions {
   const faults: DfError[] = [];
   const text = (name: string): string | undefined => {
     const given = parsed.values.get(name);
-    if (given !== undefined) return name === "supernode" ? given.join(",") : given.at(-1);
+    const isList = name === "supernode" || name === "label";
+    if (given !== undefined) return isList ? given.join(",") : given.at(-1);
     const variable = FLAGS.find((flag) => flag.name === name)?.variable;
     return variable === undefined ? undefined : env[variable] || undefined;
   };
@@ -130,10 +173,15 @@ export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: numb
   };
   const isOn = (name: string): boolean => ["true", "1"].includes(text(name) ?? "");
   const slots = { min: 0, max: 1024 };
-  const options: PeerOptions = {
+  const fleet = read("join", parseJoin) ?? read("config-service", parseConfigService) ?? null;
+  // Whoever gave the fleet's join string means other hosts to fetch pieces here.
+  const isShared = fleet !== null && !isLoopbackFleet(fleet);
+  const options: PeerCommandOptions = {
+    fleet,
+    labels: read("label", (flag, given) => parseLabels(flag, [given])) ?? {},
     supernodes: read("supernode", parseSupernodes) ?? [],
     listen: read("listen", parseListen) ?? {
-      hostname: "127.0.0.1",
+      hostname: isShared ? "0.0.0.0" : "127.0.0.1",
       port: isOn("background") ? 0 : PIECE_PORT,
     },
     advertise: read("advertise", parseAdvertise) ?? null,
@@ -146,12 +194,15 @@ export function readPeerOptions(parsed: ParsedFlags, env: Environment, uid: numb
     quotaBytes: read("quota", parseSize),
     uploadSlots: read("upload-slots", (flag, given) => parseCount(flag, given, slots)),
     lingerMs: read("linger", parseDuration) ?? null,
+    metricsListen: read("metrics-listen", parseMetricsListen) ?? null,
+    isJsonLog: isOn("json"),
+    isVerbose: isOn("verbose"),
   };
   const { hostname } = options.listen;
-  if (!isLoopback(hostname) && !isOn("open")) {
+  if (!isLoopback(hostname) && !isOn("open") && fleet === null) {
     faults.push(
       new DfError("usage", `listen on ${hostname}: anyone who reaches it could fetch pieces`, {
-        hint: "add --open where the network is trusted, or listen on 127.0.0.1",
+        hint: "--join a fleet, add --open where the network is trusted, or listen on 127.0.0.1",
       }),
     );
   }
@@ -194,6 +245,10 @@ function parseSupernodes(flag: string, text: string): string[] {
 
 function parseListen(flag: string, text: string): { hostname: string; port: number } {
   return parseAddress(flag, text, PIECE_PORT);
+}
+
+function parseMetricsListen(flag: string, text: string): { hostname: string; port: number } {
+  return parseAddress(flag, text, METRICS_PORT);
 }
 
 function parseAdvertise(flag: string, text: string): string {

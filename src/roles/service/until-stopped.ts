@@ -35,6 +35,8 @@ export async function untilStopped({
     });
   }
   process.on("SIGHUP", () => {
+    // A terminal that closes ends what runs in it; a service without one reads its settings again.
+    if (process.stderr.isTTY) return stopped.resolve("stopping: SIGHUP");
     Promise.resolve()
       .then(() => reload?.())
       .then(() => log.info("settings read again"))

@@ -33,7 +33,7 @@ async function showStatus(flags: ParsedFlags): Promise<void> {
     return;
   }
   const socket = flags.values.get("socket")?.at(-1) ?? process.env["DRAGONFLY_PEER_SOCKET"];
-  const peer = socket ? new LocalClient(socket) : await findPeer([]);
+  const peer = socket ? new LocalClient(socket) : await findPeer({ supernodes: [], fleet: null });
   if (peer === null) {
     throw new DfError("unavailable", "ask the peer of this host: none answers", {
       hint: "start one with df peer, or name its --socket",

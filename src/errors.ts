@@ -118,6 +118,11 @@ export class DfError extends Error {
   }
 }
 
+/** Whether what failed with this code, also one of a later version, may succeed when it is tried again. */
+export function isRetryableCode(code: string): boolean {
+  return Object.hasOwn(ERROR_TRAITS, code) && ERROR_TRAITS[code as ErrorCode].retryable;
+}
+
 /** Narrows to a DfError, optionally of one code. */
 export function isDfError(error: unknown, code?: ErrorCode): error is DfError {
   return error instanceof DfError && (code === undefined || error.code === code);

@@ -29,6 +29,10 @@ import { hostsResource } from "./resources/hosts.ts";
 import { rulesResource } from "./resources/rules.ts";
 import { supernodesResource } from "./resources/supernodes.ts";
 import { tokensResource } from "./resources/tokens.ts";
+import { PreheatClock } from "./preheats/preheat-clock.ts";
+import { PreheatJobs } from "./preheats/preheat-jobs.ts";
+import { preheatPart } from "./preheats/preheat-part.ts";
+import { preheatsResource } from "./preheats/preheat-routes.ts";
 import { RouteWaits } from "./route-waits.ts";
 import { SettingsBook } from "./settings/settings-book.ts";
 import { settingsPart } from "./settings/settings-part.ts";
@@ -107,13 +111,17 @@ async function startWith(
   undo.defer(() => leases.stop());
   await leases.start();
   const settings = new SettingsBook(database);
+  const preheats = { database, jobs: new PreheatJobs(database, keys) };
+  const preheatClock = new PreheatClock({ ...preheats, onWarning });
+  undo.defer(() => preheatClock.stop());
+  preheatClock.start();
   let urls = options.urls;
   const parts: ConfigParts = {
     ...{ database, keys, view, waits, hosts, leases },
     leaseSeconds: leaseMs / 1000,
     intervalSeconds: intervalMs / 1000,
     urls: () => urls,
-    heartbeatParts: [settingsPart(settings)],
+    heartbeatParts: [settingsPart(settings), preheatPart(preheats)],
   };
   const app = createConfigApp({
     callers: new Callers(database, credentials),
@@ -130,6 +138,7 @@ async function startWith(
       hostsResource(parts),
       tokensResource(parts),
       settingsResource({ database, book: settings }),
+      preheatsResource(preheats),
     ],
     onError: (error, route) => onWarning(`${route}: ${describeFailure(error)}`),
   });

@@ -1,0 +1,182 @@
+// What happens to preheats with time: jobs end, expire and begin anew, and hosts that lost their
+// supernode go to another one. One replica at a time does it; when it dies the next one goes on.
+
+import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
+import {
+  changePreheatJob,
+  changePreheatTargets,
+  countPreheatTargets,
+  forgetPreheats,
+  freePreheatKeys,
+  hasLivePreheats,
+  listPreheatJobs,
+  listPreheatsToRefresh,
+  type PreheatJobRow,
+  releasePreheatTargets,
+} from "../../../store/fleet-database/preheats.ts";
+import { dropWorkLease, takeWorkLease } from "../../../store/fleet-database/work-leases.ts";
+import { messageOf } from "../../../errors.ts";
+import { isTargetOver, type PreheatTargetState } from "../../../net/wire/preheat-api.ts";
+import { CONTENT_KEY_PREFIX, nextRunAfter, type PreheatJobs, requestOf } from "./preheat-jobs.ts";
+
+const ROUND_MS = 1_000;
+const LEASE_MS = 10_000;
+const LEASE_NAME = "preheats";
+
+/** Who was asked to make a job chooses its machines; when it died meanwhile, the clock does. */
+const PLANNING_ABANDONED_AFTER_MS = 30_000;
+
+/** A machine that was cancelled and never comes back need not be told for longer. */
+const CANCELLING_MS = 600_000;
+
+/** Jobs that are over are listed for so long. */
+const FORGOTTEN_AFTER_MS = 30 * 86_400_000;
+const FORGET_EVERY_MS = 3_600_000;
+
+/** Live jobs looked at in one round; more wait for the next. */
+const JOBS_PER_ROUND = 1_000;
+
+export interface PreheatClockOptions {
+  database: FleetDatabase;
+  jobs: PreheatJobs;
+  onWarning: (message: string) => void;
+}
+
+export class PreheatClock {
+  readonly #options: PreheatClockOptions;
+  readonly #holder = crypto.randomUUID();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #round: Promise<void> = Promise.resolve();
+  #isStopped = false;
+  #forgetAtMs = 0;
+  #isFailing = false;
+
+  constructor(options: PreheatClockOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      this.#round = this.#tick().then(() => {
+        if (!this.#isStopped) this.start();
+      });
+    }, ROUND_MS);
+  }
+
+  /** Lets another replica go on at once. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    await this.#round;
+    const lease = { name: LEASE_NAME, holder: this.#holder };
+    // It runs out by itself.
+    await dropWorkLease(this.#options.database, lease).catch(() => {});
+  }
+
+  async #tick(): Promise<void> {
+    const { database, onWarning } = this.#options;
+    const nowMs = Date.now();
+    const lease = { name: LEASE_NAME, holder: this.#holder, expiresAt: nowMs + LEASE_MS };
+    try {
+      if (await takeWorkLease(database, lease, nowMs)) await this.#advance(nowMs);
+      this.#isFailing = false;
+    } catch (error) {
+      // Said once: the same cause every second would hide all else.
+      if (!this.#isFailing) onWarning(`preheats: ${messageOf(error)}`);
+      this.#isFailing = true;
+    }
+  }
+
+  async #advance(nowMs: number): Promise<void> {
+    const { database, jobs } = this.#options;
+    for (const job of await listPreheatsToRefresh(database, nowMs)) await this.#renew(job, nowMs);
+    if (nowMs >= this.#forgetAtMs) {
+      this.#forgetAtMs = nowMs + FORGET_EVERY_MS;
+      await forgetPreheats(database, nowMs - FORGOTTEN_AFTER_MS);
+    }
+    if (!(await hasLivePreheats(database))) {
+      jobs.keepOnly(new Set());
+      return;
+    }
+    await releasePreheatTargets(database);
+    const live = await listPreheatJobs(database, {
+      states: ["planning", "running"],
+      rowsMax: JOBS_PER_ROUND,
+    });
+    jobs.keepOnly(new Set(live.map(({ id }) => id)));
+    for (const job of live) {
+      if (job.state === "planning") await this.#planAbandoned(job, nowMs);
+      else if (job.expiresAt <= nowMs) await this.#expire(job, nowMs);
+    }
+    await this.#conclude(live, nowMs);
+    await this.#endCancelling(nowMs);
+    await freePreheatKeys(database, CONTENT_KEY_PREFIX);
+  }
+
+  async #planAbandoned(job: PreheatJobRow, nowMs: number): Promise<void> {
+    if (job.createdAt > nowMs - PLANNING_ABANDONED_AFTER_MS) return;
+    const { database, jobs } = this.#options;
+    await jobs
+      .plan(job)
+      .catch((error: unknown) =>
+        changePreheatJob(
+          database,
+          { id: job.id, from: ["planning"] },
+          { state: "failed", updatedAt: nowMs, error: { message: messageOf(error) } },
+        ),
+      );
+  }
+
+  /** Machines that are still away are not asked any more. */
+  async #expire({ id }: PreheatJobRow, nowMs: number): Promise<void> {
+    const error = { code: "timeout", message: "the machine did not finish while it was wanted" };
+    await changePreheatTargets(
+      this.#options.database,
+      { jobId: id, from: ["pending", "sent", "running"] },
+      { state: "failed", error, updatedAt: nowMs },
+    );
+  }
+
+  async #conclude(live: readonly PreheatJobRow[], nowMs: number): Promise<void> {
+    const { database } = this.#options;
+    const running = live.filter(({ state }) => state === "running").map(({ id }) => id);
+    const counts = await countPreheatTargets(database, running);
+    for (const id of running) {
+      const states = counts.filter(({ jobId }) => jobId === id).map(({ state }) => state);
+      if (!states.every((state) => isTargetOver(state as PreheatTargetState))) continue;
+      const state = states.includes("failed") ? "failed" : "done";
+      await changePreheatJob(database, { id, from: ["running"] }, { state, updatedAt: nowMs });
+    }
+  }
+
+  /** Begins a job's next round: with the same machines, whatever became of the last one. */
+  async #renew(job: PreheatJobRow, nowMs: number): Promise<void> {
+    const { database } = this.#options;
+    const request = requestOf(job);
+    // The targets first: a replica that dies in between leaves a job that the next one renews again.
+    await changePreheatTargets(
+      database,
+      { jobId: job.id, from: ["done", "failed"] },
+      { state: "pending", attemptCount: 0, doneBytes: 0, error: null, updatedAt: nowMs },
+    );
+    await changePreheatJob(
+      database,
+      { id: job.id, from: ["done", "failed"] },
+      {
+        ...{ state: "running", round: job.round + 1, updatedAt: nowMs },
+        expiresAt: nowMs + request.keepSeconds * 1000,
+        nextRunAt: nextRunAfter(request, nowMs),
+      },
+    );
+  }
+
+  async #endCancelling(nowMs: number): Promise<void> {
+    const { database } = this.#options;
+    const ended = await listPreheatJobs(database, { states: ["cancelled"], rowsMax: 100 });
+    for (const { id, updatedAt } of ended) {
+      if (updatedAt > nowMs - CANCELLING_MS) continue;
+      const from = ["cancelling"];
+      await changePreheatTargets(database, { jobId: id, from }, { state: "cancelled" });
+    }
+  }
+}

@@ -1,0 +1,372 @@
+// Queries about preheat jobs and their targets: one URL on one machine each. States are those of
+// net/wire/preheat-api.ts; a target is live until nothing more will happen to it in its round.
+
+import {
+  and,
+  asc,
+  desc,
+  eq,
+  gt,
+  inArray,
+  isNotNull,
+  isNull,
+  like,
+  lt,
+  lte,
+  notExists,
+  notInArray,
+  or,
+  sql,
+} from "drizzle-orm";
+import { type FleetDatabase, INSERT_ROWS_MAX, proposed } from "./fleet-database.ts";
+import type { FleetTables } from "./sqlite-schema.ts";
+
+export type PreheatJobRow = FleetTables["preheatJobs"]["$inferSelect"];
+export type PreheatTargetRow = FleetTables["preheatTargets"]["$inferSelect"];
+
+const LIVE_STATES = ["pending", "sent", "running", "cancelling"];
+const CANCEL_STATES = ["cancelling", "cancelled"];
+
+/** Returns false when the idempotency key has a job. */
+export async function insertPreheatJob(
+  { db, tables }: FleetDatabase,
+  row: PreheatJobRow,
+): Promise<boolean> {
+  const { preheatJobs } = tables;
+  const added = await db
+    .insert(preheatJobs)
+    .values(row)
+    .onConflictDoNothing()
+    .returning({ id: preheatJobs.id });
+  return added.length > 0;
+}
+
+export async function findPreheatJob(
+  { db, tables }: FleetDatabase,
+  by: { id: string } | { idempotencyKey: string },
+): Promise<PreheatJobRow | undefined> {
+  const { preheatJobs } = tables;
+  const isIt =
+    "id" in by ? eq(preheatJobs.id, by.id) : eq(preheatJobs.idempotencyKey, by.idempotencyKey);
+  const [row] = await db.select().from(preheatJobs).where(isIt);
+  return row;
+}
+
+/** Newest first: IDs grow with time. */
+export async function listPreheatJobs(
+  { db, tables }: FleetDatabase,
+  {
+    states,
+    below,
+    rowsMax,
+  }: { states?: readonly string[] | undefined; below?: string | undefined; rowsMax: number },
+): Promise<PreheatJobRow[]> {
+  const { preheatJobs } = tables;
+  return await db
+    .select()
+    .from(preheatJobs)
+    .where(
+      and(
+        states === undefined ? undefined : inArray(preheatJobs.state, [...states]),
+        below === undefined ? undefined : lt(preheatJobs.id, below),
+      ),
+    )
+    .orderBy(desc(preheatJobs.id))
+    .limit(rowsMax);
+}
+
+/** Jobs that wait for their next round, and those whose time has come. */
+export async function listPreheatsToRefresh(
+  { db, tables }: FleetDatabase,
+  nowMs: number,
+): Promise<PreheatJobRow[]> {
+  const { preheatJobs } = tables;
+  const isWaiting = inArray(preheatJobs.state, ["done", "failed"]);
+  return await db
+    .select()
+    .from(preheatJobs)
+    .where(and(isWaiting, lte(preheatJobs.nextRunAt, nowMs)));
+}
+
+/** Returns false when the job is in another state than `from` by now. */
+export async function changePreheatJob(
+  { db, tables }: FleetDatabase,
+  { id, from }: { id: string; from: readonly string[] },
+  set: Partial<PreheatJobRow>,
+): Promise<boolean> {
+  const { preheatJobs } = tables;
+  const changed = await db
+    .update(preheatJobs)
+    .set(set)
+    .where(and(eq(preheatJobs.id, id), inArray(preheatJobs.state, [...from])))
+    .returning({ id: preheatJobs.id });
+  return changed.length > 0;
+}
+
+/** Lets the same request make a new job: the keys of that prefix count while a job is not over. */
+export async function freePreheatKeys(
+  { db, tables }: FleetDatabase,
+  prefix: string,
+): Promise<void> {
+  const { preheatJobs } = tables;
+  await db
+    .update(preheatJobs)
+    .set({ idempotencyKey: null })
+    .where(
+      and(
+        like(preheatJobs.idempotencyKey, `${prefix}%`),
+        inArray(preheatJobs.state, ["done", "failed", "cancelled"]),
+        isNull(preheatJobs.nextRunAt),
+      ),
+    );
+}
+
+/** Forgets jobs that ended before, with their targets. */
+export async function forgetPreheats({ db, tables }: FleetDatabase, before: number): Promise<void> {
+  const { preheatJobs, preheatTargets } = tables;
+  await db
+    .delete(preheatJobs)
+    .where(
+      and(
+        inArray(preheatJobs.state, ["done", "failed", "cancelled"]),
+        isNull(preheatJobs.nextRunAt),
+        lt(preheatJobs.updatedAt, before),
+      ),
+    );
+  const hasJob = db
+    .select({ one: sql`1` })
+    .from(preheatJobs)
+    .where(eq(preheatJobs.id, preheatTargets.jobId));
+  await db.delete(preheatTargets).where(notExists(hasJob));
+}
+
+export interface PreheatCount {
+  jobId: string;
+  state: string;
+  count: number;
+  doneBytes: number;
+}
+
+export async function countPreheatTargets(
+  { db, tables }: FleetDatabase,
+  jobIds: readonly string[],
+): Promise<PreheatCount[]> {
+  if (jobIds.length === 0) return [];
+  const { preheatTargets } = tables;
+  return await db
+    .select({
+      jobId: preheatTargets.jobId,
+      state: preheatTargets.state,
+      count: sql<number>`count(*)`.mapWith(Number),
+      doneBytes: sql<number>`sum(${preheatTargets.doneBytes})`.mapWith(Number),
+    })
+    .from(preheatTargets)
+    .where(inArray(preheatTargets.jobId, [...jobIds]))
+    .groupBy(preheatTargets.jobId, preheatTargets.state);
+}
+
+/** Adds targets; those that are there stay as they are. */
+export async function insertPreheatTargets(
+  { db, tables }: FleetDatabase,
+  rows: readonly PreheatTargetRow[],
+): Promise<void> {
+  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
+    await db
+      .insert(tables.preheatTargets)
+      .values(rows.slice(at, at + INSERT_ROWS_MAX))
+      .onConflictDoNothing();
+  }
+}
+
+/** By URL, then host. */
+export async function listPreheatTargets(
+  { db, tables }: FleetDatabase,
+  jobId: string,
+  {
+    state,
+    after,
+    rowsMax,
+  }: {
+    state: string | undefined;
+    after: { itemIndex: number; hostId: string } | undefined;
+    rowsMax: number;
+  },
+): Promise<PreheatTargetRow[]> {
+  const { preheatTargets: targets } = tables;
+  const isAfter =
+    after === undefined
+      ? undefined
+      : or(
+          gt(targets.itemIndex, after.itemIndex),
+          and(eq(targets.itemIndex, after.itemIndex), gt(targets.hostId, after.hostId)),
+        );
+  const isIn = state === undefined ? undefined : eq(targets.state, state);
+  return await db
+    .select()
+    .from(targets)
+    .where(and(eq(targets.jobId, jobId), isIn, isAfter))
+    .orderBy(asc(targets.itemIndex), asc(targets.hostId))
+    .limit(rowsMax);
+}
+
+/** Gives a supernode its own live targets, and those of hosts that it has a channel to, if nobody has them. */
+export async function claimPreheatTargets(
+  { db, tables }: FleetDatabase,
+  supernodeId: string,
+): Promise<void> {
+  const { preheatTargets: targets, hostChannels } = tables;
+  const connected = db
+    .select({ hostId: hostChannels.hostId })
+    .from(hostChannels)
+    .where(eq(hostChannels.supernodeId, supernodeId));
+  await db
+    .update(targets)
+    .set({ supernodeId })
+    .where(
+      and(
+        isNull(targets.supernodeId),
+        inArray(targets.state, LIVE_STATES),
+        or(inArray(targets.hostId, connected), eq(targets.hostId, supernodeId)),
+      ),
+    );
+}
+
+/** Takes live targets from supernodes that are gone, or have no channel to the host any more. */
+export async function releasePreheatTargets({ db, tables }: FleetDatabase): Promise<void> {
+  const { preheatTargets: targets, hostChannels, supernodes } = tables;
+  const channel = db
+    .select({ one: sql`1` })
+    .from(hostChannels)
+    .where(
+      and(
+        eq(hostChannels.hostId, targets.hostId),
+        eq(hostChannels.supernodeId, targets.supernodeId),
+      ),
+    );
+  const itself = db
+    .select({ one: sql`1` })
+    .from(supernodes)
+    .where(and(eq(supernodes.hostId, targets.supernodeId), eq(supernodes.state, "alive")));
+  await db
+    .update(targets)
+    .set({ supernodeId: null })
+    .where(
+      and(
+        isNotNull(targets.supernodeId),
+        inArray(targets.state, LIVE_STATES),
+        or(
+          and(eq(targets.role, "peer"), notExists(channel)),
+          and(eq(targets.role, "supernode"), notExists(itself)),
+        ),
+      ),
+    );
+}
+
+export interface DueTime {
+  nowMs: number;
+  /** What was sent and not heard of for so long is sent again. */
+  resendAfterMs: number;
+  /** A target that failed waits so long, times its attempts. */
+  retryAfterMs: number;
+}
+
+/** What a supernode is to be sent now, longest waiting first. */
+export async function duePreheatTargets(
+  { db, tables }: FleetDatabase,
+  supernodeId: string,
+  { nowMs, resendAfterMs, retryAfterMs }: DueTime,
+  rowsMax: number,
+): Promise<PreheatTargetRow[]> {
+  const { preheatTargets: targets } = tables;
+  const retryAt = sql`${targets.updatedAt} + ${targets.attemptCount} * ${retryAfterMs}`;
+  return await db
+    .select()
+    .from(targets)
+    .where(
+      and(
+        eq(targets.supernodeId, supernodeId),
+        or(
+          and(eq(targets.state, "pending"), or(eq(targets.attemptCount, 0), lte(retryAt, nowMs))),
+          and(
+            inArray(targets.state, ["sent", "running", "cancelling"]),
+            lte(targets.updatedAt, nowMs - resendAfterMs),
+          ),
+        ),
+      ),
+    )
+    .orderBy(asc(targets.updatedAt), asc(targets.itemIndex), asc(targets.hostId))
+    .limit(rowsMax);
+}
+
+/** The targets that these commands were sent for. */
+export async function preheatTargetsOf(
+  { db, tables }: FleetDatabase,
+  commandIds: readonly string[],
+): Promise<PreheatTargetRow[]> {
+  const { preheatTargets: targets } = tables;
+  const found: PreheatTargetRow[] = [];
+  for (let at = 0; at < commandIds.length; at += INSERT_ROWS_MAX) {
+    const some = commandIds.slice(at, at + INSERT_ROWS_MAX);
+    found.push(...(await db.select().from(targets).where(inArray(targets.commandId, some))));
+  }
+  return found;
+}
+
+/** Writes what became of targets. One that is being cancelled only goes on to be cancelled. */
+export async function savePreheatTargets(
+  { db, tables }: FleetDatabase,
+  rows: readonly PreheatTargetRow[],
+): Promise<void> {
+  const { preheatTargets: targets } = tables;
+  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
+    await db
+      .insert(targets)
+      .values(rows.slice(at, at + INSERT_ROWS_MAX))
+      .onConflictDoUpdate({
+        target: [targets.jobId, targets.itemIndex, targets.hostId],
+        set: {
+          commandId: proposed(targets.commandId),
+          state: proposed(targets.state),
+          attemptCount: proposed(targets.attemptCount),
+          doneBytes: proposed(targets.doneBytes),
+          length: proposed(targets.length),
+          error: proposed(targets.error),
+          updatedAt: proposed(targets.updatedAt),
+        },
+        setWhere: or(
+          notInArray(targets.state, CANCEL_STATES),
+          inArray(proposed(targets.state), CANCEL_STATES),
+        )!,
+      });
+  }
+}
+
+/** Changes all targets of a job that are in one of these states. */
+export async function changePreheatTargets(
+  { db, tables }: FleetDatabase,
+  { jobId, from }: { jobId: string; from: readonly string[] },
+  set: Partial<PreheatTargetRow>,
+): Promise<void> {
+  const { preheatTargets: targets } = tables;
+  await db
+    .update(targets)
+    .set(set)
+    .where(and(eq(targets.jobId, jobId), inArray(targets.state, [...from])));
+}
+
+/** Whether any target is live: while none is, heartbeats need not look for commands. */
+export async function hasLivePreheats({ db, tables }: FleetDatabase): Promise<boolean> {
+  const { preheatJobs, preheatTargets } = tables;
+  const [job] = await db
+    .select({ id: preheatJobs.id })
+    .from(preheatJobs)
+    .where(inArray(preheatJobs.state, ["planning", "running"]))
+    .limit(1);
+  if (job !== undefined) return true;
+  const [target] = await db
+    .select({ jobId: preheatTargets.jobId })
+    .from(preheatTargets)
+    .where(eq(preheatTargets.state, "cancelling"))
+    .limit(1);
+  return target !== undefined;
+}

@@ -44,6 +44,7 @@ const OPTIONS: RouteOptions = {
   source: "p2p",
   noOrigin: false,
   supernodes: [],
+  fleet: null,
   isInsecure: false,
   ca: null,
 };

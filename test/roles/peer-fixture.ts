@@ -44,6 +44,8 @@ export async function peerFixture(cleanups: Cleanups, overrides: Partial<StartPe
   const warnings: string[] = [];
   const peer = await startPeer({
     supernodes: [],
+    fleet: null,
+    labels: {},
     listen: { hostname: "127.0.0.1", port: 0 },
     advertise: null,
     socketPath: `${folder}/peer.sock`,

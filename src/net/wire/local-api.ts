@@ -82,6 +82,8 @@ export interface PeerStatus {
   pid: number;
   listen: string | null;
   supernodes: { address: string; connected: boolean }[];
+  /** Where the fleet's `df config` is that names the supernodes; absent where they were given. */
+  configService?: string[];
   downloads: {
     contentId: string;
     url: string;

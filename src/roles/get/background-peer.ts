@@ -7,6 +7,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError, isDfError } from "../../errors.ts";
 import { digestNow, toHex } from "../../engine/bytes/digest.ts";
+import { formatJoinString } from "../../net/fleet/join-string.ts";
+import type { FleetAddress } from "../../net/fleet/membership.ts";
 import { LocalClient } from "../../net/local-client.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { settingsPaths } from "../command-line/settings-file.ts";
@@ -24,40 +26,54 @@ export function userStateDir(): string {
   return join(base, "dragonfly");
 }
 
-/**
- * The data folder of a background peer; its socket and log lie beside it. There is one per user and
- * set of supernodes: two clusters do not share a peer.
- */
-function placeOf(supernodes: readonly string[]): string {
-  const digest = digestNow("sha256", supernodes.toSorted().join(","));
-  return join(userStateDir(), `peer-${toHex(digest).slice(0, 8)}`);
+/** How a command came to know of a swarm. */
+export interface KnownSwarm {
+  /** "host:port" of supernodes that were named. */
+  supernodes: readonly string[];
+  /** A fleet whose `df config` names them; null: none. */
+  fleet: FleetAddress | null;
+}
+
+/** Two clusters share no peer and no data: each way to know of one has a name. */
+export function nameOf({ supernodes, fleet }: KnownSwarm): string {
+  const words = [...supernodes.toSorted(), ...(fleet?.urls.toSorted() ?? [])];
+  return toHex(digestNow("sha256", words.join(","))).slice(0, 8);
+}
+
+/** The data folder of a background peer, one per user and swarm; its socket and log lie beside it. */
+function placeOf(swarm: KnownSwarm): string {
+  return join(userStateDir(), `peer-${nameOf(swarm)}`);
 }
 
 /**
- * The first peer of this host that answers and belongs to one of `supernodes` (empty: any).
+ * The first peer of this host that answers and belongs to `swarm`, or to any where none was named.
  * Null when there is none.
  */
-export async function findPeer(supernodes: readonly string[]): Promise<LocalClient | null> {
+export async function findPeer(swarm: KnownSwarm): Promise<LocalClient | null> {
+  const isNamed = swarm.supernodes.length > 0 || swarm.fleet !== null;
   const runtimeDir = process.env["XDG_RUNTIME_DIR"];
   const sockets = [
     HOST_SOCKET,
     ...(runtimeDir ? [join(runtimeDir, "dragonfly", "peer.sock")] : []),
     join(userStateDir(), "peer.sock"),
-    ...(supernodes.length > 0 ? [`${placeOf(supernodes)}.sock`] : []),
+    ...(isNamed ? [`${placeOf(swarm)}.sock`] : []),
   ];
   for (const path of sockets) {
     if (!isWritable(path)) continue;
     const client = new LocalClient(path);
     const status = await statusOf(client);
     if (status === null) continue;
-    const isOurs = status.supernodes.some(({ address }) => supernodes.includes(address));
-    if (supernodes.length === 0 || isOurs) return client;
+    if (!isNamed || belongsTo(swarm, status)) return client;
   }
   return null;
 }
 
-export interface BackgroundPeerOptions {
-  supernodes: readonly string[];
+function belongsTo({ supernodes, fleet }: KnownSwarm, status: PeerStatus): boolean {
+  if (status.supernodes.some(({ address }) => supernodes.includes(address))) return true;
+  return status.configService?.some((url) => fleet?.urls.includes(url)) === true;
+}
+
+export interface BackgroundPeerOptions extends KnownSwarm {
   lingerMs: number;
   signal: AbortSignal;
 }
@@ -68,11 +84,12 @@ export interface BackgroundPeerOptions {
  * @throws {DfError} unavailable when no peer answers in time
  */
 export async function startBackgroundPeer(options: BackgroundPeerOptions): Promise<LocalClient> {
-  const place = placeOf(options.supernodes);
+  const place = placeOf(options);
   mkdirSync(userStateDir(), { recursive: true, mode: 0o700 });
   const log = openSync(`${place}.log`, "a", 0o600);
   const child = spawn(process.execPath, [...ownScript(), ...peerArguments(place, options)], {
     cwd: "/",
+    env: { ...process.env, ...fleetVariables(options) },
     detached: true,
     stdio: ["ignore", log, log],
   });
@@ -93,12 +110,22 @@ function peerArguments(place: string, options: BackgroundPeerOptions): string[] 
   return [
     "peer",
     "--background",
-    ...["--supernode", options.supernodes.join(",")],
     ...["--socket", `${place}.sock`],
     ...["--data-dir", place],
     ...["--linger", `${options.lingerMs}ms`],
     ...["--config", ownSettings()],
   ];
+}
+
+/** Not as arguments: a join string is a secret, and everybody sees those. */
+function fleetVariables({ supernodes, fleet }: KnownSwarm): Record<string, string> {
+  const { urls, token, fleetKey } = fleet ?? { urls: [] };
+  const join = fleetKey === undefined ? "" : formatJoinString({ urls: [...urls], token, fleetKey });
+  return {
+    DRAGONFLY_SUPERNODE: supernodes.join(","),
+    DRAGONFLY_JOIN: join,
+    DRAGONFLY_CONFIG_SERVICE: urls.join(","),
+  };
 }
 
 /** The user's settings hold for this peer, those of the host's own peer do not. */

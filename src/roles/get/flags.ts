@@ -1,6 +1,7 @@
 // Every flag of `df get`: ours, those that wget and curl users type without thinking, and those of
 // the old dfget. A flag without help is accepted and not listed.
 
+import { CONFIG_SERVICE_FLAG, JOIN_FLAG } from "../command-line/fleet-flags.ts";
 import type { Flag } from "../command-line/flags.ts";
 
 export const FLAGS: readonly Flag[] = [
@@ -103,6 +104,8 @@ export const FLAGS: readonly Flag[] = [
     value: "HOST:PORT,…",
     help: "supernodes to join (also DRAGONFLY_SUPERNODE)",
   },
+  CONFIG_SERVICE_FLAG,
+  JOIN_FLAG,
   {
     name: "source",
     aliases: ["p", "pattern"],

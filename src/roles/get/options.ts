@@ -5,7 +5,9 @@ import { type Checksum, parseChecksum } from "../../engine/bytes/digest.ts";
 import { SOURCE_RETRY } from "../../engine/core/retry.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
+import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { SourcePolicy } from "../../net/wire/local-api.ts";
+import { parseConfigService, parseJoin } from "../command-line/fleet-flags.ts";
 import { joinFaults, type ParsedFlags } from "../command-line/flags.ts";
 import {
   parseCount,
@@ -42,6 +44,8 @@ export interface GetOptions {
 
   readonly checksums: readonly Checksum[];
   readonly supernodes: readonly string[];
+  /** The fleet whose `df config` names supernodes; null: none is known. */
+  readonly fleet: FleetAddress | null;
   readonly source: SourcePolicy;
   readonly noOrigin: boolean;
   readonly tag: string | undefined;
@@ -111,6 +115,7 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
     isInsecure: flags.has("insecure"),
     checksums: readChecksums(flags),
     supernodes: readSupernodes(flags, around.env),
+    fleet: readFleet(flags, around.env),
     source: flags.read("source", parseSource) ?? "p2p",
     noOrigin: flags.has("no-origin"),
     tag: flags.last("tag"),
@@ -229,6 +234,16 @@ function readSupernodes(flags: FlagReader, env: Surroundings["env"]): string[] {
   return (given.length > 0 ? given : fallback.filter((item) => item !== "")).flatMap(
     (address) => flags.attempt(() => parseAddress(address)) ?? [],
   );
+}
+
+function readFleet(flags: FlagReader, env: Surroundings["env"]): FleetAddress | null {
+  const text = (name: string, variable: string): string | undefined =>
+    flags.last(name) ?? (env[variable] || undefined);
+  const join = text("join", "DRAGONFLY_JOIN");
+  if (join !== undefined) return flags.attempt(() => parseJoin("--join", join)) ?? null;
+  const urls = text("config-service", "DRAGONFLY_CONFIG_SERVICE");
+  if (urls === undefined) return null;
+  return flags.attempt(() => parseConfigService("--config-service", urls)) ?? null;
 }
 
 function parseAddress(text: string): string {

@@ -4,11 +4,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { digestNow, toHex } from "../../engine/bytes/digest.ts";
 import { isDfError } from "../../errors.ts";
 import { LocalClient } from "../../net/local-client.ts";
 import { type RunningPeer, startPeer } from "../peer/start-peer.ts";
-import { userStateDir } from "./background-peer.ts";
+import { type KnownSwarm, nameOf, userStateDir } from "./background-peer.ts";
 
 export interface OwnPeer {
   readonly client: LocalClient;
@@ -21,16 +20,15 @@ export interface OwnPeer {
  * @throws {DfError} what startPeer throws
  */
 export async function startOwnPeer(
-  supernodes: readonly string[],
+  { supernodes, fleet }: KnownSwarm,
   onWarning: (message: string) => void,
 ): Promise<OwnPeer> {
   const socketDir = await mkdtemp(join(tmpdir(), "df-get-"));
   const socketPath = join(socketDir, "peer.sock");
-  const clusterName = toHex(digestNow("sha256", supernodes.toSorted().join(","))).slice(0, 8);
-  const ownDir = join(userStateDir(), `get-${clusterName}`);
+  const ownDir = join(userStateDir(), `get-${nameOf({ supernodes, fleet })}`);
   const begin = (dataDir: string): Promise<RunningPeer> =>
     startPeer({
-      supernodes,
+      ...{ supernodes, fleet, labels: {} },
       listen: { hostname: "127.0.0.1", port: 0 },
       advertise: null,
       socketPath,

@@ -28,16 +28,16 @@ export class PeerAccess {
    * @throws {DfError} unavailable
    */
   async connect(signal: AbortSignal): Promise<LocalClient> {
-    const { supernodes, lingerMs, mayStartPeer } = this.#options;
+    const { supernodes, fleet, lingerMs, mayStartPeer } = this.#options;
     const found = await this.#find();
     this.#looked = null;
     if (found !== null) return found;
     if (mayStartPeer) {
       const { startBackgroundPeer } = await import("./background-peer.ts");
-      return startBackgroundPeer({ supernodes, lingerMs, signal });
+      return startBackgroundPeer({ supernodes, fleet, lingerMs, signal });
     }
     const { startOwnPeer } = await import("./own-peer.ts");
-    this.#own = await startOwnPeer(supernodes, this.#onWarning);
+    this.#own = await startOwnPeer({ supernodes, fleet }, this.#onWarning);
     return this.#own.client;
   }
 
@@ -52,13 +52,13 @@ export class PeerAccess {
   }
 
   async #look(): Promise<LocalClient | null> {
-    const { socket, supernodes } = this.#options;
+    const { socket, supernodes, fleet } = this.#options;
     if (socket !== null) {
       const { LocalClient } = await import("../../net/local-client.ts");
       return new LocalClient(socket);
     }
     if (this.#own !== null) return this.#own.client;
     const { findPeer } = await import("./background-peer.ts");
-    return findPeer(supernodes);
+    return findPeer({ supernodes, fleet });
   }
 }

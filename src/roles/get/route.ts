@@ -11,7 +11,7 @@ export type Route =
 /** What decides, apart from the URL. */
 export type RouteOptions = Pick<
   GetOptions,
-  "headers" | "publicHeaders" | "source" | "noOrigin" | "supernodes" | "isInsecure" | "ca"
+  "headers" | "publicHeaders" | "source" | "noOrigin" | "supernodes" | "fleet" | "isInsecure" | "ca"
 >;
 
 /**
@@ -30,7 +30,7 @@ export function routeOf(url: string, options: RouteOptions, hasPeer: boolean): R
     throw new DfError("denied", `get with ${rule}: ${notice}`, { hint: `leave ${rule} away` });
   };
   const visibility = visibilityOf({ url, headers: options.headers }, options.publicHeaders);
-  const hasSwarm = hasPeer || options.supernodes.length > 0;
+  const hasSwarm = hasPeer || options.supernodes.length > 0 || options.fleet !== null;
   if (visibility.kind === "private") {
     const notice = `private (${visibility.because}): read from the source, not shared`;
     return direct(hasSwarm || options.noOrigin || options.source === "supernode" ? notice : null);

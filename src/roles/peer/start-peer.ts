@@ -26,11 +26,13 @@ import { createSourceService } from "../worker/source-service.ts";
 import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { noDownloads } from "./download-counts.ts";
 import { Downloads } from "./downloads.ts";
+import { FirstHandRows } from "./first-hand-rows.ts";
+import { HostFleet } from "./host-fleet.ts";
 import { loadHostIdentity } from "./host-identity.ts";
 import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
-import { knownOf, Supernodes } from "./supernodes.ts";
+import { knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
   onWarning: (message: string) => void;
@@ -85,6 +87,10 @@ class Peer implements RunningPeer {
   readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;
+  readonly #stopped = new AbortController();
+  /** Supernodes that do not admit this host, and why, as far as it was told. */
+  readonly #refusals = new Map<string, string>();
+  #fleet: HostFleet | undefined;
   readonly #sources;
   #pieces: PieceService | undefined;
   #shared: SharedContents | undefined;
@@ -108,6 +114,7 @@ class Peer implements RunningPeer {
       hello: (address) => this.#hello(address),
       holdings: () => this.#holdings(),
       told: (address, message) => this.#told(address, message),
+      refused: (address, reason) => this.#refused(address, reason),
     });
     this.#settings = new LiveSettings({
       given: givenSettings(options),
@@ -140,6 +147,7 @@ class Peer implements RunningPeer {
     });
     this.#downloads = downloads;
     this.#settings.follow((now, changed) => this.#apply(now, changed));
+    await this.#enterFleet();
     this.#supernodes.connect();
     this.#server = await this.#serveLocalApi(downloads);
     const { socketGroupId } = this.#options;
@@ -147,8 +155,21 @@ class Peer implements RunningPeer {
     this.#used();
   }
 
+  async #enterFleet(): Promise<void> {
+    const { fleet, labels, dataDir, onWarning } = this.#options;
+    if (fleet === null) return;
+    const identity = this.#identity;
+    const onList = (list: readonly ListedSupernode[]): void => this.#supernodes.become(list);
+    this.#fleet = await HostFleet.enter(
+      { fleet, identity, labels, dataDir, onList, onWarning },
+      this.#stopped.signal,
+    );
+    await this.#fleet.start();
+  }
+
   status(): PeerStatus {
     const downloads = this.#downloads?.status ?? [];
+    const { fleet } = this.#options;
     return {
       version: packageJson.version,
       peerId: this.#identity.hostId,
@@ -158,6 +179,7 @@ class Peer implements RunningPeer {
         address,
         connected: isOpen,
       })),
+      ...(fleet === null ? {} : { configService: [...fleet.urls] }),
       downloads,
       store: {
         contents: this.#store.list().length,
@@ -187,6 +209,8 @@ class Peer implements RunningPeer {
 
   async stopTraffic(): Promise<void> {
     clearTimeout(this.#lingerTimer);
+    this.#stopped.abort();
+    await this.#fleet?.stop();
     if (this.#server !== undefined) {
       await this.#server.stop();
       removeSocket(this.socketPath);
@@ -225,7 +249,8 @@ class Peer implements RunningPeer {
       hostname: ownHostname().slice(0, 255),
       pieceAddress: this.#pieceAddressFor(supernode),
       uploadSlots: this.#settings.current.uploadSlots,
-      labels: {},
+      labels: this.#options.labels,
+      ...(this.#fleet === undefined ? {} : { credential: this.#fleet.credential }),
     };
   }
 
@@ -242,7 +267,17 @@ class Peer implements RunningPeer {
       case "settings":
         this.#settings.hear(supernode, message.version, message.settings);
         break;
+      case "routes":
+        this.#fleet?.routesChanged(message.version);
+        break;
     }
+  }
+
+  /** Said once: a supernode is tried again for as long as it is on the list. */
+  #refused(supernode: string, reason: string): void {
+    if (this.#refusals.get(supernode) === reason) return;
+    this.#refusals.set(supernode, reason);
+    this.#options.onWarning(`supernode ${supernode} does not admit this host: ${reason}`);
   }
 
   #apply(now: SettingsInForce, changed: ReadonlySet<SettingKey>): void {

@@ -25,6 +25,8 @@ export interface SupernodesOptions {
   holdings: () => KnownContent[];
   /** What the fleet says to this host, by the address of the supernode that told it. */
   told: (address: string, message: FleetMessage) => void;
+  /** A supernode does not admit this host. */
+  refused: (address: string, reason: string) => void;
 }
 
 export class Supernodes {
@@ -90,6 +92,7 @@ export class Supernodes {
       hello: () => this.#options.hello(address),
       onOpened: () => client.hold(this.#options.holdings()),
       onUnused: () => this.#letGo(address),
+      onRefused: (reason) => this.#options.refused(address, reason),
       told: (message) => this.#options.told(address, message),
     });
     this.#clients.set(address, client);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { SUPERNODE_PORT } from "../../limits.ts";
+import { isUrlPattern } from "../../net/url-pattern.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import {
   CONFIG_SERVICE_FLAG,
@@ -54,6 +55,11 @@ const OWN_FLAGS: readonly Flag[] = [
     name: "origin-allow",
     value: "HOST[:PORT]",
     help: "a local source that may be read for others; repeatable",
+  },
+  {
+    name: "cache-force",
+    value: "PATTERN",
+    help: "sources whose contents are kept whatever their headers say; repeatable",
   },
   {
     name: "cluster",
@@ -136,6 +142,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
       hint: "leave them out; df config knows the members of every cluster",
     });
   }
+  const cacheForce = all(flags, "cache-force").map(parseUrlPattern);
   return {
     listen,
     pieceListen,
@@ -150,6 +157,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     diskRate: parsed(flags, "disk-rate", parseRate),
     quotaBytes: parsed(flags, "quota", parseSize),
     originAllow: all(flags, "origin-allow"),
+    ...(cacheForce.length === 0 ? {} : { cacheForce }),
   };
 }
 
@@ -163,6 +171,14 @@ function clusterOf(flags: ParsedFlags, own: ListenAddress): ClusterMembers | und
   const named = { members: addresses("cluster"), upstream: addresses("upstream") };
   if (named.members.length + named.upstream.length === 0) return undefined;
   return listedMembers(formatAddress(own.hostname, own.port), named);
+}
+
+/** @throws {DfError} usage */
+function parseUrlPattern(pattern: string): string {
+  if (isUrlPattern(pattern)) return pattern;
+  throw new DfError("usage", `--cache-force ${pattern}: no pattern of sources`, {
+    hint: "write [http[s]://]HOST[:PORT][/PATH]",
+  });
 }
 
 function text(flags: ParsedFlags, name: string): string | undefined {

@@ -66,6 +66,8 @@ export interface SupernodeOptions {
   quotaBytes: number | null | undefined;
   /** "host" or "host:port" of local sources that are allowed though others can reach us. */
   originAllow: readonly string[];
+  /** Patterns of sources whose contents are kept whatever their headers say. @defaultValue as the fleet says */
+  cacheForce?: readonly string[];
   /** The supernodes of its cluster and of the upstream one. @defaultValue as the fleet says, else it is alone */
   members?: ClusterMembers;
   /** Peers of one content that it schedules itself; more are handed to members. @defaultValue CHILDREN_MAX */
@@ -117,7 +119,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       limits: uploadLimits(settings.current),
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
-        for (const contentId of counts.usedContentIds) store.get(contentId)?.touch();
+        for (const contentId of counts.usedContentIds) store.get(contentId)?.noteRead();
       },
     });
     const opened = openHall(options, { store, pieces, identity, settings, diskPacer, fleet });
@@ -132,6 +134,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
         contents: store.list().length,
         usedBytes: store.usedBytes,
         quotaBytes: settings.current.quota,
+        isDiskTooFull: store.disk.isTooFull,
       },
       sourceBytes: registry.sourceBytes,
       sourceReads: registry.sourceReads,
@@ -254,6 +257,7 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     arrived: (peer) => {
       fleet?.arrived(peer);
       hostSettings.tell(peer);
+      cluster.arrived(peer);
     },
     departed: (peer) => fleet?.departed(peer),
     admit: fleet?.admit ?? null,
@@ -315,8 +319,11 @@ function givenSettings({
   uploadRate,
   diskRate,
   quotaBytes,
+  cacheForce,
 }: SupernodeOptions): Settings {
-  return { sourceRate, uploadRate, diskRate, quota: quotaBytes };
+  const rules = cacheForce?.map((pattern) => [pattern, "force"] as const);
+  const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
+  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, cacheRules };
 }
 
 /** The upload slots of settings are those of hosts: here the scheduler finds their number. */

@@ -59,10 +59,8 @@ export async function bringFromPeers(
     shared: { share: () => {} },
     slots: SUPERNODE_FETCH_SLOTS,
     pacers: [],
-    mayReadSource: false,
     isSupernode: () => false,
     pull: (pull) => part.pull(pull),
-    readSource: () => {},
     onPiece: (piece) => {
       cameAtMs = Math.max(cameAtMs, performance.now());
       sink.pieceStored(piece, 0);
@@ -73,7 +71,7 @@ export async function bringFromPeers(
   });
   try {
     const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
-    transfer.step({ kind: "joined", pieceCount, pieceLength, swarmSize: 1 });
+    transfer.step({ kind: "joined", pieceCount, known: content.have.words });
     const isIdle = (): boolean => performance.now() - cameAtMs > IDLE_MS && transfer.parents === 0;
     while (lacksKnownPieces(content) && !isIdle()) {
       sink.signal.throwIfAborted();

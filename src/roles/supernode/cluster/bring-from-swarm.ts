@@ -163,10 +163,8 @@ class SwarmBringing implements SwarmReadEvents {
       shared: { share: () => {} },
       slots: SUPERNODE_FETCH_SLOTS,
       pacers: [],
-      mayReadSource: false,
       isSupernode: () => true,
       pull: (pull) => this.#read.pull(pull),
-      readSource: () => {},
       onPiece: (piece) => this.#sink.pieceStored(piece, 0),
       onProgress: () => {
         this.#progressAtMs = performance.now();

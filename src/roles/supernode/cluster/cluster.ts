@@ -110,8 +110,14 @@ export class Cluster {
     this.#extraSeeds.childJoined(seeding, task);
   }
 
+  /** A host opened its channel. */
+  arrived({ isSeed, channel }: ConnectedPeer): void {
+    if (isSeed) this.#extraSeeds.memberArrived(channel.hello.hostId);
+  }
+
   /** A content is no longer shared here. */
   dropped(seeding: Seeding): void {
+    this.#extraSeeds.dropped(seeding);
     const { contentId, taskId } = seeding.stored.facts;
     this.#links.drop(contentId);
     if (this.#options.current(taskId) === null) this.#places.forget(taskId);

@@ -21,10 +21,16 @@ export interface ExtraSeedsOptions {
   ask: (hostId: string, task: TaskRequest) => boolean;
 }
 
+/** What several peers download here. */
+interface SharedContent {
+  readonly task: TaskRequest;
+  /** Host IDs of the members that were asked. */
+  readonly asked: Set<string>;
+}
+
 export class ExtraSeeds {
   readonly #options: ExtraSeedsOptions;
-  /** Host IDs of the members that were asked. */
-  readonly #asked = new WeakMap<Seeding, Set<string>>();
+  readonly #shared = new Map<Seeding, SharedContent>();
 
   constructor(options: ExtraSeedsOptions) {
     this.#options = options;
@@ -32,13 +38,30 @@ export class ExtraSeeds {
 
   /** A peer joined a content here. */
   childJoined(seeding: Seeding, task: TaskRequest): void {
-    const { links, isOwned, ask } = this.#options;
+    const { links, isOwned } = this.#options;
     const { taskId, layout } = seeding.stored.facts;
     if (links.isAlone || (layout.length ?? Infinity) < LENGTH_MIN || !isOwned(taskId)) return;
-    const asked = this.#asked.get(seeding) ?? new Set<string>();
-    this.#asked.set(seeding, asked);
+    const shared = this.#shared.get(seeding) ?? { task, asked: new Set() };
+    this.#shared.set(seeding, shared);
+    this.#ask(seeding, shared);
+  }
+
+  /** A member opened its channel, again perhaps: then it knows nothing of what it was asked before. */
+  memberArrived(hostId: string): void {
+    for (const [seeding, shared] of this.#shared) {
+      shared.asked.delete(hostId);
+      if (seeding.isInFlight) this.#ask(seeding, shared);
+    }
+  }
+
+  dropped(seeding: Seeding): void {
+    this.#shared.delete(seeding);
+  }
+
+  #ask(seeding: Seeding, { task, asked }: SharedContent): void {
+    const { links, ask } = this.#options;
     const wanted = seedsFor(seeding.childCount - asked.size);
-    for (const { channel } of links.othersFor(taskId)) {
+    for (const { channel } of links.othersFor(seeding.stored.facts.taskId)) {
       if (asked.size >= wanted) return;
       const { hostId, isOpen } = channel;
       if (hostId === null || !isOpen || asked.has(hostId)) continue;

@@ -2,7 +2,8 @@
 
 /**
  * An address as its four 32-bit words, first word first. An IPv4 address is written as IPv6 maps it
- * (::ffff:a.b.c.d), so that one form serves both families; words are unsigned or signed alike.
+ * (::ffff:a.b.c.d), so that one form serves both families (and ::/0 holds all of both); words are
+ * unsigned or signed alike.
  * @see RFC 4291 §2.5.5.2
  */
 export type AddressWords = readonly [number, number, number, number];

@@ -26,10 +26,12 @@ export const newClusterSchema = z.strictObject({
   upstream: clusterNameSchema.nullable().default(null),
 });
 
-export const clusterChangeSchema = z.strictObject({
-  labels: labelsSchema.optional(),
-  upstream: clusterNameSchema.nullable().optional(),
-});
+export const clusterChangeSchema = z
+  .strictObject({
+    labels: labelsSchema.optional(),
+    upstream: clusterNameSchema.nullable().optional(),
+  })
+  .refine((change) => Object.keys(change).length > 0, "nothing to change");
 
 export const ruleBodySchema = z.strictObject({
   /** The highest comes first. */

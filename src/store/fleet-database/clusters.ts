@@ -23,7 +23,10 @@ export async function insertCluster(
   return added.length > 0;
 }
 
-/** Returns undefined when there is none of that name. */
+/**
+ * Returns the cluster as it is then, undefined when there is none of that name.
+ * @param change at least one column
+ */
 export async function updateCluster(
   { db, tables }: FleetDatabase,
   name: string,

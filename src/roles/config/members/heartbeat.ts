@@ -2,6 +2,7 @@
 // settings and commands back.
 
 import { createRoute } from "@hono/zod-openapi";
+import { z } from "zod";
 import { DfError } from "../../../errors.ts";
 import {
   type Heartbeat,
@@ -9,6 +10,7 @@ import {
   heartbeatAnswerSchema,
   heartbeatSchema,
 } from "../../../net/wire/fleet-api.ts";
+import { selectorSchema, settingsSchema } from "../../../net/wire/fleet-settings.ts";
 import { forgetChannels, saveChannels } from "../../../store/fleet-database/hosts.ts";
 import type { SupernodeRow } from "../../../store/fleet-database/supernodes.ts";
 import { jsonAnswer, jsonBody, type Resource } from "../config-app.ts";
@@ -18,13 +20,24 @@ import type { ConfigParts } from "../config-parts.ts";
 const REVOKED_MAX = 10_000;
 const MEMBERS_MAX = 1_024;
 
+/** As it is told; machines hear settings of other versions too (fleet-settings.ts). */
+const toldAnswerSchema = heartbeatAnswerSchema.extend({
+  settings: z
+    .object({
+      version: z.int().min(0),
+      ...{ fleet: settingsSchema, cluster: settingsSchema },
+      labels: z.array(z.object({ selector: selectorSchema, settings: settingsSchema })),
+    })
+    .nullable(),
+});
+
 const heartbeatRoute = createRoute({
   method: "post",
   path: "/api/v1/heartbeat",
   tags: ["members"],
   summary: "Renew a supernode's lease",
   request: { body: jsonBody(heartbeatSchema) },
-  responses: jsonAnswer("What the fleet tells this supernode", heartbeatAnswerSchema),
+  responses: jsonAnswer("What the fleet tells this supernode", toldAnswerSchema),
 });
 
 export function heartbeatResource(parts: ConfigParts): Resource {

@@ -64,8 +64,6 @@ export class FleetLink {
   readonly #revokedListeners = new Set<(revoked: ReadonlySet<string>) => void>();
   #describe: (() => Promise<SupernodeState>) | null = null;
   #told: Told | null = null;
-  /** IDs of the commands in the last answer. */
-  #commandsHeard = new Set<string>();
   #intervalSeconds = INTERVAL_SECONDS_FIRST;
   #isSilent = false;
   #loop: Promise<void> | undefined;
@@ -118,7 +116,7 @@ export class FleetLink {
     return subscribe(this.#settingsListeners, listener);
   }
 
-  /** Hears each command once; after a restart again what has no result yet. */
+  /** Hears each command whenever it comes: again while it has no result, perhaps for other hosts. */
   onCommand(listener: (command: Command) => void): () => void {
     return subscribe(this.#commandListeners, listener);
   }
@@ -210,12 +208,7 @@ export class FleetLink {
       // It counts all the same; only a restart while df config is silent would miss it.
       await this.#kept.write(told).catch((error) => this.#options.onWarning(messageOf(error)));
     }
-    const heardBefore = this.#commandsHeard;
-    this.#commandsHeard = new Set(answer.commands.map(({ id, kind }) => `${kind} ${id}`));
-    for (const command of answer.commands) {
-      if (heardBefore.has(`${command.kind} ${command.id}`)) continue;
-      for (const listener of this.#commandListeners) listener(command);
-    }
+    for (const command of answer.commands) tell(this.#commandListeners, command);
   }
 
   /** Makes it what counts, then tells those whom the difference concerns. */

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { taskSchema } from "./task.ts";
 
+/** Of a preheat: "job-url-round-attempt". */
 const id = z.string().regex(/^[0-9a-z-]{1,64}$/i);
 const hostId = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -29,6 +30,11 @@ const cancelSchema = z.object({
 
 export const commandSchema = z.discriminatedUnion("kind", [preheatSchema, cancelSchema]);
 export type Command = z.infer<typeof commandSchema>;
+
+/** Names what a preheat keeps from eviction: the next round of the same job's URL takes its place. */
+export function pinReasonOf(commandId: string): string {
+  return `preheat ${commandId.replace(/-\d+-\d+$/, "")}`;
+}
 
 export const commandResultSchema = z.object({
   id,

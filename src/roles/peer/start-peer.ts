@@ -10,14 +10,15 @@ import { dirname } from "node:path";
 import type { Hono } from "hono";
 import packageJson from "../../../package.json" with { type: "json" };
 import { Pacer } from "../../engine/bytes/pacing.ts";
-import { DfError } from "../../errors.ts";
+import { DfError, messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import type { SettingKey, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
-import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { PieceStore, StoredContent, StoreLimits } from "../../store/piece-store.ts";
+import { OwnPreheats } from "../commands/own-preheats.ts";
 import { LiveSettings } from "../settings/live-settings.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
@@ -25,6 +26,7 @@ import type { UploadCounts, UploadLimits } from "../worker/piece-worker-messages
 import { createSourceService } from "../worker/source-service.ts";
 import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { noDownloads } from "./download-counts.ts";
+import { bringTask } from "./bring-task.ts";
 import { Downloads } from "./downloads.ts";
 import { FirstHandRows } from "./first-hand-rows.ts";
 import { HostFleet } from "./host-fleet.ts";
@@ -95,6 +97,7 @@ class Peer implements RunningPeer {
   #pieces: PieceService | undefined;
   #shared: SharedContents | undefined;
   #downloads: Downloads | undefined;
+  #preheats: OwnPreheats | undefined;
   #server: LocalServer | undefined;
   #health: Promise<Hono> | undefined;
   #uploads: UploadCounts | undefined;
@@ -146,6 +149,12 @@ class Peer implements RunningPeer {
       onIdle: () => this.#used(),
     });
     this.#downloads = downloads;
+    this.#preheats = new OwnPreheats({
+      hostId: this.#identity.hostId,
+      store: this.#store,
+      bring: (task, told, signal) =>
+        bringTask({ downloads, store: this.#store }, task, told, signal),
+    });
     this.#settings.follow((now, changed) => this.#apply(now, changed));
     await this.#enterFleet();
     this.#supernodes.connect();
@@ -215,6 +224,7 @@ class Peer implements RunningPeer {
       await this.#server.stop();
       removeSocket(this.socketPath);
     }
+    this.#preheats?.stop();
     this.#downloads?.stop();
     this.#shared?.stop();
     this.#supernodes.stop();
@@ -267,6 +277,12 @@ class Peer implements RunningPeer {
       case "settings":
         this.#settings.hear(supernode, message.version, message.settings);
         break;
+      case "command":
+        this.#preheats?.take(message.command, (result) => {
+          const teller = this.#supernodes.all.find(({ address }) => address === supernode);
+          teller?.answer(result);
+        });
+        break;
       case "routes":
         this.#fleet?.routesChanged(message.version);
         break;
@@ -285,6 +301,9 @@ class Peer implements RunningPeer {
     this.#diskPacer.setRate(diskShare(now.diskRate));
     this.#sources.setLimits(sourceLimits(now));
     this.#pieces?.setLimits(uploadLimits(now));
+    this.#store
+      .setLimits(storeLimits(now))
+      .catch((error: unknown) => this.#options.onWarning(messageOf(error)));
     // A supernode learns of upload slots from the hello.
     if (changed.has("uploadSlots")) this.#supernodes.greetAnew();
   }
@@ -326,6 +345,10 @@ function uploadLimits({ uploadSlots, uploadRate, diskRate }: SettingsInForce): U
     uploadRateBytesPerSec: uploadRate,
     diskRateBytesPerSec: diskShare(diskRate),
   };
+}
+
+function storeLimits({ quota, diskHighMark, diskLowMark }: SettingsInForce): StoreLimits {
+  return { quotaBytes: quota, marks: { high: diskHighMark, low: diskLowMark } };
 }
 
 /** What this host reads from sources itself is part of its downloads. */

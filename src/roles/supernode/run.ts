@@ -9,7 +9,8 @@ import { PeerChannel, swarmSockets, type ChannelOrigin } from "../../net/swarm/s
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { openStore } from "../../store/open-store.ts";
-import type { PieceStore } from "../../store/piece-store.ts";
+import type { PieceStore, StoreLimits } from "../../store/piece-store.ts";
+import { OwnPreheats } from "../commands/own-preheats.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
@@ -22,6 +23,8 @@ import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { fleetMembers, listedMembers, type ClusterMembers } from "./cluster/cluster-members.ts";
 import { bracketed } from "./connected-peer.ts";
+import { bringTask } from "./bring-task.ts";
+import { HostCommands } from "./host-commands.ts";
 import { HostSettings } from "./host-settings.ts";
 import {
   type AdvertisedAddress,
@@ -258,7 +261,9 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
       fleet?.arrived(peer);
       hostSettings.tell(peer);
       cluster.arrived(peer);
+      hostCommands.arrived(peer);
     },
+    answered: (peer, result) => hostCommands.answered(peer, result),
     departed: (peer) => fleet?.departed(peer),
     admit: fleet?.admit ?? null,
     warned,
@@ -286,13 +291,30 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     labels: options.labels,
     peers: () => desk.peers,
   });
+  const hostCommands = new HostCommands({
+    peers: () => desk.peers,
+    report: (result) => fleet?.link.report(result),
+  });
+  const preheats = new OwnPreheats({
+    hostId: identity.hostId,
+    store,
+    bring: (task, told, signal) =>
+      bringTask((asked) => registry.resolve(asked), task, told, signal),
+  });
+  fleet?.link.onSettings((layers) => hostSettings.take(layers));
+  fleet?.link.onCommand((command) => {
+    if (command.hosts !== null) hostCommands.take(command);
+    else preheats.take(command, (result) => fleet.link.report(result));
+  });
   settings.follow((now) => {
     diskPacer.setRate(diskShare(now.diskRate));
     sources.setLimits(sourceLimits(now));
     pieces.setLimits(uploadLimits(now));
+    void store.setLimits(storeLimits(now)).catch((error: unknown) => warned(messageOf(error)));
   });
   desk.start();
   const stop = (): void => {
+    preheats.stop();
     cluster.stop();
     driver.stop();
     trace?.end();
@@ -333,6 +355,10 @@ function uploadLimits({ uploadRate, diskRate }: SettingsInForce): UploadLimits {
     uploadRateBytesPerSec: uploadRate,
     diskRateBytesPerSec: diskShare(diskRate),
   };
+}
+
+function storeLimits({ quota, diskHighMark, diskLowMark }: SettingsInForce): StoreLimits {
+  return { quotaBytes: quota, marks: { high: diskHighMark, low: diskLowMark } };
 }
 
 function sourceLimits({ sourceRate, diskRate }: SettingsInForce): SourceLimits {

@@ -11,6 +11,7 @@ import type {
 import { DfError, messageOf } from "../../errors.ts";
 import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
 import { sentAnswer } from "../../net/wire/kept-answer.ts";
+import type { CommandResult } from "../../net/wire/command.ts";
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type {
@@ -45,6 +46,8 @@ export interface SwarmDeskOptions {
   arrived: (peer: ConnectedPeer) => void;
   /** Its channel closed. */
   departed: (peer: ConnectedPeer) => void;
+  /** It tells what became of a command of the fleet. */
+  answered: (peer: ConnectedPeer, result: CommandResult) => void;
   admit: SwarmListener["admit"];
   warned: (message: string) => void;
 }
@@ -149,6 +152,9 @@ export class SwarmDesk implements SwarmListener {
       }
       case "drop":
         this.#dropHeld(peer, message.contentId);
+        break;
+      case "commandResult":
+        this.#options.answered(peer, message.result);
         break;
     }
   }

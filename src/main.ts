@@ -105,6 +105,13 @@ const VERBS: Record<string, Verb> = {
     examples: ["df status", "df status --supernode 10.0.0.5:8002", "df status --json"],
     load: () => import("./roles/status/command.ts"),
   },
+  up: {
+    summary: "run a whole fleet on this host: config service, supernode and peer",
+    synopsis: "[flags]",
+    takesArguments: false,
+    examples: ["df up", "df up --data-dir /tmp/fleet"],
+    load: () => import("./roles/up/command.ts"),
+  },
   install: {
     summary: "run a role as a hardened systemd service",
     synopsis: "systemd config|supernode|peer [flags]",

@@ -269,7 +269,7 @@ function parseAddress(
   });
 }
 
-function defaultSocket(env: Environment, uid: number): string {
+export function defaultSocket(env: Environment, uid: number): string {
   if (uid === 0) return "/run/dragonfly/peer.sock";
   const runtime = env["XDG_RUNTIME_DIR"];
   return join(runtime ? join(runtime, "dragonfly") : userStateDir(env), "peer.sock");

@@ -1,0 +1,98 @@
+// Wires a config service, a supernode and a peer of one process together, over the same sockets that
+// three machines would use.
+
+import { join } from "node:path";
+import { messageOf } from "../../errors.ts";
+import { startConfig } from "../config/start-config.ts";
+import { startPeer } from "../peer/start-peer.ts";
+import { startSupernode } from "../supernode/run.ts";
+
+export interface FleetOptions {
+  /** Each role has a folder in it. */
+  dataDir: string;
+  socketPath: string;
+  configPort: number;
+  /** The port after it serves the pieces. */
+  supernodePort: number;
+  peerPort: number;
+  onWarning: (message: string) => void;
+  onNotice: (message: string) => void;
+}
+
+export interface RunningFleet {
+  /** "host:port" of each API. */
+  readonly config: string;
+  readonly supernode: string;
+  stop(): Promise<void>;
+}
+
+const HOST = "127.0.0.1";
+const LEASE_MS = 10_000;
+const HEARTBEAT_MS = 2_000;
+
+/** @throws {DfError} usage, denied (another process uses the folder), file-unwritable */
+export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
+  const { dataDir, socketPath, onNotice } = options;
+  const warn = (role: string) => (message: string) => options.onWarning(`${role}: ${message}`);
+  const undo = new AsyncDisposableStack();
+  try {
+    const config = await startConfig({
+      listen: { hostname: HOST, port: options.configPort },
+      dataDir: join(dataDir, "config"),
+      databaseUrl: null,
+      keysPath: null,
+      isOpen: true,
+      leaseMs: LEASE_MS,
+      intervalMs: HEARTBEAT_MS,
+      urls: [],
+      isAdminTokenWanted: false,
+      onWarning: warn("config"),
+    });
+    undo.defer(() => config.stop());
+    const fleet = { urls: [...config.urls], fleetKey: config.fleetKey };
+    const unlimited = { uploadRate: undefined, sourceRate: undefined, diskRate: undefined };
+    const supernode = await startSupernode({
+      listen: { hostname: HOST, port: options.supernodePort },
+      pieceListen: null,
+      advertise: [],
+      fleet,
+      labels: {},
+      isOpen: false,
+      dataDir: join(dataDir, "supernode"),
+      ...unlimited,
+      quotaBytes: undefined,
+      originAllow: [],
+      onWarning: warn("supernode"),
+      onNotice,
+    });
+    undo.defer(() => supernode.stop());
+    const peer = await startPeer({
+      fleet,
+      labels: {},
+      supernodes: [],
+      listen: { hostname: HOST, port: options.peerPort },
+      advertise: null,
+      socketPath,
+      socketGroupId: null,
+      dataDir: join(dataDir, "peer"),
+      downloadRateBytesPerSec: undefined,
+      uploadRateBytesPerSec: undefined,
+      diskRateBytesPerSec: undefined,
+      quotaBytes: undefined,
+      uploadSlots: undefined,
+      lingerMs: null,
+      onWarning: warn("peer"),
+    });
+    undo.defer(() => peer.stop());
+    return {
+      config: config.address,
+      supernode: supernode.address,
+      stop: async () => {
+        await undo.disposeAsync().catch((error: unknown) => warn("stop")(messageOf(error)));
+      },
+    };
+  } catch (error) {
+    await undo.disposeAsync();
+    throw error;
+  }
+}

@@ -17,20 +17,21 @@ import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/sw
 import type { SettingKey, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
-import type { PieceStore, StoredContent, StoreLimits } from "../../store/piece-store.ts";
+import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import { OwnPreheats } from "../commands/own-preheats.ts";
 import { LiveSettings } from "../settings/live-settings.ts";
+import { storeLimitsOf } from "../settings/store-limits.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
-import type { UploadCounts, UploadLimits } from "../worker/piece-worker-messages.ts";
+import type { UploadCounts } from "../worker/piece-worker-messages.ts";
 import { createSourceService } from "../worker/source-service.ts";
-import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { noDownloads } from "./download-counts.ts";
 import { bringTask } from "./bring-task.ts";
 import { Downloads } from "./downloads.ts";
 import { FirstHandRows } from "./first-hand-rows.ts";
 import { HostFleet } from "./host-fleet.ts";
 import { loadHostIdentity } from "./host-identity.ts";
+import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
 import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
@@ -123,7 +124,7 @@ class Peer implements RunningPeer {
       given: givenSettings(options),
       preferred: () => this.#supernodes.all.map(({ address }) => address),
     });
-    this.#sources = createSourceService(sourceLimits(this.#settings.current));
+    this.#sources = createSourceService(sourceLimitsOf(this.#settings.current));
   }
 
   async start(): Promise<void> {
@@ -131,7 +132,7 @@ class Peer implements RunningPeer {
     const pieces = await startPieceService({
       hostname: hostname.replace(/^\[|\]$/g, ""),
       port,
-      limits: uploadLimits(this.#settings.current),
+      limits: uploadLimitsOf(this.#settings.current),
       onUploads: (counts) => this.#uploaded(counts),
     });
     this.#pieces = pieces;
@@ -299,10 +300,10 @@ class Peer implements RunningPeer {
   #apply(now: SettingsInForce, changed: ReadonlySet<SettingKey>): void {
     this.#hostPacer.setRate(now.downloadRate);
     this.#diskPacer.setRate(diskShare(now.diskRate));
-    this.#sources.setLimits(sourceLimits(now));
-    this.#pieces?.setLimits(uploadLimits(now));
+    this.#sources.setLimits(sourceLimitsOf(now));
+    this.#pieces?.setLimits(uploadLimitsOf(now));
     this.#store
-      .setLimits(storeLimits(now))
+      .setLimits(storeLimitsOf(now))
       .catch((error: unknown) => this.#options.onWarning(messageOf(error)));
     // A supernode learns of upload slots from the hello.
     if (changed.has("uploadSlots")) this.#supernodes.greetAnew();
@@ -337,23 +338,6 @@ class Peer implements RunningPeer {
       else onUnused();
     }, lingerMs);
   }
-}
-
-function uploadLimits({ uploadSlots, uploadRate, diskRate }: SettingsInForce): UploadLimits {
-  return {
-    uploadSlots,
-    uploadRateBytesPerSec: uploadRate,
-    diskRateBytesPerSec: diskShare(diskRate),
-  };
-}
-
-function storeLimits({ quota, diskHighMark, diskLowMark }: SettingsInForce): StoreLimits {
-  return { quotaBytes: quota, marks: { high: diskHighMark, low: diskLowMark } };
-}
-
-/** What this host reads from sources itself is part of its downloads. */
-function sourceLimits({ downloadRate, diskRate }: SettingsInForce): SourceLimits {
-  return { sourceRateBytesPerSec: downloadRate, diskRateBytesPerSec: diskShare(diskRate) };
 }
 
 /**

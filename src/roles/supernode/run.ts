@@ -9,8 +9,7 @@ import { PeerChannel, swarmSockets, type ChannelOrigin } from "../../net/swarm/s
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { openStore } from "../../store/open-store.ts";
-import type { PieceStore, StoreLimits } from "../../store/piece-store.ts";
-import { OwnPreheats } from "../commands/own-preheats.ts";
+import type { PieceStore } from "../../store/piece-store.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
@@ -23,9 +22,7 @@ import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { fleetMembers, listedMembers, type ClusterMembers } from "./cluster/cluster-members.ts";
 import { bracketed } from "./connected-peer.ts";
-import { bringTask } from "./bring-task.ts";
-import { HostCommands } from "./host-commands.ts";
-import { HostSettings } from "./host-settings.ts";
+import { FleetOrders } from "./fleet-orders.ts";
 import {
   type AdvertisedAddress,
   formatAddress,
@@ -184,7 +181,6 @@ interface Hall {
   desk: SwarmDesk;
   registry: TaskRegistry;
   cluster: Cluster;
-  hostSettings: HostSettings;
   stop(): void;
 }
 
@@ -259,11 +255,10 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     step: (event) => driver.step(event),
     arrived: (peer) => {
       fleet?.arrived(peer);
-      hostSettings.tell(peer);
+      orders.arrived(peer);
       cluster.arrived(peer);
-      hostCommands.arrived(peer);
     },
-    answered: (peer, result) => hostCommands.answered(peer, result),
+    answered: (peer, result) => orders.answered(peer, result),
     departed: (peer) => fleet?.departed(peer),
     admit: fleet?.admit ?? null,
     warned,
@@ -286,41 +281,27 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     childrenMax: options.childrenMax,
     onWarning: warned,
   });
-  const hostSettings = new HostSettings({
-    settings,
-    labels: options.labels,
+  const orders = new FleetOrders({
+    ...{ hostId: identity.hostId, labels: options.labels, settings, store },
+    link: fleet?.link ?? null,
     peers: () => desk.peers,
-  });
-  const hostCommands = new HostCommands({
-    peers: () => desk.peers,
-    report: (result) => fleet?.link.report(result),
-  });
-  const preheats = new OwnPreheats({
-    hostId: identity.hostId,
-    store,
-    bring: (task, told, signal) =>
-      bringTask((asked) => registry.resolve(asked), task, told, signal),
-  });
-  fleet?.link.onSettings((layers) => hostSettings.take(layers));
-  fleet?.link.onCommand((command) => {
-    if (command.hosts !== null) hostCommands.take(command);
-    else preheats.take(command, (result) => fleet.link.report(result));
+    resolve: (task) => registry.resolve(task),
+    onWarning: warned,
   });
   settings.follow((now) => {
     diskPacer.setRate(diskShare(now.diskRate));
     sources.setLimits(sourceLimits(now));
     pieces.setLimits(uploadLimits(now));
-    void store.setLimits(storeLimits(now)).catch((error: unknown) => warned(messageOf(error)));
   });
   desk.start();
   const stop = (): void => {
-    preheats.stop();
+    orders.stop();
     cluster.stop();
     driver.stop();
     trace?.end();
     sources.stop();
   };
-  return { desk, registry, cluster, hostSettings, stop };
+  return { desk, registry, cluster, stop };
 }
 
 /** The address under which the peer reached us, else the one for all. */
@@ -355,10 +336,6 @@ function uploadLimits({ uploadRate, diskRate }: SettingsInForce): UploadLimits {
     uploadRateBytesPerSec: uploadRate,
     diskRateBytesPerSec: diskShare(diskRate),
   };
-}
-
-function storeLimits({ quota, diskHighMark, diskLowMark }: SettingsInForce): StoreLimits {
-  return { quotaBytes: quota, marks: { high: diskHighMark, low: diskLowMark } };
 }
 
 function sourceLimits({ sourceRate, diskRate }: SettingsInForce): SourceLimits {

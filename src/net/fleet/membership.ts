@@ -38,8 +38,8 @@ type Kept = z.infer<typeof keptSchema>;
 const JOIN_PATIENCE_MS = 10_000;
 const JOIN_RETRY_MS = 500;
 
-/** Renewed once this share of its life is left: many chances before it ends. */
-const RENEWAL_SHARE = 1 / 3;
+/** Renewed once this share of its life is left: half a year of chances before it ends. */
+const RENEWAL_SHARE = 1 / 2;
 const RENEWAL_RETRY_MS = 60_000;
 
 export class Membership {

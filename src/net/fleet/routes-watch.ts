@@ -47,7 +47,7 @@ const FIRST_LIST_PATIENCE_MS = 3_000;
 const SPREAD_MS = 3_000;
 
 /** First pause after a fault; doubled by every further one, always jittered. */
-const FAULT_PAUSE_MS = 1_000;
+const FAULT_PAUSE_MS = 500;
 const FAULT_PAUSE_MS_MAX = 60_000;
 
 /** Networks change over hours; three connections to each supernode cost nothing at this pace. */
@@ -158,8 +158,8 @@ export class RoutesWatch {
       if (!hasList) this.#hasNews = true;
       if (signal.aborted || this.#held.signal.aborted) return 0;
       if (!isDfError(error)) throw error;
-      if (this.#failures++ === 0) onWarning(`${messageOf(error)}; keeping the supernodes known`);
-      return Math.random() * Math.min(FAULT_PAUSE_MS_MAX, FAULT_PAUSE_MS * 2 ** this.#failures);
+      if (this.#failures === 0) onWarning(`${messageOf(error)}; keeping the supernodes known`);
+      return Math.random() * Math.min(FAULT_PAUSE_MS_MAX, FAULT_PAUSE_MS * 2 ** this.#failures++);
     }
   }
 

@@ -2,11 +2,12 @@
 // supernodes, hosts, tokens. Unknown fields are refused. The paths are in roles/config/access.ts.
 
 import { z } from "zod";
+import { plainText } from "./plain-text.ts";
 import { labelsSchema, zonedAddressSchema } from "./fleet-api.ts";
 
 const hostId = z.string().regex(/^[0-9a-f]{64}$/);
 const instant = z.int().min(0).meta({ description: "Unix milliseconds" });
-const comment = z.string().max(256).default("");
+const comment = plainText(256).default("");
 
 export const clusterNameSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i);
 
@@ -103,9 +104,9 @@ export const HOSTS_PAGE_MAX = 1_000;
 
 export const hostsQuerySchema = z.strictObject({
   cluster: clusterNameSchema.optional(),
-  version: z.string().max(64).optional(),
+  version: plainText(64).optional(),
   /** Part of the host name. */
-  hostname: z.string().min(1).max(255).optional(),
+  hostname: plainText(255).min(1).optional(),
   /** "key=value"; may be given several times: all must hold. */
   label: z
     .union([z.string(), z.array(z.string())])
@@ -115,7 +116,10 @@ export const hostsQuerySchema = z.strictObject({
   /** Unix milliseconds. */
   seenSince: z.coerce.number().int().min(0).optional(),
   /** `next` of the page before. */
-  after: z.string().max(64).default(""),
+  after: z
+    .string()
+    .regex(/^[0-9a-f]{0,64}$/)
+    .default(""),
   limit: z.coerce.number().int().min(1).max(HOSTS_PAGE_MAX).default(100),
 });
 

@@ -14,13 +14,14 @@
 import { z } from "zod";
 import { commandResultSchema, commandSchema } from "./command.ts";
 import { settingsLayersSchema } from "./fleet-settings.ts";
+import { plainText } from "./plain-text.ts";
 
 const hostId = z.string().regex(/^[0-9a-f]{64}$/);
 /** "host:port"; IPv6 in brackets. */
 const address = z.string().max(262);
 const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/i);
 const byteCount = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
-const version = z.string().max(64);
+const version = plainText(64);
 
 export const labelsSchema = z
   .record(z.string().max(64), z.string().max(256))
@@ -35,7 +36,7 @@ export type ZonedAddress = z.infer<typeof zonedAddressSchema>;
 export const joinRequestSchema = z.object({
   role: z.enum(["supernode", "peer"]),
   hostId,
-  hostname: z.string().max(255),
+  hostname: plainText(255),
   version,
   /** Ed25519, base64; the credential is bound to it. */
   publicKey: z.string().max(128),
@@ -118,7 +119,7 @@ export type HeartbeatAnswer = z.infer<typeof heartbeatAnswerSchema>;
 
 export const routeRequestSchema = z.object({
   hostId,
-  hostname: z.string().max(255),
+  hostname: plainText(255),
   /** Own addresses, without port. */
   addresses: z.array(z.string().max(64)).max(32),
   labels: labelsSchema.default({}),

@@ -116,6 +116,7 @@ async function startWith(
   undo.defer(() => preheatClock.stop());
   preheatClock.start();
   let urls = options.urls;
+  let firstStart: FirstStart | null = null;
   const parts: ConfigParts = {
     ...{ database, keys, view, waits, hosts, leases },
     leaseSeconds: leaseMs / 1000,
@@ -127,7 +128,7 @@ async function startWith(
     callers: new Callers(database, credentials),
     isOpen: options.isOpen,
     resources: [
-      serviceResource(parts),
+      serviceResource(parts, () => firstStart !== null),
       docsResource,
       joinResource(parts),
       heartbeatResource(parts),
@@ -148,14 +149,11 @@ async function startWith(
   undo.defer(() => waits.stop());
   if (urls.length === 0) urls = [ownUrl(options.listen, server.port!)];
   const { isAdminTokenWanted } = options;
+  const fleetKey = keys.publicKey;
+  firstStart = await makeFirstTokens({ database, dataDir, fleetKey, urls, isAdminTokenWanted });
   return {
     address: formatAddress(options.listen.hostname, server.port!),
-    urls,
-    fleetKey: keys.publicKey,
-    firstStart: await makeFirstTokens({
-      ...{ database, dataDir, urls, isAdminTokenWanted },
-      fleetKey: keys.publicKey,
-    }),
+    ...{ urls, fleetKey, firstStart },
     stop: () => undo.disposeAsync(),
   };
 }
@@ -166,7 +164,10 @@ export function keysPathIn(dataDir: string): string {
 }
 
 /** What every service answers, and this role's metrics. */
-function serviceResource({ view, waits, leases }: ConfigParts): Resource {
+function serviceResource(
+  { view, waits, leases }: ConfigParts,
+  hasStarted: () => boolean,
+): Resource {
   const metrics = createMetrics({ name: "config", version }, [
     {
       name: "config_supernodes_alive",
@@ -179,8 +180,10 @@ function serviceResource({ view, waits, leases }: ConfigParts): Resource {
       read: () => waits.count,
     },
   ]);
-  const notReadyBecause = (): string | null =>
-    leases.failure === null ? null : "the database does not answer";
+  const notReadyBecause = (): string | null => {
+    if (!hasStarted()) return "starting";
+    return leases.failure === null ? null : "the database does not answer";
+  };
   return (app) => {
     app.route("/", healthRoutes({ notReadyBecause, metrics }));
   };

@@ -2,6 +2,19 @@
 
 import { DfError } from "../../errors.ts";
 
+/**
+ * A share written as "95%" or 0.95.
+ * @throws {DfError} usage below 5 % and above 99 %
+ */
+export function parseShare(flag: string, text: string): number {
+  const [, number, percent] = /^(\d{1,2}(?:\.\d+)?|0?\.\d+)(%?)$/.exec(text) ?? [];
+  const share = Number(number) / (percent === "%" ? 100 : 1);
+  if (share >= 0.05 && share <= 0.99) return share;
+  throw new DfError("usage", `read ${flag} ${text}: not a share from 5% to 99%`, {
+    hint: `write ${flag} 95%`,
+  });
+}
+
 /** K, M, G are powers of 1024 as in wget, curl and dfget; KB, MB, GB powers of 1000. */
 const BYTE_UNITS: Record<string, number> = {
   "": 1,

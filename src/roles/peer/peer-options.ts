@@ -18,7 +18,13 @@ import {
   parseLabels,
 } from "../command-line/fleet-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
-import { parseCount, parseDuration, parseRate, parseSize } from "../command-line/quantities.ts";
+import {
+  parseCount,
+  parseDuration,
+  parseRate,
+  parseShare,
+  parseSize,
+} from "../command-line/quantities.ts";
 import { groupIdOf } from "./group-id.ts";
 
 export interface PeerOptions {
@@ -39,6 +45,9 @@ export interface PeerOptions {
   uploadRateBytesPerSec: number | null | undefined;
   diskRateBytesPerSec: number | null | undefined;
   quotaBytes: number | null | undefined;
+  /** Shares of the disk in use; undefined: as the fleet says. */
+  diskHighMark?: number | undefined;
+  diskLowMark?: number | undefined;
   uploadSlots: number | undefined;
   /** Exits after so long without readers and uploads; null: never. */
   lingerMs: number | null;
@@ -123,6 +132,18 @@ export const FLAGS: readonly Flag[] = [
     help: "bytes kept; the least recently used go (DRAGONFLY_QUOTA)",
   },
   {
+    name: "disk-high-mark",
+    variable: "DRAGONFLY_DISK_HIGH_MARK",
+    value: "PERCENT",
+    help: "share of the disk in use at which contents go (95%; DRAGONFLY_DISK_HIGH_MARK)",
+  },
+  {
+    name: "disk-low-mark",
+    variable: "DRAGONFLY_DISK_LOW_MARK",
+    value: "PERCENT",
+    help: "share of the disk in use down to which they go (90%; DRAGONFLY_DISK_LOW_MARK)",
+  },
+  {
     name: "upload-slots",
     variable: "DRAGONFLY_UPLOAD_SLOTS",
     value: "N",
@@ -192,6 +213,8 @@ export function readPeerOptions(
     uploadRateBytesPerSec: read("upload-rate", parseRate),
     diskRateBytesPerSec: read("disk-rate", parseRate),
     quotaBytes: read("quota", parseSize),
+    diskHighMark: read("disk-high-mark", parseShare),
+    diskLowMark: read("disk-low-mark", parseShare),
     uploadSlots: read("upload-slots", (flag, given) => parseCount(flag, given, slots)),
     lingerMs: read("linger", parseDuration) ?? null,
     metricsListen: read("metrics-listen", parseMetricsListen) ?? null,
@@ -217,6 +240,8 @@ export function givenSettings(options: PeerOptions): Settings {
     uploadRate: options.uploadRateBytesPerSec,
     diskRate: options.diskRateBytesPerSec,
     quota: options.quotaBytes,
+    diskHighMark: options.diskHighMark,
+    diskLowMark: options.diskLowMark,
     uploadSlots: options.uploadSlots,
   };
 }

@@ -29,7 +29,7 @@ export class SharedContents {
   share(content: StoredContent): void {
     this.#shared.add(content.facts.contentId);
     this.#pieces.serve(content);
-    this.#withdrawGone();
+    this.withdrawGone();
   }
 
   /**
@@ -45,7 +45,7 @@ export class SharedContents {
     }
     if (this.#endings > 0 || this.#isStopped) return;
     await this.#store.evict();
-    this.#withdrawGone();
+    this.withdrawGone();
   }
 
   /** Evicts nothing any more: the store is about to close. */
@@ -53,8 +53,8 @@ export class SharedContents {
     this.#isStopped = true;
   }
 
-  /** The store evicts on its own when it makes room for a new content. */
-  #withdrawGone(): void {
+  /** The store evicts on its own when it makes room for a new content, or the disk becomes too full. */
+  withdrawGone(): void {
     for (const contentId of this.#shared) {
       if (this.#store.get(contentId) !== undefined) continue;
       this.#shared.delete(contentId);

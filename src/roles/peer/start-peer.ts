@@ -29,6 +29,7 @@ import { noDownloads } from "./download-counts.ts";
 import { bringTask } from "./bring-task.ts";
 import { Downloads } from "./downloads.ts";
 import { FirstHandRows } from "./first-hand-rows.ts";
+import { freshnessOnHost } from "./host-freshness.ts";
 import { HostFleet } from "./host-fleet.ts";
 import { loadHostIdentity } from "./host-identity.ts";
 import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
@@ -62,6 +63,7 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
   const diskPacer = new Pacer(null);
   const store = await openStore({
     onVerified: (content) => peer?.offer(content),
+    onEvicted: () => peer?.withdrawEvicted(),
     dir: options.dataDir,
     quotaBytes: options.quotaBytes ?? null,
     onWarning: options.onWarning,
@@ -87,6 +89,7 @@ class Peer implements RunningPeer {
   readonly #store: PieceStore;
   readonly #diskPacer: Pacer;
   readonly #hostPacer = new Pacer(null);
+  readonly #firstHand = new FirstHandRows();
   readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;
@@ -134,6 +137,10 @@ class Peer implements RunningPeer {
       port,
       limits: uploadLimitsOf(this.#settings.current),
       onUploads: (counts) => this.#uploaded(counts),
+      rows: (contentId, from) => {
+        const content = this.#store.get(contentId);
+        return content === undefined ? null : this.#firstHand.frame(content, from);
+      },
     });
     this.#pieces = pieces;
     this.listen = `${hostname}:${pieces.port}`;
@@ -142,6 +149,7 @@ class Peer implements RunningPeer {
       store: this.#store,
       client: new PieceClient(),
       shared: this.#shared,
+      firstHand: this.#firstHand,
       sources: this.#sources,
       supernodes: this.#supernodes,
       hostPacer: this.#hostPacer,
@@ -247,6 +255,11 @@ class Peer implements RunningPeer {
         };
       },
       status: () => this.status(),
+      freshness: (task) =>
+        freshnessOnHost(
+          { store: this.#store, settings: this.#settings, supernodes: this.#supernodes },
+          task,
+        ),
       others: async (request) => (await this.health()).fetch(request),
     });
   }
@@ -307,6 +320,11 @@ class Peer implements RunningPeer {
       .catch((error: unknown) => this.#options.onWarning(messageOf(error)));
     // A supernode learns of upload slots from the hello.
     if (changed.has("uploadSlots")) this.#supernodes.greetAnew();
+  }
+
+  /** The store dropped contents by itself: nobody is sent here for them any more. */
+  withdrawEvicted(): void {
+    this.#shared?.withdrawGone();
   }
 
   /** Tells the supernodes of a content that can be shared from now on. */

@@ -16,7 +16,7 @@ import {
   parseJoin,
   parseLabels,
 } from "../command-line/fleet-flags.ts";
-import { parseRate, parseSize } from "../command-line/quantities.ts";
+import { parseRate, parseShare, parseSize } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
@@ -47,6 +47,16 @@ const OWN_FLAGS: readonly Flag[] = [
     name: "quota",
     value: "SIZE",
     help: "disk space for contents; least recently used ones go first",
+  },
+  {
+    name: "disk-high-mark",
+    value: "PERCENT",
+    help: "share of the disk in use at which contents go (95%)",
+  },
+  {
+    name: "disk-low-mark",
+    value: "PERCENT",
+    help: "share of the disk in use down to which they go (90%)",
   },
   { name: "source-rate", value: "RATE", help: "bytes per second from all sources together" },
   { name: "upload-rate", value: "RATE", help: "bytes per second to all peers together" },
@@ -156,6 +166,8 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     uploadRate: parsed(flags, "upload-rate", parseRate),
     diskRate: parsed(flags, "disk-rate", parseRate),
     quotaBytes: parsed(flags, "quota", parseSize),
+    diskHighMark: parsed(flags, "disk-high-mark", parseShare),
+    diskLowMark: parsed(flags, "disk-low-mark", parseShare),
     originAllow: all(flags, "origin-allow"),
     ...(cacheForce.length === 0 ? {} : { cacheForce }),
   };

@@ -33,6 +33,7 @@ import {
 import { SchedulerDriver } from "./scheduler-driver.ts";
 import { openTrace } from "./scheduler-trace.ts";
 import type { Seeding } from "./seeding.ts";
+import { wordsOfSeeding } from "./task-freshness.ts";
 import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
 import { SupernodeFleet } from "./supernode-fleet.ts";
 import { SwarmDesk } from "./swarm-desk.ts";
@@ -66,6 +67,9 @@ export interface SupernodeOptions {
   quotaBytes: number | null | undefined;
   /** "host" or "host:port" of local sources that are allowed though others can reach us. */
   originAllow: readonly string[];
+  /** Shares of the disk in use; undefined: as the fleet says. */
+  diskHighMark?: number | undefined;
+  diskLowMark?: number | undefined;
   /** Patterns of sources whose contents are kept whatever their headers say. @defaultValue as the fleet says */
   cacheForce?: readonly string[];
   /** The supernodes of its cluster and of the upstream one. @defaultValue as the fleet says, else it is alone */
@@ -93,14 +97,15 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
   const { listen, onWarning } = options;
   const settings = new LiveSettings({ given: givenSettings(options) });
   const diskPacer = new Pacer(null);
+  let hall: Hall | undefined;
   const store = await openStore({
     dir: options.dataDir,
     quotaBytes: settings.current.quota,
     onWarning,
     diskPacer,
+    onEvicted: () => hall?.registry.dropEvicted(),
   });
   let pieces: PieceService | undefined;
-  let hall: Hall | undefined;
   let fleet: SupernodeFleet | null = null;
   const stopped = new AbortController();
   try {
@@ -322,11 +327,14 @@ function givenSettings({
   uploadRate,
   diskRate,
   quotaBytes,
+  diskHighMark,
+  diskLowMark,
   cacheForce,
 }: SupernodeOptions): Settings {
   const rules = cacheForce?.map((pattern) => [pattern, "force"] as const);
   const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
-  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, cacheRules };
+  const marks = { diskHighMark, diskLowMark };
+  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, cacheRules };
 }
 
 /** The upload slots of settings are those of hosts: here the scheduler finds their number. */
@@ -386,6 +394,7 @@ function listenForPeers(listen: ListenAddress, hall: Hall, status: () => Superno
     status,
     isReady: () => isReady,
     holdingOf: (taskId) => hall.cluster.holdingOf(taskId),
+    freshnessOf: (task) => hall.registry.freshnessOf(task),
   });
   const serve = () =>
     Bun.serve<PeerChannel>({
@@ -436,5 +445,6 @@ function describeSeeding(seeding: Seeding): SupernodeStatus["contents"][number] 
     seededPieces: have.count,
     state: seeding.state.kind,
     children: seeding.childCount,
+    freshness: wordsOfSeeding(seeding).why,
   };
 }

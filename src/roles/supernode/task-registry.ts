@@ -2,13 +2,12 @@
 // a time, however many peers ask. Who takes part in a content is the swarm desk's affair.
 
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
-import type { RetryPolicy } from "../../engine/core/retry.ts";
 import { DfError, isDfError } from "../../errors.ts";
 import { SOURCE_CONNECTIONS } from "../../limits.ts";
-import { probeSource } from "../../net/source/probe-source.ts";
 import { isSourceDown, sourceChanged } from "../../net/source/source-fault.ts";
 import { taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
+import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
@@ -20,6 +19,8 @@ import { Refusals } from "./refusals.ts";
 import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
 import { type SourcePolicy, checkRequest } from "./source-policy.ts";
 import { Seeding } from "./seeding.ts";
+import { taskFreshness } from "./task-freshness.ts";
+import { isConfirmed, isStill } from "./version-probe.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
 
 /** What happens to contents, for the scheduler and the piece server. */
@@ -33,11 +34,6 @@ export interface SeedingEvents {
   dropped(seeding: Seeding): void;
   warned(message: string): void;
 }
-
-/** For a probe whose failure has a way out. */
-const QUICK_RETRY: RetryPolicy = {
-  ...{ attemptsMax: 2, baseDelayMs: 250, delayMsMax: 1_000, retryAfterMsMax: 0 },
-};
 
 interface Task {
   readonly taskId: string;
@@ -128,6 +124,14 @@ export class TaskRegistry {
     return taskIdOf(taskFieldsOf(request, "public"));
   }
 
+  /** What decides about a task's use, without asking its source. @throws {DfError} as `idOf` */
+  async freshnessOf(asked: TaskRequest): Promise<TaskFreshness> {
+    const taskId = this.idOf(asked);
+    const seeding = await this.held(taskId);
+    seeding?.freshness.expect(asked.checksum);
+    return taskFreshness(taskId, seeding, this.#refusals.of(taskId));
+  }
+
   /** What is here of a task, whole or under way; no source is asked whether it is current. */
   async held(taskId: string): Promise<Seeding | null> {
     const task = this.#tasks.get(taskId) ?? {
@@ -163,10 +167,11 @@ export class TaskRegistry {
     try {
       const supplier = await this.#suppliers.supplierOf({
         ...{ taskId, request, hops, current },
-        confirms: (validator) => this.#isStill(validator, request),
+        confirms: (validator) => isStill(validator, request, this.#stopping.signal),
       });
       const asksItself = supplier === null && current !== null;
-      if (asksItself && (await this.#isConfirmed(current, request))) return current;
+      if (asksItself && (await isConfirmed(current, request, this.#stopping.signal)))
+        return current;
       return await this.#read(task, request, supplier);
     } catch (error) {
       if (this.#stopping.signal.aborted) throw error;
@@ -204,24 +209,6 @@ export class TaskRegistry {
     return seeding;
   }
 
-  /** Asks the source whether a complete version is still its own. */
-  async #isConfirmed({ state, freshness }: Seeding, request: TaskRequest): Promise<boolean> {
-    const { revalidator } = freshness;
-    if (state.kind !== "complete" || revalidator === null) return false;
-    // Who would get the last version anyway need not wait for a source that is down.
-    const retry = freshness.isUsableIfError ? { retry: QUICK_RETRY } : {};
-    const probe = { ...addressOf(request), ...retry, revalidator };
-    const outcome = await probeSource(probe, this.#stopping.signal);
-    if (outcome.kind === "changed") return false;
-    freshness.confirm(outcome.answer);
-    return true;
-  }
-
-  async #isStill(validator: string, request: TaskRequest): Promise<boolean> {
-    const probe = { ...addressOf(request), revalidator: validator };
-    return (await probeSource(probe, this.#stopping.signal)).kind === "unchanged";
-  }
-
   /** Brings the task's content from wherever this supernode may take it; resolves when it is open. */
   async #read(task: Task, request: TaskRequest, supplier: Supplier | null): Promise<Seeding> {
     return this.#bring(task, (sink) => {
@@ -229,7 +216,7 @@ export class TaskRegistry {
         const { current } = task;
         const isWhole = sink.content === null && current?.state.kind === "complete";
         // Nobody else could say whether it is current: if it is, opening it again ends this.
-        if (isWhole && (await this.#isConfirmed(current, request)))
+        if (isWhole && (await isConfirmed(current, request, this.#stopping.signal)))
           await sink.open(current.stored.facts);
         return this.#fromSource(task, request, sink);
       };
@@ -328,7 +315,7 @@ export class TaskRegistry {
       return known;
     }
     const stored = await this.#store.create(facts);
-    this.#dropEvicted();
+    this.dropEvicted();
     const seeding = this.#open(task, stored);
     if (task.current !== null) this.#retire(task, task.current);
     task.current = seeding;
@@ -362,7 +349,7 @@ export class TaskRegistry {
     // After those who waited for its last byte took it.
     setTimeout(() => this.#retireUnkept(seeding));
     await this.#store.evict();
-    this.#dropEvicted();
+    this.dropEvicted();
   }
 
   #fail(seeding: Seeding, error: unknown): void {
@@ -410,7 +397,7 @@ export class TaskRegistry {
   }
 
   /** Making room may have deleted contents that nobody downloads. */
-  #dropEvicted(): void {
+  dropEvicted(): void {
     for (const seeding of [...this.#seedings.values()]) {
       const { contentId } = seeding.stored.facts;
       if (this.#store.get(contentId) === seeding.stored) continue;

@@ -249,7 +249,8 @@ export async function releasePreheatTargets({ db, tables }: FleetDatabase): Prom
     .where(and(eq(supernodes.hostId, targets.supernodeId), eq(supernodes.state, "alive")));
   await db
     .update(targets)
-    .set({ supernodeId: null })
+    // Due at once, for whoever has the host next.
+    .set({ supernodeId: null, updatedAt: 0 })
     .where(
       and(
         isNotNull(targets.supernodeId),

@@ -110,6 +110,7 @@ test("a supernode starts again while df config is gone, and still tells members 
     await fleet.supernode("a", {
       dataDir: supernode.dataDir,
       listen: { hostname: "127.0.0.1", port },
+      pieceListen: { hostname: "127.0.0.1", port: 0 },
       fleet: { urls: [fleet.url], fleetKey: fleet.config.fleetKey },
     });
     const stranger = await fleet.peer({ fleet: null, supernodes: [address!] });

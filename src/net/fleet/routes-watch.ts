@@ -167,8 +167,8 @@ export class RoutesWatch {
     const hasChanged = !Bun.deepEquals(supernodes, this.#list);
     if (hasChanged) this.#publish(supernodes, version);
     this.#version = version;
-    this.#firstList.cutShort(0);
     if (hasChanged) await this.#keep();
+    this.#firstList.cutShort(0);
     const isStale = performance.now() - this.#measuredAtMs > MEASURE_INTERVAL_MS;
     const isUnmeasured = supernodes.some(({ address }) => !this.#latencyMs.has(address));
     if (isStale || (hasChanged && isUnmeasured)) {

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { peerStatus } from "./local-api-client.ts";
 import { waitUntil, type Session } from "./session.ts";
 
-export const DF = `${import.meta.dir}/../../dist/df`;
+/** The executable under test; DF_EXECUTABLE names another one. */
+export const DF = process.env["DF_EXECUTABLE"] ?? `${import.meta.dir}/../../dist/df`;
 
 /** State of a listening socket in /proc/net/tcp (TCP_LISTEN). */
 const LISTEN = "0A";

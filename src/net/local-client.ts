@@ -3,12 +3,17 @@
 
 import { DfError, type WireError } from "../errors.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "./wire/local-api.ts";
+import type { TaskRequest } from "./wire/task.ts";
+import type { FreshnessOnHost } from "./wire/task-freshness.ts";
 
 /** An event line longer than this is not one of ours: the longest carries 8 KiB in base64. */
 const EVENT_BYTES_MAX = 64 << 10;
 
 /** A living peer answers its status from memory. */
 const STATUS_TIMEOUT_MS = 2_000;
+
+/** It may have to look for a supernode that answers. */
+const FRESHNESS_TIMEOUT_MS = 10_000;
 
 /** One peer, reached by the path of its socket. */
 export class LocalClient {
@@ -76,6 +81,17 @@ export class LocalClient {
   async status(signal: AbortSignal = AbortSignal.timeout(STATUS_TIMEOUT_MS)): Promise<PeerStatus> {
     const response = await this.#ask("/v1/status", {}, signal);
     return (await response.json()) as PeerStatus;
+  }
+
+  /** What decides about a task's use. @throws {DfError} usage, denied, unavailable */
+  async freshness(
+    task: TaskRequest,
+    signal: AbortSignal = AbortSignal.timeout(FRESHNESS_TIMEOUT_MS),
+  ): Promise<FreshnessOnHost> {
+    const body = JSON.stringify(task);
+    const headers = { "content-type": "application/json" };
+    const response = await this.#ask("/v1/freshness", { method: "POST", body, headers }, signal);
+    return (await response.json()) as FreshnessOnHost;
   }
 
   async #ask(path: string, init: RequestInit, signal: AbortSignal): Promise<Response> {

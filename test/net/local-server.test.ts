@@ -25,6 +25,7 @@ async function serverFixture(api: Partial<LocalApi>) {
     status: () => {
       throw new DfError("internal", "no status in this test");
     },
+    freshness: () => Promise.reject(new DfError("internal", "no freshness in this test")),
     ...api,
   });
   cleanups.push(() => rm(folder, { recursive: true }));

@@ -6,6 +6,8 @@ import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { URL_BYTES_MAX } from "../../limits.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../wire/local-api.ts";
 import { ID_PATTERN } from "../wire/piece-api.ts";
+import { taskSchema, type TaskRequest } from "../wire/task.ts";
+import type { FreshnessOnHost } from "../wire/task-freshness.ts";
 
 /** Bytes of a content, as far as they are there and as they arrive. */
 export interface ReadableContent {
@@ -27,6 +29,8 @@ export interface LocalApi {
   download(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent>;
   content(contentId: string): ReadableContent | undefined;
   status(): PeerStatus;
+  /** @throws {DfError} usage, denied */
+  freshness(task: TaskRequest): Promise<FreshnessOnHost>;
   /** Answers whatever else is asked: health and metrics. @defaultValue nothing else is here */
   others?: (request: Request) => Response | Promise<Response>;
 }
@@ -84,6 +88,10 @@ async function answer(request: Request, api: LocalApi): Promise<Response> {
     const download = await downloadRequestOf(request);
     return eventStream(api.download(download, request.signal));
   }
+  if (path === "/v1/freshness") {
+    requireMethod(request, "POST");
+    return Response.json(await api.freshness(await taskOf(request)));
+  }
   requireMethod(request, "GET");
   if (path === "/v1/status") return Response.json(api.status());
   const contentId = path.startsWith("/v1/contents/") ? path.slice("/v1/contents/".length) : "";
@@ -101,6 +109,12 @@ async function downloadRequestOf(request: Request): Promise<DownloadRequest> {
   }
   // Absent and undefined say the same here.
   return parsed.data as DownloadRequest;
+}
+
+async function taskOf(request: Request): Promise<TaskRequest> {
+  const parsed = taskSchema.safeParse(await request.json().catch(() => undefined));
+  if (parsed.success && URL.canParse(parsed.data.url)) return parsed.data;
+  throw new DfError("usage", "tell how fresh a task is: no URL is named");
 }
 
 /** Starts the answer with the first event: a failure before it still is an HTTP status. */

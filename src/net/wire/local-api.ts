@@ -5,6 +5,7 @@
 //                                 the connection is the reader: closing it leaves the download
 //   GET  /v1/contents/<id>        bytes, also while they arrive; one Range
 //   GET  /v1/status               PeerStatus
+//   POST /v1/freshness            TaskRequest → FreshnessOnHost
 //
 // Errors before the stream starts: { "error": WireError } with the code's status.
 

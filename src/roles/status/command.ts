@@ -8,6 +8,7 @@ import { findPeer } from "../get/background-peer.ts";
 import type { SupernodeStatus } from "../supernode/status.ts";
 import { describePeer } from "./describe-peer.ts";
 import { describeSupernode } from "./describe-supernode.ts";
+import { showWhy, taskInQuestion, WHY_FLAGS } from "./why.ts";
 
 /** A supernode answers at once or is in trouble. */
 const TIMEOUT_MS = 5_000;
@@ -15,6 +16,7 @@ const TIMEOUT_MS = 5_000;
 export const FLAGS: readonly Flag[] = [
   { name: "socket", value: "PATH", help: "local API of the peer (DRAGONFLY_PEER_SOCKET)" },
   { name: "supernode", aliases: ["n"], value: "HOST:PORT", help: "ask this supernode instead" },
+  ...WHY_FLAGS,
   { name: "json", help: "the whole status as one JSON object" },
 ];
 
@@ -39,6 +41,8 @@ async function showStatus(flags: ParsedFlags): Promise<void> {
       hint: "start one with df peer, or name its --socket",
     });
   }
+  const task = taskInQuestion(flags);
+  if (task !== null) return showWhy(peer, task, isJson);
   const status = await peer.status();
   console.log(isJson ? JSON.stringify(status) : describePeer(status));
 }

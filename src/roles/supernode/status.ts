@@ -2,9 +2,12 @@
 // clear answer to everything else.
 
 import { Hono } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { DfError } from "../../errors.ts";
 import { holdsPath, type Holding } from "../../net/wire/holds-api.ts";
 import { ID_PATTERN } from "../../net/wire/piece-api.ts";
+import { taskSchema, type TaskRequest } from "../../net/wire/task.ts";
+import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
 import { healthRoutes } from "../service/health-routes.ts";
 import { ownBinaryRoutes } from "./own-binary.ts";
 import { supernodeMetrics } from "./supernode-metrics.ts";
@@ -22,6 +25,8 @@ export interface SupernodeStatus {
     seededPieces: number;
     state: "reading" | "complete" | "failed";
     children: number;
+    /** What decides whether it is given without asking its source, in a sentence. */
+    freshness: string;
   }[];
   store: { contents: number; usedBytes: number; quotaBytes: number | null; isDiskTooFull: boolean };
   /** Since the start. */
@@ -35,9 +40,12 @@ export interface RoutesOptions {
   isReady: () => boolean;
   /** What is here of a task, for other members; null: nothing. */
   holdingOf: (taskId: string) => Promise<Holding | null>;
+  /** @throws {DfError} usage, denied, not-shareable */
+  freshnessOf: (task: TaskRequest) => Promise<TaskFreshness>;
 }
 
-export function supernodeRoutes({ status, isReady, holdingOf }: RoutesOptions): Hono {
+export function supernodeRoutes(options: RoutesOptions): Hono {
+  const { status, isReady, holdingOf, freshnessOf } = options;
   const app = new Hono();
   const notReadyBecause = (): string | null => (isReady() ? null : "stopping");
   app.route("/", healthRoutes({ notReadyBecause, metrics: supernodeMetrics(status) }));
@@ -48,6 +56,11 @@ export function supernodeRoutes({ status, isReady, holdingOf }: RoutesOptions): 
     const holding = ID_PATTERN.test(taskId) ? await holdingOf(taskId) : null;
     return holding === null ? context.notFound() : context.json(holding);
   });
+  app.post("/v1/freshness", async (context) => {
+    const task = taskSchema.safeParse(await context.req.json().catch(() => undefined));
+    if (!task.success) throw new DfError("usage", "tell how fresh a task is: no task is named");
+    return context.json(await freshnessOf(task.data));
+  });
   app.notFound((context) => {
     const message = `answer ${context.req.method} ${context.req.path}: nothing is here`;
     const hint = "peers speak to a supernode over GET /v1/swarm; GET /v1/status tells how it is";
@@ -55,7 +68,8 @@ export function supernodeRoutes({ status, isReady, holdingOf }: RoutesOptions): 
   });
   app.onError((error, context) => {
     const failure = error instanceof DfError ? error : new DfError("internal", "answer a request");
-    return context.json({ error: failure.toWire() }, 500);
+    const status = failure.status as ContentfulStatusCode;
+    return context.json({ error: failure.toWire() }, status);
   });
   return app;
 }

@@ -1,0 +1,54 @@
+// What this host and its supernode say of a task's freshness, for `df status --why`.
+
+import { taskIdOf } from "../../engine/bytes/task-id.ts";
+import { DfError, type WireError } from "../../errors.ts";
+import { taskFieldsOf } from "../../net/task-request.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
+import {
+  taskFreshnessSchema,
+  type FreshnessOnHost,
+  type TaskFreshness,
+} from "../../net/wire/task-freshness.ts";
+import { NO_VERSION, wordsOf } from "../freshness/freshness-words.ts";
+import { underSourceRules } from "../settings/source-rules.ts";
+import { keptVersion, type KeptVersionPlace } from "./kept-version.ts";
+import type { Supernodes } from "./supernodes.ts";
+
+/** A supernode answers from memory. */
+const TIMEOUT_MS = 2_000;
+
+/** @throws {DfError} denied; what the supernode answered */
+export async function freshnessOnHost(
+  around: KeptVersionPlace & { supernodes: Supernodes },
+  asked: TaskRequest,
+): Promise<FreshnessOnHost> {
+  const task = underSourceRules(asked, around.settings.current);
+  const taskId = taskIdOf(taskFieldsOf(task, "public"));
+  const kept = keptVersion(around, taskId, task);
+  const words =
+    kept === null ? NO_VERSION : wordsOf(kept.content.facts, kept.freshness, Date.now());
+  const here = { taskId, contentId: kept?.content.facts.contentId ?? null, ...words };
+  const owner = await around.supernodes.ownerOf(taskId);
+  if (owner === undefined) return { here, supernode: null };
+  const { address } = owner;
+  return { here, supernode: { address, ...(await ask(address, asked)) } };
+}
+
+async function ask(address: string, task: TaskRequest): Promise<TaskFreshness> {
+  const answer = await fetch(`http://${address}/v1/freshness`, {
+    method: "POST",
+    body: JSON.stringify(task),
+    headers: { "content-type": "application/json" },
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    proxy: false,
+  }).catch((cause: unknown) => {
+    throw new DfError("unavailable", `ask supernode ${address} about a task`, { cause });
+  });
+  const json = (await answer.json().catch(() => null)) as { error?: WireError } | null;
+  if (json?.error !== undefined) throw DfError.fromWire(json.error);
+  const parsed = taskFreshnessSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new DfError("protocol", `ask supernode ${address} about a task: it does not know how`, {
+    hint: "it may run an older version of df",
+  });
+}

@@ -61,7 +61,7 @@ export class CredentialCheck {
   /** @param fleetKey raw Ed25519 public key, base64 */
   constructor(fleetKey: string) {
     const x = Buffer.from(fleetKey, "base64").toString("base64url");
-    this.#key = importJWK({ kty: "OKP", crv: "Ed25519", x }, "EdDSA") as Promise<CryptoKey>;
+    this.#key = importJWK({ kty: "OKP", crv: "Ed25519", x }, "EdDSA");
     // Reported by the first check.
     this.#key.catch(() => {});
   }

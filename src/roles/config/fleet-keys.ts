@@ -47,7 +47,7 @@ export class FleetKeys {
   /** @throws {DfError} file-unreadable, when the parts of the key do not belong together */
   static async from(document: KeysDocument, path: string): Promise<FleetKeys> {
     try {
-      return new FleetKeys(document, (await importJWK(document.signing, "EdDSA")) as CryptoKey);
+      return new FleetKeys(document, await importJWK(document.signing, "EdDSA"));
     } catch (cause) {
       throw new DfError("file-unreadable", `read the fleet's keys ${path}: damaged`, { cause });
     }

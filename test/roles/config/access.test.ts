@@ -163,11 +163,11 @@ test("unknown routes, methods and fields are told as problems", async () => {
     ]);
 
     expect(answers.map(({ status }) => status)).toEqual([404, 404, 400, 400, 400]);
-    expect(answers[2]!.json).toMatchObject({
+    expect(answers[2].json).toMatchObject({
       ...{ type: "urn:df:problem:usage", status: 400, code: "usage" },
       detail: expect.stringContaining("nmae"),
     });
-    expect(answers[2]!.headers.get("content-type")).toBe("application/problem+json");
+    expect(answers[2].headers.get("content-type")).toBe("application/problem+json");
   });
 });
 

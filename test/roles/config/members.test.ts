@@ -72,7 +72,8 @@ test("a token for one machine admits one, which may ask again", async () => {
     const first = answers.findIndex(({ status }) => status === 200);
     const again = await fixture.call("POST join", { body: machines[first], token });
 
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 403, 403, 403, 403]);
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 403)).toHaveLength(4);
     expect(again.status).toBe(200);
   });
 });

@@ -27,7 +27,7 @@ interface Replica {
 
 interface Fleet {
   postgres: RunningPostgres;
-  start(name: string, port: number): Promise<Replica>;
+  start: (name: string, port: number) => Promise<Replica>;
 }
 
 async function withFleet(work: (fleet: Fleet, session: Session) => Promise<void>): Promise<void> {

@@ -41,6 +41,8 @@ interface Transfer {
 
 interface Peer {
   download: Download;
+  /** What its last join said to be there. */
+  told: Uint32Array;
   wakeAtUs: number;
   transfers: Map<number, Transfer>;
   isDead: boolean;
@@ -184,16 +186,12 @@ export class Simulation {
   // --- the peers ---
 
   #createPeers(): void {
-    const { peerRates, downloadSlots, joinSpreadUs, seed } = this.#options;
+    const { peerRates, downloadSlots, joinSpreadUs } = this.#options;
     for (let host = 0; host < this.#seedCount + peerRates.length; host++) {
-      const download = new Download({
-        prng: new Prng(seed ^ (host * 7919)),
-        slots: downloadSlots,
-        have: null,
-        mayReadSource: false,
-      });
+      const download = new Download({ slots: downloadSlots, have: null });
       this.#peers.push({
         download,
+        told: new Uint32Array(0),
         wakeAtUs: Infinity,
         transfers: new Map(),
         isDead: host < this.#seedCount,
@@ -207,7 +205,9 @@ export class Simulation {
 
   #join(host: number): void {
     const peer = this.#peers[host]!;
-    if (!peer.isDead) this.#toOwner(host, peer.download.have.words.slice());
+    if (peer.isDead) return;
+    peer.told = peer.download.have.words.slice();
+    this.#toOwner(host, peer.told);
   }
 
   #toOwner(host: number, message: ControlMessage): void {
@@ -220,7 +220,7 @@ export class Simulation {
     if (peer.isDead || life !== this.#owner.life) return;
     if (frame === null) {
       peer.isConnected = true;
-      this.#joinAnew(host);
+      this.#joinAnew(host, peer.told);
       return;
     }
     const decoded = decodeAssign(frame);
@@ -228,13 +228,9 @@ export class Simulation {
     this.#stepPeer(host, { kind: "assigned", assignments: decoded.assignments });
   }
 
-  #joinAnew(host: number): void {
-    this.#stepPeer(host, {
-      kind: "joined",
-      pieceCount: this.#pieceCount,
-      pieceLength: this.#options.pieceLength,
-      swarmSize: this.#options.peerRates.length,
-    });
+  /** @param known what whoever gives work knows to be there */
+  #joinAnew(host: number, known: Uint32Array): void {
+    this.#stepPeer(host, { kind: "joined", pieceCount: this.#pieceCount, known });
   }
 
   #stepPeer(host: number, event: DownloadEvent): void {
@@ -277,8 +273,6 @@ export class Simulation {
       case "pull":
         if (this.#withoutOwner.has(host)) return this.#withoutOwner.pulled(host, effect.pull);
         return this.#toOwner(host, this.#encoder.pull(HANDLE, effect.pull).slice());
-      case "readSource":
-        throw new BrokenRule("a peer read the source");
       case "complete":
         this.#checkers.completed(host);
         this.#result.finishSeconds[host - this.#seedCount] = this.#nowUs / 1e6;
@@ -492,7 +486,7 @@ export class Simulation {
     const { isDead, isConnected, download } = this.#peers[host]!;
     if (isDead || isConnected || download.isComplete) return;
     this.#withoutOwner.begin(host);
-    this.#joinAnew(host);
+    this.#joinAnew(host, download.have.words);
   }
 
   #haveAsked(host: number, neighbour: number): void {
@@ -508,7 +502,6 @@ export class Simulation {
       // A neighbour was quicker.
       if (download.have.has(read)) continue;
       this.#checkers.verified(host, read);
-      this.#withoutOwner.gained(host, read);
       this.#stepPeer(host, { kind: "sourcePieceRead", piece: read });
     }
     this.#withoutOwner.sourceReadEnded(host, true);

@@ -19,7 +19,7 @@ export interface Surroundings {
   askHave(host: number, neighbour: number): void;
   /** Hands work to the host's download, after the step that is under way. */
   assign(host: number, assignments: ReceivedAssignment[]): void;
-  /** Reads pieces of the source; answered by `gained` for each and `sourceReadEnded`. */
+  /** Reads pieces of the source; answered by `sourceReadEnded`. */
   readSource(host: number, piece: number, count: number): void;
   wakeAt(host: number, machine: "neighbours" | "source", atUs: number): void;
 }
@@ -86,11 +86,8 @@ export class WithoutOwner {
     this.#look(host);
   }
 
-  gained(host: number, piece: number): void {
-    this.#stepScheduler(host, { kind: "pieceGained", piece });
-  }
-
   sourceReadEnded(host: number, ok: boolean): void {
+    this.#stepScheduler(host, { kind: "sourceReads", piece: 0, count: 0 });
     this.#look(host);
     this.#stepSource(host, { kind: "readEnded", ok });
   }
@@ -124,8 +121,11 @@ export class WithoutOwner {
     const effects: Parameters<BackToSource["step"]>[2] = [];
     this.#peers.get(host)!.source.step(this.#around.nowUs(), event, effects);
     for (const effect of effects) {
-      if (effect.kind === "readPieces") this.#around.readSource(host, effect.piece, effect.count);
-      else this.#wakeAt(host, "source", effect.atUs);
+      if (effect.kind === "readPieces") {
+        const { piece, count } = effect;
+        this.#stepScheduler(host, { kind: "sourceReads", piece, count });
+        this.#around.readSource(host, piece, count);
+      } else this.#wakeAt(host, "source", effect.atUs);
     }
   }
 

@@ -5,7 +5,6 @@ import { describe, expect, test } from "bun:test";
 import type { DownloadEffect, DownloadEvent } from "../../src/engine/core/download-events.ts";
 import { Download } from "../../src/engine/core/download.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
-import { Prng } from "../../src/engine/core/prng.ts";
 import {
   NO_PARENT,
   PieceOutcome,
@@ -14,12 +13,15 @@ import {
 
 class DownloadFixture {
   readonly download: Download;
+  /** What was there when it began. */
+  readonly #known: Uint32Array | null;
   nowUs = 0;
   /** Effects of the last step. */
   effects: DownloadEffect[] = [];
 
-  constructor({ slots = 2, have = null as PieceSet | null, mayReadSource = true, seed = 1 } = {}) {
-    this.download = new Download({ prng: new Prng(seed), slots, have, mayReadSource });
+  constructor({ slots = 2, have = null as PieceSet | null } = {}) {
+    this.download = new Download({ slots, have });
+    this.#known = have?.words.slice() ?? null;
   }
 
   step(event: DownloadEvent): this {
@@ -28,8 +30,8 @@ class DownloadFixture {
     return this;
   }
 
-  joins(pieceCount: number | null, swarmSize = 1): this {
-    return this.step({ kind: "joined", pieceCount, pieceLength: 65_536, swarmSize });
+  joins(pieceCount: number | null): this {
+    return this.step({ kind: "joined", pieceCount, known: this.#known });
   }
 
   assigned(...pieces: { piece: number; parent: number; count?: number }[]): this {
@@ -230,33 +232,35 @@ describe("without an owner", () => {
     expect(fixture.effects.at(-1)).toEqual({ kind: "complete" });
   });
 
-  test("a lone peer reads the source after 3 s of silence, and once at a time", () => {
-    const fixture = new DownloadFixture().joins(4).step({ kind: "channelLost" });
+  test("what came since the join was said is told when the join is answered", () => {
+    const fixture = new DownloadFixture({ slots: 1 }).joins(4).assigned({ piece: 2, parent: 1 });
+    fixture.step({ kind: "channelLost" }).fetched(1);
 
-    expect(fixture.waits(2_900_000).some(({ kind }) => kind === "readSource")).toBe(false);
-    expect(fixture.waits(5_000_000).filter(({ kind }) => kind === "readSource").length).toBe(1);
-    fixture.step({ kind: "sourceReadEnded", ok: false });
-    expect(fixture.waits(2_000_000).some(({ kind }) => kind === "readSource")).toBe(true);
+    expect(fixture.joins(4).reports).toEqual([
+      { piece: 2, parent: NO_PARENT, outcome: PieceOutcome.finished, elapsedMs: 0 },
+    ]);
   });
 
-  test("a peer that may not read the source never does", () => {
-    const fixture = new DownloadFixture({ mayReadSource: false })
-      .joins(4)
-      .step({ kind: "channelLost" });
+  // Once the new owner's assignment of a piece under way was taken for a hedge, and brought it twice.
+  test("a piece that is under way when it joins again is not fetched a second time", () => {
+    const fixture = new DownloadFixture({ slots: 2 }).joins(4).assigned({ piece: 0, parent: 1 });
+    fixture.step({ kind: "channelLost" }).joins(4);
 
-    expect(fixture.waits(20_000_000).some(({ kind }) => kind === "readSource")).toBe(false);
+    expect(fixture.assigned({ piece: 0, parent: 2 }).fetches).toEqual([]);
+    expect(fixture.fetched(1).fetches).toEqual([]);
+    expect(fixture.reports).toContainEqual({
+      piece: 0,
+      parent: 2,
+      outcome: PieceOutcome.cancelled,
+      elapsedMs: 0,
+    });
   });
 
-  test("about ten peers a second of a thousand begin to read the source", () => {
-    let readers = 0;
-    for (let seed = 0; seed < 1000; seed++) {
-      const fixture = new DownloadFixture({ seed }).joins(4, 1000).step({ kind: "channelLost" });
-      if (fixture.waits(12_900_000).some(({ kind }) => kind === "readSource")) readers++;
-    }
+  test("and comes from the new parent when the old one fails", () => {
+    const fixture = new DownloadFixture({ slots: 2 }).joins(4).assigned({ piece: 0, parent: 1 });
+    fixture.step({ kind: "channelLost" }).joins(4).assigned({ piece: 0, parent: 2 });
 
-    // Ten draws each: 1000 × (1 − 0.99^10) = 96, standard deviation 9.
-    expect(readers).toBeGreaterThan(60);
-    expect(readers).toBeLessThan(130);
+    expect(fixture.fetched(1, "broken").fetches).toEqual([{ fetch: 2, piece: 0 }]);
   });
 
   test("pieces read from the source count, and the owner learns of them without a parent", () => {

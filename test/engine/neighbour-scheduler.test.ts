@@ -127,7 +127,7 @@ test("a busy neighbour that is the only one is asked again after its time", () =
 test("a neighbour that gives wrong bytes is dropped for good, whatever it says later", () => {
   const fixture = new Fixture().pulls(1).tells(0, "########");
 
-  const [{ piece, parent }] = fixture.assigned as [{ piece: number; parent: number }];
+  const { piece, parent } = fixture.assigned[0]!;
   fixture.reports(piece, parent, "corrupt");
 
   expect(fixture.effects).toContainEqual({
@@ -146,7 +146,7 @@ test("what a neighbour claimed does not count once it failed, until it answers a
   const fixture = new Fixture({ neighbours: 1 }).pulls(1).tells(0, "##......");
   expect(fixture.machine.available.count).toBe(2);
 
-  const [{ piece, parent }] = fixture.assigned as [{ piece: number; parent: number }];
+  const { piece, parent } = fixture.assigned[0]!;
   fixture.reports(piece, parent, "gone");
   expect(fixture.machine.available.count).toBe(0);
 
@@ -165,14 +165,24 @@ test("an overdue piece is taken from a second neighbour", () => {
 
 test("a bitmap that is too short, too long or claims pieces past the end does no harm", () => {
   const fixture = new Fixture({ have: "...", rows: "###", neighbours: 1 }).pulls(3);
-  const haves = [new Uint32Array(0), Uint32Array.of(0xffff_ffff, 0xffff_ffff)];
-
-  for (const have of haves) {
+  const tell = (have: Uint32Array): Fixture =>
     fixture.step({ kind: "haveTold", neighbour: FIRST_NEIGHBOUR, have });
-    expect(fixture.assigned.every(({ piece }) => piece < 3)).toBe(true);
-    while (fixture.asks().length === 0) fixture.after(500_000);
-  }
+
+  expect(tell(new Uint32Array(0)).assigned).toEqual([]);
+  while (fixture.asks().length === 0) fixture.after(500_000);
+  tell(Uint32Array.of(0xffff_ffff, 0xffff_ffff));
+
+  expect(fixture.assigned.every(({ piece }) => piece < 3)).toBe(true);
   expect(fixture.machine.available.count).toBe(3);
+});
+
+test("a piece that is being read from the source is not taken from a neighbour", () => {
+  const fixture = new Fixture({ neighbours: 1 });
+  fixture.pulls(3).step({ kind: "sourceReads", piece: 0, count: 7 });
+
+  expect(fixture.tells(0, "########").assigned.map(({ piece }) => piece)).toEqual([7]);
+  fixture.step({ kind: "sourceReads", piece: 0, count: 0 });
+  expect(fixture.assigned).toHaveLength(1);
 });
 
 test("nothing is asked any more when all is here", () => {

@@ -80,7 +80,9 @@ function memberFixture() {
       note("assigned")(assignments.map(({ piece, address }) => [piece, address])),
     closed: ({ length }) => note("closed")(length),
     failed: ({ code }) => note("failed")(code),
+    neighbours: (addresses, swarmSize) => note("neighbours")([addresses, swarmSize]),
     channelLost: note("lost"),
+    channelSilent: note("silent"),
     channelOpened: note("opened"),
   };
   const hears = async (count: number) => {

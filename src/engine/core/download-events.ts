@@ -13,8 +13,11 @@ export interface ReceivedAssignment {
 }
 
 export type DownloadEvent =
-  /** The owner answered the join (again after a reconnect). `pieceCount` null: not known yet. */
-  | { kind: "joined"; pieceCount: number | null; pieceLength: number; swarmSize: number }
+  /**
+   * The owner answered the join, or neighbours stand in for it. `pieceCount` null: not known yet.
+   * `known`: the pieces that whoever gives work from now on knows to be here, as in PieceSet; null: none.
+   */
+  | { kind: "joined"; pieceCount: number | null; known: Uint32Array | null }
   | { kind: "closed"; pieceCount: number }
   | { kind: "assigned"; assignments: ReceivedAssignment[] }
   /** A fetch ended: `finished` means verified and stored. */
@@ -30,7 +33,6 @@ export type DownloadEvent =
     }
   /** A piece that the peer read from the source itself is verified and stored. */
   | { kind: "sourcePieceRead"; piece: number }
-  | { kind: "sourceReadEnded"; ok: boolean }
   /** How many fetches this download may have in flight now. */
   | { kind: "slotsChanged"; slots: number }
   | { kind: "channelLost" }
@@ -41,8 +43,6 @@ export type DownloadEffect =
   | { kind: "fetch"; fetch: number; piece: number; parent: HostIndex; address: string }
   | { kind: "cancel"; fetch: number }
   | { kind: "pull"; pull: Pull }
-  /** Read these pieces from the source (rationed back-to-source). */
-  | { kind: "readSource" }
   /** Every piece is stored and verified. */
   | { kind: "complete" }
   | { kind: "wakeAt"; atUs: number };

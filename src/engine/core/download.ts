@@ -1,22 +1,15 @@
-// Brings one content to one peer: keeps its fetches going with what the owner assigns, tells the
-// owner what became of them, and helps itself when the owner is silent. Bytes, digests and sockets
-// are the role's.
+// Brings one content to one peer: keeps its fetches going with what the owner assigns, and tells the
+// owner what became of them. Bytes, digests and sockets are the role's.
 //
 //   joined ─▶ pull ─▶ assigned ─▶ queue ─▶ fetch ─▶ fetched ─▶ pull … ─▶ complete
-//   channelLost: no pulls; what was assigned goes on; after silence, rationed reads of the source
+//   channelLost: no pulls; what was assigned goes on; joined again by the owner, or by the neighbour
+//   scheduler that stands in for it
 
 import type { DownloadEffect, DownloadEvent, ReceivedAssignment } from "./download-events.ts";
 import type { Machine } from "./machine.ts";
 import { PieceSet } from "./piece-set.ts";
 import { PieceTimes } from "./piece-times.ts";
-import type { Prng } from "./prng.ts";
 import { NO_PARENT, PieceOutcome, type HostIndex, type PieceReport } from "./scheduler-events.ts";
-
-/** Silence of the owner after which a peer may help itself. */
-const OWNER_SILENCE_US = 3_000_000;
-
-/** Peers of one swarm that start reading the source, per second, all together. */
-const SOURCE_READERS_PER_SEC = 10;
 
 /** A peer without work asks again this often: a lost message must not stop it for ever. */
 const REPEAT_PULL_US = 5_000_000;
@@ -39,6 +32,8 @@ interface Fetch {
   startedUs: number;
   /** When the piece may be named overdue (again). */
   overdueAtUs: number;
+  /** It was named so: a second parent may be tried. */
+  isOverdue: boolean;
 }
 
 interface QueuedPiece {
@@ -49,12 +44,9 @@ interface QueuedPiece {
 }
 
 export class Download implements Machine<DownloadEvent, DownloadEffect> {
-  readonly #prng: Prng;
-  readonly #mayReadSource: boolean;
   readonly #times = new PieceTimes();
   #have: PieceSet;
   #pieceCount: number | null = null;
-  #swarmSize = 1;
   #slots: number;
   #queue: QueuedPiece[] = [];
   readonly #fetches: Fetch[] = [];
@@ -62,8 +54,6 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
   #nextFetch = 1;
   #isConnected = false;
   #pulledAtUs = 0;
-  #drawAtUs = 0;
-  #isReadingSource = false;
   #isComplete = false;
   #wakeAtUs = Infinity;
   #owesPull = false;
@@ -71,21 +61,13 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
   /**
    * @param options.slots fetches at once
    * @param options.have pieces stored and verified already; copied
-   * @param options.mayReadSource false under `--no-origin` or by the fleet's word
    */
-  constructor(options: {
-    prng: Prng;
-    slots: number;
-    have: PieceSet | null;
-    mayReadSource: boolean;
-  }) {
-    this.#prng = options.prng;
+  constructor(options: { slots: number; have: PieceSet | null }) {
     this.#slots = options.slots;
     this.#have =
       options.have === null
         ? new PieceSet(0)
         : new PieceSet(options.have.size, options.have.words.slice());
-    this.#mayReadSource = options.mayReadSource;
   }
 
   /** Pieces stored and verified. */
@@ -95,6 +77,11 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
 
   get isComplete(): boolean {
     return this.#isComplete;
+  }
+
+  /** Whether the piece is being fetched, or will be. */
+  isAwaited(piece: number): boolean {
+    return [...this.#fetches, ...this.#queue].some((entry) => entry.piece === piece);
   }
 
   step(nowUs: number, event: DownloadEvent, effects: DownloadEffect[]): void {
@@ -110,12 +97,7 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
       case "joined":
         this.#isConnected = true;
         this.#owesPull = true;
-        this.#swarmSize = event.swarmSize;
-        // The owner forgot what it had assigned before, but not all that is here was in the join:
-        // a tiny content comes with its answer, and a source read goes on meanwhile.
-        this.#reports = this.#reports
-          .filter(({ outcome }) => outcome === PieceOutcome.finished)
-          .map((report) => ({ ...report, parent: NO_PARENT, elapsedMs: 0 }));
+        this.#reportAllBut(event.known);
         if (event.pieceCount !== null) this.#fixPieceCount(event.pieceCount);
         return;
       case "closed":
@@ -128,15 +110,7 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
       case "sourcePieceRead":
         this.#gain(event.piece);
         this.#cancelFetches(event.piece, effects);
-        this.#report({
-          piece: event.piece,
-          parent: NO_PARENT,
-          outcome: PieceOutcome.finished,
-          elapsedMs: 0,
-        });
-        return;
-      case "sourceReadEnded":
-        this.#isReadingSource = false;
+        this.#reportHere(event.piece);
         return;
       case "slotsChanged":
         this.#slots = event.slots;
@@ -144,11 +118,25 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
         return;
       case "channelLost":
         this.#isConnected = false;
-        this.#drawAtUs = nowUs + OWNER_SILENCE_US;
         return;
       case "woke":
         return this.#woke(nowUs, effects);
     }
+  }
+
+  /**
+   * Who gives work now forgot, or never knew, what was assigned before. But not all that is here was
+   * in the join: a tiny content comes with its answer, and neighbours go on until it is there.
+   */
+  #reportAllBut(known: Uint32Array | null): void {
+    this.#reports = [];
+    for (const piece of this.#have) {
+      if (((known?.[piece >>> 5] ?? 0) & (1 << (piece & 31))) === 0) this.#reportHere(piece);
+    }
+  }
+
+  #reportHere(piece: number): void {
+    this.#report({ piece, parent: NO_PARENT, outcome: PieceOutcome.finished, elapsedMs: 0 });
   }
 
   #fixPieceCount(pieceCount: number): void {
@@ -164,7 +152,7 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
         this.#report({ piece, parent, outcome: PieceOutcome.finished, elapsedMs: 0 });
       } else if (running.length > 1 || running.some((fetch) => fetch.parent === parent)) {
         this.#report({ piece, parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
-      } else if (running.length === 1) {
+      } else if (running.length === 1 && running[0]!.isOverdue) {
         this.#fetch(nowUs, { piece, parent, address, notBeforeUs: 0 }, effects);
       } else {
         this.#dropQueued(piece);
@@ -205,36 +193,28 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
     for (const fetch of this.#fetches) {
       if (fetch.overdueAtUs > nowUs) continue;
       fetch.overdueAtUs = nowUs + REPEAT_OVERDUE_US;
+      fetch.isOverdue = true;
       if (this.#fetches.every((other) => other === fetch || other.piece !== fetch.piece))
         overdue.push(fetch.piece);
     }
     if (this.#isConnected && (overdue.length > 0 || this.#isIdleTooLong(nowUs)))
       this.#pull(nowUs, overdue, effects);
-    this.#drawForSource(nowUs, effects);
   }
 
   #isIdleTooLong(nowUs: number): boolean {
     return this.#fetches.length === 0 && nowUs - this.#pulledAtUs >= REPEAT_PULL_US;
   }
 
-  /** Each second, B of the swarm's n peers begin to read the source, whichever they are. */
-  #drawForSource(nowUs: number, effects: DownloadEffect[]): void {
-    if (!this.#isStranded() || nowUs < this.#drawAtUs) return;
-    this.#drawAtUs = nowUs + 1_000_000;
-    if (this.#prng.below(Math.max(1, this.#swarmSize)) >= SOURCE_READERS_PER_SEC) return;
-    this.#isReadingSource = true;
-    effects.push({ kind: "readSource" });
-  }
-
-  #isStranded(): boolean {
-    if (this.#isConnected || this.#isComplete || this.#isReadingSource || !this.#mayReadSource)
-      return false;
-    return this.#fetches.length === 0 && this.#queue.length === 0;
+  /** An assignment of a piece that another parent is sending in time waits for its end. */
+  #isComing(piece: number): boolean {
+    return this.#fetches.some((fetch) => fetch.piece === piece && !fetch.isOverdue);
   }
 
   #startQueued(nowUs: number, effects: DownloadEffect[]): void {
     while (this.#fetches.length < this.#slots) {
-      const at = this.#queue.findIndex((queued) => queued.notBeforeUs <= nowUs);
+      const at = this.#queue.findIndex(
+        (queued) => queued.notBeforeUs <= nowUs && !this.#isComing(queued.piece),
+      );
       if (at === -1) return;
       const [next] = this.#queue.splice(at, 1);
       this.#fetch(nowUs, next!, effects);
@@ -244,7 +224,15 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
   #fetch(nowUs: number, { piece, parent, address }: QueuedPiece, effects: DownloadEffect[]): void {
     const number = this.#nextFetch++;
     const overdueAtUs = nowUs + this.#times.overdueAfterUs;
-    this.#fetches.push({ number, piece, parent, address, startedUs: nowUs, overdueAtUs });
+    this.#fetches.push({
+      number,
+      piece,
+      parent,
+      address,
+      startedUs: nowUs,
+      overdueAtUs,
+      isOverdue: false,
+    });
     effects.push({ kind: "fetch", fetch: number, piece, parent, address });
   }
 
@@ -310,10 +298,10 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
     let atUs = Infinity;
     for (const fetch of this.#fetches) atUs = Math.min(atUs, fetch.overdueAtUs);
     if (this.#fetches.length < this.#slots)
-      for (const queued of this.#queue) atUs = Math.min(atUs, queued.notBeforeUs);
+      for (const { piece, notBeforeUs } of this.#queue)
+        if (!this.#isComing(piece)) atUs = Math.min(atUs, notBeforeUs);
     if (this.#isConnected && this.#fetches.length === 0)
       atUs = Math.min(atUs, this.#pulledAtUs + REPEAT_PULL_US);
-    if (this.#isStranded()) atUs = Math.min(atUs, this.#drawAtUs);
     return Math.max(atUs, nowUs + 1);
   }
 }

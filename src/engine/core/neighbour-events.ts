@@ -16,8 +16,8 @@ export type NeighbourEvent =
   | { kind: "haveTold"; neighbour: HostIndex; have: Uint32Array | null }
   /** The row of a piece is known now: what a neighbour sends can be checked. */
   | { kind: "rowKnown"; piece: number }
-  /** The piece came from elsewhere, e.g. the source. */
-  | { kind: "pieceGained"; piece: number }
+  /** These pieces are being read from the source, and no others; 0: none are. */
+  | { kind: "sourceReads"; piece: number; count: number }
   | { kind: "woke" };
 
 export type NeighbourEffect =

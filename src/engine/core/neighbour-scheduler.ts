@@ -69,7 +69,7 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
   readonly #pieceCount: number;
   readonly #pieceLength: number;
   readonly #wordCount: number;
-  /** Row 0: pieces that are not to be assigned (here, in flight, or without a row); then one per neighbour. */
+  /** Row 0: pieces that are not to be assigned (here, in flight, being read from the source, or without a row); then one per neighbour. */
   readonly #words: Uint32Array;
   readonly #have: PieceSet;
   readonly #rows: PieceSet;
@@ -77,6 +77,8 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
   /** How many neighbours have each piece. */
   readonly #availability: Uint32Array;
   #inFlight: InFlight[] = [];
+  /** Pieces that are being read from the source: from the first to before the end. */
+  #sourceReads = { from: 0, end: 0 };
   #slots = 0;
   #wakeAtUs = Infinity;
 
@@ -128,8 +130,8 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
         if (event.piece < this.#pieceCount && this.#rows.add(event.piece))
           this.#setTaken(event.piece);
         break;
-      case "pieceGained":
-        this.#gained(event.piece);
+      case "sourceReads":
+        this.#readsSource(event.piece, event.piece + event.count);
         break;
       case "woke":
         this.#wakeAtUs = Infinity;
@@ -169,6 +171,7 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
       case PieceOutcome.gone:
         return this.#failed(nowUs, neighbour);
       case PieceOutcome.corrupt:
+        if (neighbour.blockedUntilUs === Infinity) return;
         this.#forget(neighbour);
         neighbour.blockedUntilUs = Infinity;
         neighbour.askAtUs = Infinity;
@@ -249,11 +252,19 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     this.#setTaken(piece);
   }
 
+  #readsSource(from: number, end: number): void {
+    const before = this.#sourceReads;
+    this.#sourceReads = { from, end };
+    for (let piece = before.from; piece < before.end; piece++) this.#setTaken(piece);
+    for (let piece = from; piece < end; piece++) this.#setTaken(piece);
+  }
+
   /** Brings the row of what is not to be assigned up to date for one piece. */
   #setTaken(piece: number): void {
     const isTaken =
       this.#have.has(piece) ||
       !this.#rows.has(piece) ||
+      (piece >= this.#sourceReads.from && piece < this.#sourceReads.end) ||
       this.#inFlight.some((entry) => entry.piece === piece);
     const bit = 1 << (piece & 31);
     const word = this.#words[piece >>> 5]!;

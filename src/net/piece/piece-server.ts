@@ -29,6 +29,8 @@ export interface PieceServerOptions {
   uploadSlots: number;
   /** The limits that every byte passes before it leaves. */
   pacers: readonly Pacer[];
+  /** A frame of the rows that this host knows at first hand, from the `from`-th on. @defaultValue none are told */
+  rows?: (contentId: string, from: number) => Promise<Uint8Array | null>;
 }
 
 /**
@@ -42,6 +44,8 @@ const REQUEST_BODY_BYTES_MAX = 1024;
 
 const PIECE_PATH = /^\/v1\/pieces\/([0-9a-f]{64})\/(0|[1-9]\d{0,8})$/;
 const HAVE_PATH = /^\/v1\/have\/([0-9a-f]{64})$/;
+const ROWS_PATH = /^\/v1\/rows\/([0-9a-f]{64})$/;
+const ROWS_QUERY = /^\?from=(\d{1,9})$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
 
 /** An HTTP server of verified pieces; listens from construction on. */
@@ -49,6 +53,7 @@ export class PieceServer {
   readonly #contents = new Map<string, ServedContent>();
   readonly #server: Bun.Server<undefined>;
   readonly #pacers: readonly Pacer[];
+  readonly #rowsOf: PieceServerOptions["rows"];
   #uploadSlots: number;
   #used = new Set<string>();
   #uploadedBytes = 0;
@@ -57,6 +62,7 @@ export class PieceServer {
   /** @throws what Bun.serve throws when the address cannot be bound (`code` EADDRINUSE, EACCES…) */
   constructor(options: PieceServerOptions) {
     this.#pacers = options.pacers;
+    this.#rowsOf = options.rows;
     this.#uploadSlots = options.uploadSlots;
     this.#server = Bun.serve({
       hostname: options.hostname,
@@ -123,6 +129,8 @@ export class PieceServer {
     if (piece !== null) return this.#piece(request, piece[1]!, Number(piece[2]));
     const have = HAVE_PATH.exec(path);
     if (have !== null) return this.#have(have[1]!);
+    const rows = ROWS_PATH.exec(path);
+    if (rows !== null) return this.#rows(rows[1]!, new URL(request.url).search);
     return refusal(404, "no such path");
   }
 
@@ -177,6 +185,16 @@ export class PieceServer {
     for (let i = 0; i < bytes.length; i++)
       bytes[i] = Atomics.load(content.words, i >>> 2) >>> ((i & 3) << 3);
     return new Response(bytes, { headers: { "content-type": "application/octet-stream" } });
+  }
+
+  async #rows(contentId: string, query: string): Promise<Response> {
+    const from = ROWS_QUERY.exec(query)?.[1];
+    if (from === undefined) return refusal(400, "write ?from=<number>");
+    const frame = await this.#rowsOf?.(contentId, Number(from));
+    if (frame === undefined || frame === null) return refusal(404, "no rows are told here");
+    return new Response(frame as Uint8Array<ArrayBuffer>, {
+      headers: { "content-type": "application/octet-stream" },
+    });
   }
 }
 

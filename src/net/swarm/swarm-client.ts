@@ -8,7 +8,7 @@
 import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { DfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
+import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX, OWNER_SILENCE_MS } from "../../limits.ts";
 import type { CommandResult } from "../wire/command.ts";
 import {
   decodeFrame,
@@ -61,9 +61,13 @@ export interface SwarmMember {
   assigned(assignments: ReceivedAssignment[]): void;
   closed(facts: { length: number; md5: string; sha256: string | null }): void;
   failed(error: DfError): void;
+  /** Whom to turn to when the supernode falls silent: piece addresses, of a swarm of so many hosts. */
+  neighbours(addresses: readonly string[], swarmSize: number): void;
   /** Nothing comes until `channelOpened`; handles are void. */
   channelLost(): void;
-  /** The channel is back: join again. */
+  /** The channel is open, but nothing has come for OWNER_SILENCE_MS: until then as if it were lost. */
+  channelSilent(): void;
+  /** The channel is back, or speaks again: join again. */
   channelOpened(): void;
 }
 
@@ -98,6 +102,10 @@ const RECONNECTS_PER_SECOND = 2_000;
 /** A silent channel is asked for a sign of life, and given up without one. */
 const PING_INTERVAL_MS = 10_000;
 
+/** Where a download waits, so often; after so many unanswered ones the supernode counts as silent. */
+const USED_PING_INTERVAL_MS = 750;
+const SILENT_PINGS = OWNER_SILENCE_MS / USED_PING_INTERVAL_MS;
+
 /** WebSocket close code of a supernode that does not admit us (RFC 6455 §7.4.1). */
 const CLOSE_POLICY = 1008;
 
@@ -117,6 +125,14 @@ export class SwarmClient {
   #nextRequest = 1;
   #failures = 0;
   #swarmSize = 0;
+  #socket: WebSocket | undefined;
+  #watchTimer: ReturnType<typeof setTimeout> | undefined;
+  #heardAtMs = 0;
+  /** Pings since anything was heard. */
+  #unansweredPings = 0;
+  #isSilent = false;
+  /** All peers lost the supernode together: each waits for its turn until then. */
+  #spreadUntilMs = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   /** Settles when the attempt under way ends; undefined while open or waiting. */
   #attempt: Promise<void> | undefined;
@@ -126,8 +142,9 @@ export class SwarmClient {
     this.#options = options;
   }
 
+  /** Whether the supernode is there to be asked. */
   get isOpen(): boolean {
-    return this.#isOpen;
+    return this.#isOpen && !this.#isSilent;
   }
 
   /** Whether a download takes part here. */
@@ -152,7 +169,8 @@ export class SwarmClient {
 
   /** Whether the supernode answers; tries at once when the channel waits for its next attempt. */
   async reach(): Promise<boolean> {
-    if (this.#isOpen || this.#isStopped) return this.#isOpen;
+    if (this.#isOpen || this.#isStopped) return this.isOpen;
+    if (this.#attempt === undefined && performance.now() < this.#spreadUntilMs) return false;
     clearTimeout(this.#retryTimer);
     this.#attempt ??= this.#connect().finally(() => {
       this.#attempt = undefined;
@@ -163,6 +181,7 @@ export class SwarmClient {
 
   /** Asks to take part in a task; the answer comes to `member`. A member joins one task at a time. */
   join(member: SwarmMember, task: TaskRequest, options: JoinOptions = {}): void {
+    if (!this.isUsed) this.#watchSoon();
     this.#members.add(member);
     if (!this.#isOpen) return;
     const { known, seedsOnly, isDelegated, onlyHeld, hops = [] } = options;
@@ -248,17 +267,11 @@ export class SwarmClient {
     socket.binaryType = "arraybuffer";
     const queue = new SendQueue(socket);
     this.#queue = queue;
-    let heardAt = performance.now();
+    this.#socket = socket;
+    this.#heardAtMs = performance.now();
     const greetingDeadline = setTimeout(() => socket.terminate(), CONNECT_TIMEOUT_MS);
-    const heartbeat = setInterval(() => {
-      const silentMs = performance.now() - heardAt;
-      if (silentMs > 2 * PING_INTERVAL_MS + CONNECT_TIMEOUT_MS) socket.terminate();
-      else if (silentMs > PING_INTERVAL_MS / 2 && socket.readyState === WebSocket.OPEN)
-        socket.ping();
-    }, PING_INTERVAL_MS);
-    const heard = (): void => {
-      heardAt = performance.now();
-    };
+    this.#watch();
+    const heard = (): void => this.#heard();
     socket.addEventListener("ping", heard);
     socket.addEventListener("pong", heard);
     socket.addEventListener("open", () => {
@@ -277,7 +290,7 @@ export class SwarmClient {
     socket.addEventListener("close", ({ code, reason }) => {
       if (code === CLOSE_POLICY) this.#options.onRefused?.(reason);
       clearTimeout(greetingDeadline);
-      clearInterval(heartbeat);
+      clearTimeout(this.#watchTimer);
       queue.close();
       this.#lost();
       resolve();
@@ -288,6 +301,8 @@ export class SwarmClient {
   #lost(): void {
     const wasOpen = this.#isOpen;
     this.#isOpen = false;
+    this.#isSilent = false;
+    this.#unansweredPings = 0;
     this.#queue = undefined;
     this.#byRequest.clear();
     this.#byHandle.clear();
@@ -300,7 +315,41 @@ export class SwarmClient {
     const spreadMs = (1_000 * this.#swarmSize) / RECONNECTS_PER_SECOND;
     const ceilingMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS * 2 ** this.#failures++);
     const delayMs = Math.random() * Math.max(ceilingMs, spreadMs);
-    this.#retryTimer = setTimeout(() => void this.reach(), delayMs);
+    if (wasOpen) this.#spreadUntilMs = performance.now() + Math.min(delayMs, spreadMs);
+    this.#retryTimer = setTimeout(() => {
+      this.#spreadUntilMs = 0;
+      void this.reach();
+    }, delayMs);
+  }
+
+  #watchSoon(): void {
+    clearTimeout(this.#watchTimer);
+    this.#watchTimer = setTimeout(() => this.#watch(), USED_PING_INTERVAL_MS);
+  }
+
+  /** Asks a quiet channel for a sign of life; without one it is silent, and in the end given up. */
+  #watch(): void {
+    const socket = this.#socket;
+    clearTimeout(this.#watchTimer);
+    if (socket === undefined || socket.readyState > WebSocket.OPEN) return;
+    const intervalMs = this.isUsed ? USED_PING_INTERVAL_MS : PING_INTERVAL_MS;
+    this.#watchTimer = setTimeout(() => this.#watch(), intervalMs);
+    const quietMs = performance.now() - this.#heardAtMs;
+    if (quietMs > 2 * PING_INTERVAL_MS + CONNECT_TIMEOUT_MS) return socket.terminate();
+    if (quietMs < intervalMs / 2 || socket.readyState !== WebSocket.OPEN) return;
+    socket.ping();
+    // Counted, not timed: a host that was suspended has not been listening.
+    if (!this.isUsed || ++this.#unansweredPings < SILENT_PINGS || this.#isSilent) return;
+    this.#isSilent = true;
+    for (const member of [...this.#members]) member.channelSilent();
+  }
+
+  #heard(): void {
+    this.#heardAtMs = performance.now();
+    this.#unansweredPings = 0;
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    for (const member of [...this.#members]) member.channelOpened();
   }
 
   /** Returns false for what the protocol does not allow. */
@@ -343,6 +392,12 @@ export class SwarmClient {
       case "failed":
         this.#byHandle.get(message.handle)?.failed(DfError.fromWire(message.error));
         break;
+      case "neighbours": {
+        const { handle, addresses, swarmSize = this.#swarmSize } = message;
+        this.#swarmSize = Math.max(this.#swarmSize, swarmSize);
+        this.#byHandle.get(handle)?.neighbours(addresses, swarmSize);
+        break;
+      }
       case "settings":
       case "command":
       case "routes":

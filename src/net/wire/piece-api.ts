@@ -4,6 +4,8 @@
 //     200/206  the wire form's bytes          404  this server does not have the piece
 //     416      the range lies outside it      503  slots are full, with Retry-After (seconds)
 //   GET /v1/have/<contentId>             the bitmap of verified pieces (PieceSet.toBytes), 404 if none
+//   GET /v1/rows/<contentId>?from=<n>    a rows frame (swarm-frames.ts) of handle 0: manifest rows that
+//                                        this host knows at first hand, from the n-th on; 404 if none
 
 /** 64 lower-case hex digits: the only form of a content or task ID in a path or message. */
 export const ID_PATTERN = /^[0-9a-f]{64}$/;
@@ -14,4 +16,8 @@ export function piecePath(contentId: string, index: number): string {
 
 export function havePath(contentId: string): string {
   return `/v1/have/${contentId}`;
+}
+
+export function rowsPath(contentId: string, from: number): string {
+  return `/v1/rows/${contentId}?from=${from}`;
 }

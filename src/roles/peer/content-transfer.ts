@@ -7,13 +7,13 @@ import type { DownloadEffect, DownloadEvent } from "../../engine/core/download-e
 import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
-import { Prng } from "../../engine/core/prng.ts";
 import { PieceOutcome, type Pull } from "../../engine/core/scheduler-events.ts";
 import { UPLOAD_SLOTS } from "../../limits.ts";
 import type { PieceClient } from "../../net/piece/piece-client.ts";
 import type { BytesBySource } from "../../net/wire/local-api.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
+import type { FirstHandRows } from "./first-hand-rows.ts";
 import type { SharedContents } from "./shared-contents.ts";
 
 /**
@@ -29,11 +29,11 @@ export interface TransferOptions {
   slots?: number;
   /** The limits of the host and of this download. */
   pacers: readonly Pacer[];
-  mayReadSource: boolean;
+  /** Hears of rows that this host may vouch for. @defaultValue nobody does */
+  firstHand?: Pick<FirstHandRows, "note">;
   /** Tells a supernode's pieces from a peer's. */
   isSupernode: (pieceAddress: string) => boolean;
   pull: (pull: Pull) => void;
-  readSource: () => void;
   /** The piece is committed, by this transfer or by `gained`. */
   onPiece?: (piece: number) => void;
   /** Something a reader may want to see has changed. */
@@ -61,13 +61,7 @@ export class ContentTransfer {
     this.content = content;
     this.#options = options;
     this.#releaseLease = content.lease();
-    const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.#machine = new Download({
-      prng: new Prng(seed),
-      slots: options.slots ?? FETCH_SLOTS,
-      have: content.have,
-      mayReadSource: options.mayReadSource,
-    });
+    this.#machine = new Download({ slots: options.slots ?? FETCH_SLOTS, have: content.have });
     for (const piece of content.have) this.#bytes.cache += this.#lengthOf(piece);
     this.offer();
   }
@@ -99,6 +93,11 @@ export class ContentTransfer {
     return this.#machine.isComplete;
   }
 
+  /** Whether the piece is being fetched from a parent, or will be. */
+  isAwaited(piece: number): boolean {
+    return this.#machine.isAwaited(piece);
+  }
+
   step(event: DownloadEvent): void {
     if (this.#isStopped) return;
     const effects: DownloadEffect[] = [];
@@ -106,12 +105,17 @@ export class ContentTransfer {
     for (const effect of effects) this.#perform(effect);
   }
 
-  /** Learns rows; returns false when one contradicts what is known: these are other bytes. */
-  learn(rows: readonly NumberedRow[]): boolean {
+  /**
+   * Learns rows; returns false when one contradicts what is known: these are other bytes.
+   * @param from who told them; what neighbours told is not passed on
+   */
+  learn(rows: readonly NumberedRow[], from: "supernode" | "neighbours" = "supernode"): boolean {
     for (const { piece, row } of rows) {
       const known = this.content.manifest.row(piece);
       if (known !== undefined && !sameBytes(known.wireSha256, row.wireSha256)) return false;
-      if (known === undefined && this.#fits(piece, row)) this.content.addRow(piece, row);
+      if (known === undefined && !this.#fits(piece, row)) continue;
+      if (known === undefined) this.content.addRow(piece, row);
+      if (from === "supernode") this.#options.firstHand?.note(this.content, piece);
     }
     this.offer();
     return true;
@@ -120,6 +124,7 @@ export class ContentTransfer {
   /** A piece that is verified, written and committed already, from elsewhere than a parent. */
   gained(piece: number, from: "source" | "supernode"): void {
     this.#bytes[from] += this.#lengthOf(piece);
+    this.#options.firstHand?.note(this.content, piece);
     this.offer();
     this.step({ kind: "sourcePieceRead", piece });
     this.#options.onPiece?.(piece);
@@ -153,9 +158,6 @@ export class ContentTransfer {
         break;
       case "pull":
         this.#options.pull(effect.pull);
-        break;
-      case "readSource":
-        this.#options.readSource();
         break;
       case "complete":
         this.#options.onComplete();

@@ -7,17 +7,16 @@ import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore } from "../../store/piece-store.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import type { SourceService } from "../worker/source-service.ts";
+import type { FirstHandRows } from "./first-hand-rows.ts";
 import type { SharedContents } from "./shared-contents.ts";
 import type { Supernodes } from "./supernodes.ts";
-
-/** How long an owner may stay silent before another member, or the source, is asked. */
-export const OWNER_SILENCE_MS = 3_000;
 
 /** What all downloads of a peer share. */
 export interface DownloadSurroundings {
   store: PieceStore;
   client: PieceClient;
   shared: SharedContents;
+  firstHand: FirstHandRows;
   sources: SourceService;
   supernodes: Supernodes;
   /** The download rate of the host. */

@@ -3,14 +3,11 @@
 
 import { DfError } from "../../errors.ts";
 import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
-import { OWNER_SILENCE_MS } from "./download-parts.ts";
+import { OWNER_SILENCE_MS } from "../../limits.ts";
 import type { Supernodes } from "./supernodes.ts";
 
 /** How often supernodes that do not answer are tried meanwhile: one that restarts is back soon. */
 const RETRY_MS = 500;
-
-/** Peers of one swarm that begin to read the source, per second, all together. */
-const SOURCE_READERS_PER_SEC = 10;
 
 /**
  * Returns the owner's channel, open; null: read the source.
@@ -18,7 +15,7 @@ const SOURCE_READERS_PER_SEC = 10;
  */
 export async function findOwner(
   supernodes: Supernodes,
-  task: { taskId: string; mayReadSource: () => boolean },
+  task: { taskId: string; mayReadSource: () => boolean; sourceReadersPerSec: () => number },
   signal: AbortSignal,
 ): Promise<SwarmClient | null> {
   const patientUntilMs = performance.now() + OWNER_SILENCE_MS;
@@ -29,15 +26,15 @@ export async function findOwner(
     const isPatient = !supernodes.isEmpty && performance.now() < patientUntilMs;
     if (!isPatient) {
       if (!task.mayReadSource()) throw noSupernode(supernodes, task.taskId);
-      if (drawsSource(supernodes)) return null;
+      if (drawsSource(supernodes, task.sourceReadersPerSec())) return null;
     }
     await sleep(isPatient ? RETRY_MS : 1_000, signal);
   }
 }
 
 /** Asked once a second by every peer that misses the supernode. */
-function drawsSource({ swarmSize, isEmpty }: Supernodes): boolean {
-  return isEmpty || Math.random() * swarmSize < SOURCE_READERS_PER_SEC;
+function drawsSource({ swarmSize, isEmpty }: Supernodes, readersPerSec: number): boolean {
+  return isEmpty || Math.random() * swarmSize < readersPerSec;
 }
 
 function noSupernode({ isEmpty }: Supernodes, taskId: string): DfError {

@@ -2,13 +2,13 @@
 // peer without supernodes, and rationed back-to-source reads of what the swarm still owes.
 
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
-import { pieceLengthFor } from "../../engine/core/piece-layout.ts";
+import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
-import type { SourceService } from "../worker/source-service.ts";
+import type { PieceRun, SourceService } from "../worker/source-service.ts";
 
 export interface OwnReadOptions {
   sources: SourceService;
@@ -61,6 +61,40 @@ export async function readFromSource(
   );
   if (content!.manifest.layout.length === null) content!.setLength(end.length);
   return { md5: end.md5, sha256: end.sha256 };
+}
+
+export interface PartReadOptions {
+  sources: SourceService;
+  task: TaskRequest;
+  /** Its length and validator must be known: the source must still have this version. */
+  content: StoredContent;
+  rateBytesPerSec: number | null;
+  onPiece: (piece: number) => void;
+}
+
+/**
+ * Reads those of some pieces that are missing, over one connection.
+ * @throws {DfError} source-changed, protocol when the source gives no ranges, else as SourceService.read
+ */
+export function readPartFromSource(
+  { sources, task, content, rateBytesPerSec, onPiece }: PartReadOptions,
+  part: PieceRun,
+  signal: AbortSignal,
+): Promise<void> {
+  const { layout } = content.manifest;
+  const startAt = pieceOffset(layout, part.piece);
+  const end = pieceOffset(layout, part.piece + part.count);
+  const request = {
+    url: task.url,
+    headers: task.headers,
+    expected: { validator: content.facts.validator!, length: layout.length },
+    startAt,
+    startBytes: Math.min(end, layout.length!) - startAt,
+    connections: 1,
+    timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
+  };
+  const opened = (): Promise<StoredContent> => Promise.resolve(content);
+  return sources.readPart({ request, rateBytesPerSec, opened, pieceStored: onPiece }, part, signal);
 }
 
 function createContent(

@@ -3,31 +3,38 @@
 //
 //   starting ─▶ joining ─▶ open (a ContentTransfer brings pieces) ─▶ done
 //      │           ▲  │ moved, lost      │ source-changed                │
-//      │           └──┴──────────────────┘                               ▼
+//      │           └──┴──────────────────┘ owner silent: NeighbourMode   ▼
 //      └─▶ reading the source itself ─────────────────────────▶ done | failed
 
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
+import { OWNER_SILENCE_MS } from "../../limits.ts";
 import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import { Changes } from "./changes.ts";
 import { ContentTransfer } from "./content-transfer.ts";
-import {
-  OWNER_SILENCE_MS,
-  type DownloadOptions,
-  type DownloadPolicy,
-  type DownloadState,
-  type DownloadSurroundings,
+import type { PieceRun } from "../worker/source-service.ts";
+import type {
+  DownloadOptions,
+  DownloadPolicy,
+  DownloadState,
+  DownloadSurroundings,
 } from "./download-parts.ts";
 import { findOwner } from "./find-owner.ts";
-import { readFromSource } from "./own-read.ts";
+import { isFreshNow, keptVersion, outlives, type KeptVersion } from "./kept-version.ts";
+import { NeighbourMode, type SourceRation } from "./neighbour-mode.ts";
+import { digestsOf } from "./own-digests.ts";
+import { readFromSource, readPartFromSource } from "./own-read.ts";
 import { sealContent } from "./seal-content.ts";
 import { SwarmRead } from "./swarm-read.ts";
 
 /** Members that disagree about the owner may send a peer round: after so many moves the next one is to serve it. */
 const MOVES_MAX = 4;
+
+/** While no supernode answers, they are tried again after one to two times this long. */
+const OWNER_RETRY_MS = 5_000;
 
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
@@ -52,6 +59,9 @@ export class PeerDownload {
   #versions = new Set<string>();
   #ownRead: { abort: AbortController; ended: Promise<void> } | null = null;
   #silence: ReturnType<typeof setTimeout> | undefined;
+  /** Stands in for the owner while it is silent. */
+  #neighbours: NeighbourMode | null = null;
+  #isDigesting = false;
 
   constructor(around: DownloadSurroundings, options: DownloadOptions) {
     this.#around = around;
@@ -87,6 +97,7 @@ export class PeerDownload {
   allow(policy: DownloadPolicy): void {
     const { seedsOnly } = this.#policy;
     this.#policy = policy;
+    this.#neighbours?.rationed(this.#ration);
     // A join tells the owner whose pieces are wanted.
     if (policy.seedsOnly === seedsOnly || this.#ownRead !== null || !this.#isConnected) return;
     this.#attempt(() => this.#rejoin());
@@ -97,6 +108,7 @@ export class PeerDownload {
     if (this.#state.kind === "running") this.#state = { kind: "failed", error };
     this.#stop.abort(error);
     clearTimeout(this.#silence);
+    this.#endNeighbourMode();
     this.#swarm.stop();
     this.#ended();
   }
@@ -107,8 +119,10 @@ export class PeerDownload {
       ...{ taskId, task, store: this.#around.store },
       events: {
         joinOptions: () => ({ seedsOnly: this.#policy.seedsOnly, isDelegated: this.#isDelegated }),
-        joined: () => {
+        joined: (stale) => {
           clearTimeout(this.#silence);
+          if (stale !== undefined) this.#tell(`this version may be out of date: ${stale}`);
+          this.#endNeighbourMode();
           this.#moves = 0;
         },
         moved: (address, isDelegated) => this.#attempt(() => this.#moved(address, isDelegated)),
@@ -117,7 +131,7 @@ export class PeerDownload {
           if (error.code !== "source-changed") return this.#fail(error);
           this.#attempt(() => this.#rejoin());
         },
-        channelLost: () => this.#channelLost(),
+        channelLost: (silentMs) => this.#channelLost(silentMs),
         channelOpened: () => this.#attempt(() => this.#rejoin()),
         startedOver: () => this.#attempt(() => this.#rejoin()),
         transferOf: (content) => this.#transferOf(content),
@@ -145,17 +159,41 @@ export class PeerDownload {
     } else this.#fail(error);
   }
 
-  #channelLost(): void {
-    // The owner may be back in a moment; after some silence the next member is asked.
+  #channelLost(silentMs: number): void {
+    // The owner may be back in a moment; after some silence neighbours and the next member are asked.
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#attempt(() => this.#joinNext()), OWNER_SILENCE_MS);
+    const waitMs = this.#neighbours === null ? OWNER_SILENCE_MS - silentMs : 0;
+    this.#silence = setTimeout(() => this.#goOnWithoutOwner(), waitMs);
+  }
+
+  #goOnWithoutOwner(): void {
+    if (this.#state.kind !== "running" || this.#isConnected) return;
+    this.#attempt(() => this.#joinNext());
+    this.#beginNeighbourMode();
+    this.#neighbours?.rationed(this.#ration);
+    if (this.#needsOwner) return;
+    const waitMs = OWNER_RETRY_MS * (1 + Math.random());
+    this.#silence = setTimeout(() => this.#goOnWithoutOwner(), waitMs);
+  }
+
+  /** Nothing was brought yet that could end without an owner: one must be found, or the source read. */
+  get #needsOwner(): boolean {
+    if (this.transfer === null) return true;
+    return this.transfer.content.manifest.layout.length === null && this.#mayGoBackToSource;
   }
 
   // Joining.
 
   async #joinOwner(): Promise<void> {
     const { supernodes } = this.#around;
-    const task = { taskId: this.taskId, mayReadSource: () => this.#mayGoBackToSource };
+    const kept = this.#keptVersion;
+    if (kept !== null && isFreshNow(kept) && (await supernodes.ownerOf(this.taskId)) === undefined)
+      return this.#useKept(kept, "no supernode answers: this host's copy is fresh and used");
+    const task = {
+      taskId: this.taskId,
+      mayReadSource: () => this.#mayGoBackToSource,
+      sourceReadersPerSec: () => this.#around.settings.current.sourceReadersPerSec,
+    };
     const owner = await findOwner(supernodes, task, this.#stop.signal);
     if (owner !== null) return this.#joinAt(owner, !supernodes.isFirstFor(this.taskId, owner));
     if (!supernodes.isEmpty) this.notices.push("no supernode answers: reading from the source");
@@ -168,8 +206,7 @@ export class PeerDownload {
     const next = await supernodes.ownerOf(this.taskId);
     if (this.#stop.signal.aborted || this.#isConnected) return;
     if (next !== undefined) return this.#joinAt(next, !supernodes.isFirstFor(this.taskId, next));
-    // Nothing was brought yet that could go on without an owner.
-    if (this.transfer === null) return this.#joinOwner();
+    if (this.#needsOwner) return this.#joinOwner();
   }
 
   /** `isDelegated`: a member that does not own the task is to serve it, because the owner says so or is out of reach. */
@@ -191,6 +228,19 @@ export class PeerDownload {
 
   // The content.
 
+  get #keptVersion(): KeptVersion | null {
+    return keptVersion(this.#around, this.taskId, this.task);
+  }
+
+  /** Ends the download with the copy that is here whole. */
+  #useKept({ content }: KeptVersion, notice: string): void {
+    this.#tell(notice);
+    const transfer = this.#swarm.become(content);
+    const { length, pieceLength } = content.manifest.layout;
+    transfer.step({ kind: "closed", pieceCount: pieceCountOf(length!, pieceLength) });
+    this.#finishWhenWhole();
+  }
+
   #transferOf(content: StoredContent): ContentTransfer {
     const { contentId } = content.facts;
     this.#versions.add(contentId);
@@ -200,16 +250,14 @@ export class PeerDownload {
         taskId: this.taskId,
       });
     }
-    const { client, shared, hostPacer, supernodes } = this.#around;
-    const transfer: ContentTransfer = new ContentTransfer(content, {
+    const { client, shared, firstHand, hostPacer, supernodes } = this.#around;
+    const transfer = new ContentTransfer(content, {
       client,
-      shared,
+      ...{ shared, firstHand },
       pacers: [this.#options.pacer, hostPacer],
-      // Readers come and go: whether one allows it is looked at when it comes to that.
-      mayReadSource: true,
       isSupernode: (address) => supernodes.isPieceAddress(address),
-      pull: (pull) => this.#swarm.pull(pull),
-      readSource: () => this.#attempt(() => this.#readRest(transfer)),
+      pull: (pull) =>
+        this.#neighbours === null ? this.#swarm.pull(pull) : this.#neighbours.pulled(pull),
       onProgress: () => this.changes.notify(),
       onComplete: () => this.#finishWhenWhole(),
       onFailure: (error) => this.#fail(error),
@@ -225,25 +273,130 @@ export class PeerDownload {
     return this.#policy.mayReadSource && (settings.current.backToSource || supernodes.isEmpty);
   }
 
-  /** The owner is silent: reads what is missing from the source, if a reader allows it. */
-  async #readRest(transfer: ContentTransfer): Promise<void> {
-    if (this.#mayGoBackToSource) {
-      // Without a validator nothing tells whether the source still has this version.
-      const isKnown = transfer.content.facts.validator !== null;
-      return this.#readSelf(isKnown ? transfer : null);
+  // Without an owner.
+
+  get #ration(): SourceRation {
+    const { sourceReadersPerSec } = this.#around.settings.current;
+    const { swarmSize } = this.#swarm.named;
+    return { swarmSize, readersPerSec: this.#mayGoBackToSource ? sourceReadersPerSec : 0 };
+  }
+
+  /** Goes on with the neighbours that the owner named; its content must have a known length. */
+  #beginNeighbourMode(): void {
+    const { transfer, named } = this.#swarm;
+    if (transfer === null || this.#ownRead !== null || this.#state.kind !== "running") return;
+    const { length, pieceLength } = transfer.content.manifest.layout;
+    if (length === null) return;
+    this.#neighbours ??= this.#newNeighbourMode(
+      transfer,
+      this.#policy.seedsOnly ? [] : named.addresses,
+    );
+    const pieceCount = pieceCountOf(length, pieceLength);
+    transfer.step({ kind: "joined", pieceCount, known: transfer.content.have.words });
+    this.#finishWhenWhole();
+  }
+
+  #newNeighbourMode(transfer: ContentTransfer, addresses: readonly string[]): NeighbourMode {
+    const mode = new NeighbourMode({
+      ...{ content: transfer.content, addresses, ration: this.#ration },
+      assigned: (assignments) => transfer.step({ kind: "assigned", assignments }),
+      rowsProven: (rows) => void transfer.learn(rows, "neighbours"),
+      readPart: (run) => this.#readPart(transfer, run),
+      dropped: (address) => {
+        this.#around.onWarning(`${address} gave wrong bytes: no neighbour any more`);
+      },
+    });
+    mode.start();
+    return mode;
+  }
+
+  #endNeighbourMode(): void {
+    this.#neighbours?.stop();
+    this.#neighbours = null;
+  }
+
+  /** Reads pieces that neighbours lack from the source; resolves with whether they are here. */
+  async #readPart(transfer: ContentTransfer, run: PieceRun): Promise<boolean> {
+    const { content } = transfer;
+    if (!this.#mayGoBackToSource || this.#ownRead !== null) return false;
+    // A parent from before may still be sending one of them.
+    let count = 0;
+    while (count < run.count && !transfer.isAwaited(run.piece + count)) count++;
+    if (count === 0) return false;
+    if (content.facts.validator === null) return this.#readInstead(null);
+    this.#tell("no supernode answers: reading from the source what neighbours lack");
+    const { sources, onWarning } = this.#around;
+    const own = this.#startOwnRead();
+    try {
+      await readPartFromSource(
+        {
+          ...{ sources, task: this.task, content },
+          rateBytesPerSec: this.#options.pacer.rateBytesPerSec,
+          onPiece: (piece) => transfer.gained(piece, "source"),
+        },
+        { piece: run.piece, count },
+        own.signal,
+      );
+      return true;
+    } catch (error) {
+      if (own.signal.aborted) return false;
+      onWarning(`read pieces of ${this.#shownUrl}: ${messageOf(error)}`);
+      // The version that the swarm had is gone at the source, or it gives only the whole.
+      if (isDfError(error, "source-changed")) return this.#readInstead(null);
+      if (isDfError(error, "protocol")) return this.#readInstead(transfer);
+      return false;
+    } finally {
+      own.end();
     }
-    // After the step that asked for it.
-    await Promise.resolve();
-    transfer.step({ kind: "sourceReadEnded", ok: false });
+  }
+
+  /** Reads the whole instead of pieces, or all that `transfer` lacks; the neighbours are done with. */
+  #readInstead(transfer: ContentTransfer | null): false {
+    this.#endNeighbourMode();
+    this.transfer?.step({ kind: "channelLost" });
+    this.#attempt(async () => {
+      // Two writers in one piece could spoil it.
+      while ((this.transfer?.parents ?? 0) > 0 && !this.#isConnected)
+        await this.changes.next(this.#stop.signal, OWNER_SILENCE_MS);
+      if (!this.#isConnected) await this.#readSelf(transfer);
+    });
+    return false;
+  }
+
+  #startOwnRead(): { signal: AbortSignal; end: () => void } {
+    const abort = new AbortController();
+    const ended = Promise.withResolvers<void>();
+    this.#ownRead = { abort, ended: ended.promise };
+    const end = (): void => {
+      this.#ownRead = null;
+      ended.resolve();
+    };
+    return { signal: AbortSignal.any([abort.signal, this.#stop.signal]), end };
+  }
+
+  /** No supernode tells the digests of what is whole here: they are computed. */
+  async #digestWhole(transfer: ContentTransfer): Promise<void> {
+    if (this.#isDigesting) return;
+    this.#isDigesting = true;
+    const wantsSha256 = this.task.checksum.startsWith("sha256:");
+    const digests = await digestsOf(transfer.content, wantsSha256, this.#stop.signal);
+    this.#isDigesting = false;
+    if (this.#neighbours === null || this.transfer !== transfer) return;
+    this.#swarm.learnDigests(digests);
+    this.#finishWhenWhole();
+  }
+
+  #tell(notice: string): void {
+    if (this.notices.includes(notice)) return;
+    this.notices.push(notice);
+    this.changes.notify();
   }
 
   /** Reads the source on this host: all of it, or what `transfer` still lacks. */
   async #readSelf(transfer: ContentTransfer | null): Promise<void> {
     if (this.#ownRead !== null) return;
     const { store, sources, settings } = this.#around;
-    const abort = new AbortController();
-    const ended = Promise.withResolvers<void>();
-    this.#ownRead = { abort, ended: ended.promise };
+    const own = this.#startOwnRead();
     let brought = transfer;
     let isOutdated = false;
     try {
@@ -256,7 +409,7 @@ export class PeerDownload {
           onOpened: (content) => (brought ??= this.#swarm.become(content)),
           onPiece: (piece) => brought!.gained(piece, "source"),
         },
-        AbortSignal.any([abort.signal, this.#stop.signal]),
+        own.signal,
       );
       this.#swarm.learnDigests(digests);
       brought!.offer();
@@ -268,24 +421,26 @@ export class PeerDownload {
       this.#finishWhenWhole();
     } catch (error) {
       // The swarm took over, or can still bring what the source did not.
-      if (abort.signal.aborted) return;
+      if (own.signal.aborted) return;
       if (transfer === null) throw error;
       // The version that the swarm had is gone at the source: the present one is read instead.
       isOutdated = isDfError(error, "source-changed");
       this.#around.onWarning(`read the source of ${this.#shownUrl}: ${messageOf(error)}`);
     } finally {
-      this.#ownRead = null;
-      ended.resolve();
-      transfer?.step({ kind: "sourceReadEnded", ok: brought!.isComplete });
+      own.end();
     }
     if (isOutdated) await this.#readSelf(null);
   }
 
   #finishWhenWhole(): void {
     const { transfer, digests, inline } = this.#swarm;
-    if (this.#state.kind !== "running" || !this.#swarm.isWhole) return;
+    if (this.#state.kind !== "running") return;
+    const isUndigested = transfer?.isComplete === true && digests === null;
+    if (isUndigested && this.#neighbours !== null) this.#attempt(() => this.#digestWhole(transfer));
+    if (!this.#swarm.isWhole) return;
     this.#state = { kind: "done", digests: digests!, inline };
     clearTimeout(this.#silence);
+    this.#endNeighbourMode();
     this.#swarm.detach();
     this.#ended();
     void sealContent(transfer!, digests!, this.#around);
@@ -298,6 +453,11 @@ export class PeerDownload {
 
   #fail(error: unknown): void {
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
+    const kept = this.#options.mustReadSelf ? null : this.#keptVersion;
+    if (kept !== null && outlives(kept, error)) {
+      const notice = `${messageOf(error)}: this host's copy is used, it may be out of date`;
+      return this.#attempt(() => this.#useKept(kept, notice));
+    }
     const known = isDfError(error)
       ? error
       : new DfError("internal", `bring ${this.#shownUrl}: ${messageOf(error)}`, { cause: error });

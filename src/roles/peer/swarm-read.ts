@@ -10,6 +10,7 @@ import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import type { DfError } from "../../errors.ts";
+import { OWNER_SILENCE_MS } from "../../limits.ts";
 import type {
   JoinOptions,
   KnownContent,
@@ -29,13 +30,14 @@ import { takeInline } from "./take-inline.ts";
 export interface SwarmReadEvents {
   /** How the next join is asked. */
   joinOptions(): Omit<JoinOptions, "known">;
-  /** The supernode takes this reader in. */
-  joined(): void;
+  /** The supernode takes this reader in. @param stale why the version is not confirmed by its source */
+  joined(stale: string | undefined): void;
   moved(address: string, isDelegated: boolean): void;
   refused(error: DfError): void;
   /** The supernode cannot finish the content; `source-changed` asks for a new join. */
   contentFailed(error: DfError): void;
-  channelLost(): void;
+  /** Nothing comes any more; nothing has come for `silentMs` already. */
+  channelLost(silentMs: number): void;
   channelOpened(): void;
   /** Another join is wanted: what is here was thrown away. */
   startedOver(): void;
@@ -54,6 +56,14 @@ export interface SwarmReadOptions {
   events: SwarmReadEvents;
 }
 
+/** Who goes on together when the supernode is silent. */
+interface NamedNeighbours {
+  /** "host:port" of their piece servers. */
+  addresses: readonly string[];
+  /** Hosts that take part in the content. */
+  swarmSize: number;
+}
+
 export class SwarmRead implements SwarmMember {
   readonly #options: SwarmReadOptions;
   #channel: SwarmClient | null = null;
@@ -63,6 +73,9 @@ export class SwarmRead implements SwarmMember {
   /** Messages that came while a content was being opened. */
   #backlog: (() => void)[] | null = null;
   #isStopped = false;
+  #neighbours: NamedNeighbours = { addresses: [], swarmSize: 1 };
+  /** What the last join said to be here. */
+  #told: { contentId: string; words: Uint32Array } | null = null;
 
   constructor(options: SwarmReadOptions) {
     this.#options = options;
@@ -93,6 +106,11 @@ export class SwarmRead implements SwarmMember {
     return this.#transfer?.isComplete === true && this.#digests !== null;
   }
 
+  /** As the supernode named them last. */
+  get named(): NamedNeighbours {
+    return this.#neighbours;
+  }
+
   joinAt(channel: SwarmClient): void {
     if (this.#channel !== channel) this.#channel?.leave(this);
     this.#channel = channel;
@@ -102,7 +120,13 @@ export class SwarmRead implements SwarmMember {
   /** Joins at the same supernode, again perhaps. */
   join(): void {
     const { task, events } = this.#options;
-    this.#channel?.join(this, task, { ...events.joinOptions(), known: this.known() });
+    const content = this.#whatIsHere();
+    const known = content === undefined ? undefined : knownOf(content);
+    this.#told =
+      content === undefined
+        ? null
+        : { contentId: content.facts.contentId, words: content.have.words.slice() };
+    this.#channel?.join(this, task, { ...events.joinOptions(), known });
   }
 
   /** Takes what another reader, e.g. of the source, found out. */
@@ -142,16 +166,20 @@ export class SwarmRead implements SwarmMember {
 
   /** What is here of the task. */
   known(): KnownContent | undefined {
+    const content = this.#whatIsHere();
+    return content === undefined ? undefined : knownOf(content);
+  }
+
+  #whatIsHere(): StoredContent | undefined {
     const { store, taskId } = this.#options;
     const content = this.#transfer?.content ?? store.findByTask(taskId);
-    if (content === undefined || content.have.count === 0) return undefined;
-    return knownOf(content);
+    return content === undefined || content.have.count === 0 ? undefined : content;
   }
 
   // What the supernode says, in the order of its messages.
 
   joined(joined: Joined): void {
-    this.#options.events.joined();
+    this.#options.events.joined(joined.stale);
     this.#inOrder(() => {
       const backlog: (() => void)[] = [];
       this.#backlog = backlog;
@@ -185,14 +213,26 @@ export class SwarmRead implements SwarmMember {
     this.#inOrder(() => this.#options.events.contentFailed(error));
   }
 
+  neighbours(addresses: readonly string[], swarmSize: number): void {
+    this.#neighbours = { addresses, swarmSize };
+  }
+
   channelLost(): void {
-    this.#backlog = null;
-    this.#transfer?.step({ kind: "channelLost" });
-    this.#options.events.channelLost();
+    this.#goWithout(0);
+  }
+
+  channelSilent(): void {
+    this.#goWithout(OWNER_SILENCE_MS);
   }
 
   channelOpened(): void {
     this.#options.events.channelOpened();
+  }
+
+  #goWithout(silentMs: number): void {
+    this.#backlog = null;
+    this.#transfer?.step({ kind: "channelLost" });
+    this.#options.events.channelLost(silentMs);
   }
 
   /**
@@ -205,6 +245,13 @@ export class SwarmRead implements SwarmMember {
     const content = await openContent(store, task.url, joined);
     if (this.#isStopped || this.#backlog !== backlog) return;
     const transfer = this.become(content);
+    this.#neighbours = { ...this.#neighbours, swarmSize: joined.swarmSize };
+    const isAnother = joined.md5 !== null && (this.#digests?.md5 ?? joined.md5) !== joined.md5;
+    if (isAnother) {
+      // Only what neighbours vouched for can be so: the supernode's word counts.
+      this.#backlog = null;
+      return this.#startOver();
+    }
     if (joined.md5 !== null) this.#digests = { md5: joined.md5, sha256: joined.sha256 };
     this.#inline = joined.inline;
     if (joined.inline !== undefined && !(await takeInline(transfer, joined.inline))) {
@@ -213,7 +260,8 @@ export class SwarmRead implements SwarmMember {
     }
     if (this.#backlog !== backlog) return;
     const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
-    transfer.step({ kind: "joined", pieceCount, pieceLength, swarmSize: joined.swarmSize });
+    const known = this.#told?.contentId === joined.contentId ? this.#told.words : null;
+    transfer.step({ kind: "joined", pieceCount, known });
     events.advanced();
     this.#backlog = null;
     // One of them may open another version, which the others then wait for.

@@ -18,6 +18,8 @@ export interface PieceServiceOptions {
   limits: UploadLimits;
   /** Hears about uploads about once a second while there are any. */
   onUploads?: (counts: UploadCounts) => void;
+  /** One frame of the rows of a content that this host vouches for. @defaultValue none are told */
+  rows?: (contentId: string, from: number) => Uint8Array | null;
 }
 
 export interface PieceService {
@@ -53,6 +55,13 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
         case "uploads":
           options.onUploads?.(report);
           break;
+        case "rowsAsked": {
+          const { question, contentId, from } = report;
+          // A copy: with a view all of its buffer would travel.
+          const frame = options.rows?.(contentId, from)?.slice() ?? null;
+          order({ kind: "rows", question, frame });
+          break;
+        }
         case "stopped":
           stopped();
           break;

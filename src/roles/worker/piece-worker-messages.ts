@@ -9,6 +9,8 @@ export type PieceWorkerOrder =
   | { kind: "serve"; contentId: string; content: ServedContent }
   | { kind: "remove"; contentId: string }
   | { kind: "limit"; limits: UploadLimits }
+  /** The answer to `rowsAsked`: one rows frame; null: none are told. */
+  | { kind: "rows"; question: number; frame: Uint8Array | null }
   | { kind: "stop" };
 
 export type PieceWorkerReport =
@@ -16,6 +18,8 @@ export type PieceWorkerReport =
   /** The address could not be bound; `code` as the system names it, e.g. EADDRINUSE. */
   | { kind: "refused"; code: string; message: string }
   | ({ kind: "uploads" } & UploadCounts)
+  /** A neighbour asks for rows of a content, from the `from`-th on that are told. */
+  | { kind: "rowsAsked"; question: number; contentId: string; from: number }
   | { kind: "stopped" };
 
 export interface UploadLimits {

@@ -16,6 +16,9 @@ let reportedCount = 0;
 let reportedActive = 0;
 const uploadPacer = new Pacer(null);
 const diskPacer = new Pacer(null);
+/** Requests for rows that the main thread has yet to answer. */
+const questions = new Map<number, (frame: Uint8Array | null) => void>();
+let nextQuestion = 0;
 
 self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
   const order = message.data;
@@ -33,6 +36,10 @@ self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
       setRates(order.limits);
       server?.setUploadSlots(order.limits.uploadSlots);
       break;
+    case "rows":
+      questions.get(order.question)?.(order.frame);
+      questions.delete(order.question);
+      break;
     case "stop":
       void stop();
       break;
@@ -47,6 +54,7 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
       port: order.port,
       uploadSlots: order.limits.uploadSlots,
       pacers: [uploadPacer, diskPacer],
+      rows: askRows,
     });
     report({ kind: "listening", port: server.port });
     setInterval(reportUploads, REPORT_INTERVAL_MS);
@@ -54,6 +62,14 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
     report({ kind: "refused", code, message: messageOf(error) });
   }
+}
+
+function askRows(contentId: string, from: number): Promise<Uint8Array | null> {
+  const question = nextQuestion++;
+  return new Promise((resolve) => {
+    questions.set(question, resolve);
+    report({ kind: "rowsAsked", question, contentId, from });
+  });
 }
 
 function setRates(limits: UploadLimits): void {

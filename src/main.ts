@@ -87,6 +87,31 @@ const VERBS: Record<string, Verb> = {
     ],
     load: () => import("./roles/config/command.ts"),
   },
+  "config settings": {
+    summary: "read and change the settings of a running fleet",
+    synopsis: "get|set|unset|history|diff|rollback [flags]",
+    takesArguments: true,
+    examples: [
+      "df config settings set downloadRate=50M uploadRate=20M",
+      "df config settings set quota=200G --label role=peer --comment 'small disks'",
+      "df config settings get --resolved --cluster hangzhou --label rack=r1",
+      "df config settings history",
+      "df config settings rollback 12",
+    ],
+    load: () => import("./roles/settings/command.ts"),
+  },
+  preheat: {
+    summary: "bring contents to supernodes or hosts before anyone asks",
+    synopsis: "URL... | list | show ID | cancel ID [flags]",
+    takesArguments: true,
+    examples: [
+      "df preheat http://files.lan/model.bin",
+      "df preheat -i urls.txt --scope 25% --wait",
+      "df preheat http://files.lan/app.tar --scope idc=eu --refresh 6h --keep 2d",
+      "df preheat cancel 019c0b1f2a3d4e5f6071",
+    ],
+    load: () => import("./roles/preheat/command.ts"),
+  },
   token: {
     summary: "make, list and revoke the tokens of a fleet",
     synopsis: "create|list|revoke [flags] [ID]",
@@ -148,6 +173,8 @@ async function main(args: string[]): Promise<void> {
     if (name === undefined) process.exitCode = 2;
     return;
   }
+  const [longName, others] = [`${name} ${rest[0] ?? ""}`, rest.slice(1)];
+  if (Object.hasOwn(VERBS, longName)) return runVerb(longName, VERBS[longName]!, others);
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) throw unknownVerb(name);
   await runVerb(name, verb, rest);
@@ -175,7 +202,9 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
 async function settled(name: string, parsed: ParsedFlags, flags: Flag[]): Promise<ParsedFlags> {
   const { settingsPaths, withSettings } = await import("./roles/command-line/settings-file.ts");
   const { env } = process;
-  return withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
+  const readAgain = (): ParsedFlags =>
+    withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
+  return { ...readAgain(), readAgain };
 }
 
 async function flagsOf(module: CommandModule, { readsSettings }: Partial<Verb>): Promise<Flag[]> {

@@ -23,6 +23,8 @@ export interface ParsedFlags {
   /** Every value of a flag in order; a switch has "true" or "false". */
   readonly values: ReadonlyMap<string, readonly string[]>;
   readonly positionals: readonly string[];
+  /** Reads the settings files again, for a verb that has some. @throws {DfError} as they did at first */
+  readonly readAgain?: () => ParsedFlags;
 }
 
 /**

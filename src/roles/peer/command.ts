@@ -4,9 +4,9 @@ import { createWriteStream } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
 import type { ParsedFlags } from "../command-line/flags.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
-import { createServiceLog } from "../service/service-log.ts";
+import { createServiceLog, setLogLevel } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
-import { readPeerOptions } from "./peer-options.ts";
+import { givenSettings, type PeerCommandOptions, readPeerOptions } from "./peer-options.ts";
 import { tuneProcess } from "./tuned-process.ts";
 
 export { FLAGS } from "./peer-options.ts";
@@ -20,7 +20,7 @@ export default command;
 async function runPeer(parsed: ParsedFlags): Promise<void> {
   tuneProcess();
   const { startPeer } = await import("./start-peer.ts");
-  const options = readPeerOptions(parsed, process.env, process.getuid?.() ?? -1);
+  const options = optionsOf(parsed);
   // Started by `df get` nobody sees our output: a file beside the data keeps it.
   const isBackground = parsed.values.get("background")?.at(-1) === "true";
   const file = isBackground
@@ -29,7 +29,7 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
   const log = createServiceLog({
     component: "peer",
     isJson: options.isJsonLog,
-    level: options.isVerbose ? "debug" : "info",
+    level: options.logLevel ?? "info",
     ...(file === null ? {} : { write: (line) => file.write(line) }),
   });
 
@@ -37,6 +37,7 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
   const peer = await startPeer({
     ...options,
     onWarning: (message) => log.warn(message),
+    onSettings: ({ logLevel }) => setLogLevel(log, logLevel),
     onUnused: () => unused.resolve("stopping: unused"),
   });
   const monitor =
@@ -49,8 +50,13 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
   const status = `ready, pieces on ${peer.listen}, df get on ${peer.socketPath}`;
   log.info(monitor === null ? status : `${status}, metrics on ${monitor.address}`);
   const systemd = new SystemdNotifier(process.env);
-  await untilStopped({ log, systemd, status, ended: unused.promise });
+  const reload = (): void => peer.give(givenSettings(optionsOf(parsed.readAgain?.() ?? parsed)));
+  await untilStopped({ log, systemd, status, reload, ended: unused.promise });
   await monitor?.stop();
   await peer.stop();
   process.exit(0);
+}
+
+function optionsOf(parsed: ParsedFlags): PeerCommandOptions {
+  return readPeerOptions(parsed, process.env, process.getuid?.() ?? -1);
 }

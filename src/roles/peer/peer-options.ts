@@ -25,6 +25,7 @@ import {
   parseShare,
   parseSize,
 } from "../command-line/quantities.ts";
+import type { LogLevel } from "../service/service-log.ts";
 import { groupIdOf } from "./group-id.ts";
 
 export interface PeerOptions {
@@ -49,6 +50,8 @@ export interface PeerOptions {
   diskHighMark?: number | undefined;
   diskLowMark?: number | undefined;
   uploadSlots: number | undefined;
+  /** Undefined: as the fleet says. */
+  logLevel?: LogLevel | undefined;
   /** Exits after so long without readers and uploads; null: never. */
   lingerMs: number | null;
 }
@@ -58,7 +61,6 @@ export interface PeerCommandOptions extends PeerOptions {
   /** Where monitors ask, beside the socket; null: nowhere else. */
   metricsListen: { hostname: string; port: number } | null;
   isJsonLog: boolean;
-  isVerbose: boolean;
 }
 
 export const FLAGS: readonly Flag[] = [
@@ -219,7 +221,7 @@ export function readPeerOptions(
     lingerMs: read("linger", parseDuration) ?? null,
     metricsListen: read("metrics-listen", parseMetricsListen) ?? null,
     isJsonLog: isOn("json"),
-    isVerbose: isOn("verbose"),
+    logLevel: isOn("verbose") ? "debug" : undefined,
   };
   const { hostname } = options.listen;
   if (!isLoopback(hostname) && !isOn("open") && fleet === null) {
@@ -242,6 +244,7 @@ export function givenSettings(options: PeerOptions): Settings {
     quota: options.quotaBytes,
     diskHighMark: options.diskHighMark,
     diskLowMark: options.diskLowMark,
+    logLevel: options.logLevel,
     uploadSlots: options.uploadSlots,
   };
 }

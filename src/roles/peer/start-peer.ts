@@ -14,7 +14,7 @@ import { DfError, messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
-import type { SettingKey, SettingsInForce } from "../../net/wire/fleet-settings.ts";
+import type { SettingKey, Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
@@ -40,6 +40,8 @@ import { knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
   onWarning: (message: string) => void;
+  /** Hears what counts now and whenever it changes. */
+  onSettings?: (now: SettingsInForce) => void;
   /** Called once `lingerMs` passed without readers and uploads. */
   onUnused?: () => void;
 }
@@ -51,6 +53,8 @@ export interface RunningPeer {
   status(): PeerStatus;
   /** What monitors ask. */
   health(): Promise<Hono>;
+  /** This machine's own settings were read again: those that may change while it runs count now. */
+  give(settings: Settings): void;
   stop(): Promise<void>;
 }
 
@@ -178,10 +182,7 @@ class Peer implements RunningPeer {
     if (fleet === null) return;
     const identity = this.#identity;
     const onList = (list: readonly ListedSupernode[]): void => this.#supernodes.become(list);
-    this.#fleet = await HostFleet.enter(
-      { fleet, identity, labels, dataDir, onList, onWarning },
-      this.#stopped.signal,
-    );
+    this.#fleet = new HostFleet({ fleet, identity, labels, dataDir, onList, onWarning });
     await this.#fleet.start();
   }
 
@@ -208,6 +209,10 @@ class Peer implements RunningPeer {
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
       downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
     };
+  }
+
+  give(settings: Settings): void {
+    this.#settings.give(settings);
   }
 
   health(): Promise<Hono> {
@@ -265,6 +270,7 @@ class Peer implements RunningPeer {
   }
 
   #hello(supernode: string): HelloFields {
+    const credential = this.#fleet?.credential;
     return {
       version: packageJson.version,
       capabilities: [],
@@ -274,7 +280,7 @@ class Peer implements RunningPeer {
       pieceAddress: this.#pieceAddressFor(supernode),
       uploadSlots: this.#settings.current.uploadSlots,
       labels: this.#options.labels,
-      ...(this.#fleet === undefined ? {} : { credential: this.#fleet.credential }),
+      ...(credential === undefined ? {} : { credential }),
     };
   }
 
@@ -318,6 +324,7 @@ class Peer implements RunningPeer {
     this.#store
       .setLimits(storeLimitsOf(now))
       .catch((error: unknown) => this.#options.onWarning(messageOf(error)));
+    this.#options.onSettings?.(now);
     // A supernode learns of upload slots from the hello.
     if (changed.has("uploadSlots")) this.#supernodes.greetAnew();
   }

@@ -17,7 +17,7 @@ interface Word {
 }
 
 export interface LiveSettingsOptions {
-  /** From flags, environment and file of this machine: no word of the fleet changes them. */
+  /** From flags, environment and file of this machine: no word of the fleet changes them; see `give`. */
   given?: Settings;
   /**
    * The speakers whom this machine believes in this order when they name the same version: the layers
@@ -36,11 +36,13 @@ export class LiveSettings {
   readonly #options: LiveSettingsOptions;
   readonly #words = new Map<string, Word>();
   readonly #listeners = new Set<Listener>();
+  #given: Settings;
   #fleet: Settings;
   #current: SettingsInForce;
 
   constructor(options: LiveSettingsOptions = {}) {
     this.#options = options;
+    this.#given = options.given ?? {};
     this.#fleet = options.remembered ?? {};
     this.#current = this.#merged();
   }
@@ -57,6 +59,12 @@ export class LiveSettings {
     if (isDeepStrictEqual(fleet, this.#fleet)) return;
     this.#fleet = fleet;
     this.#options.remember?.(fleet);
+    this.#change(this.#merged());
+  }
+
+  /** This machine's own settings were read again. */
+  give(given: Settings): void {
+    this.#given = given;
     this.#change(this.#merged());
   }
 
@@ -90,6 +98,6 @@ export class LiveSettings {
   }
 
   #merged(): SettingsInForce {
-    return mergeSettings(DEFAULT_SETTINGS, this.#fleet, this.#options.given ?? {});
+    return mergeSettings(DEFAULT_SETTINGS, this.#fleet, this.#given);
   }
 }

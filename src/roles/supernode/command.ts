@@ -18,7 +18,7 @@ import {
 } from "../command-line/fleet-flags.ts";
 import { parseRate, parseShare, parseSize } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
-import { createServiceLog } from "../service/service-log.ts";
+import { createServiceLog, setLogLevel } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
 import { type ClusterMembers, listedMembers } from "./cluster/cluster-members.ts";
 import {
@@ -28,7 +28,7 @@ import {
   parseAdvertisedAddress,
   parseListenAddress,
 } from "./listen-address.ts";
-import { startSupernode, type SupernodeOptions } from "./run.ts";
+import { givenSettings, startSupernode, type SupernodeOptions } from "./run.ts";
 
 const OWN_FLAGS: readonly Flag[] = [
   { name: "listen", value: "HOST:PORT", help: `where peers connect (127.0.0.1:${SUPERNODE_PORT})` },
@@ -98,21 +98,25 @@ export default defineCommand({
   meta: { name: "supernode", description: "read each source once and feed the swarm of peers" },
   async run({ data }) {
     const flags = data as ParsedFlags;
+    const options = readOptions(flags);
     const log = createServiceLog({
       component: "supernode",
       isJson: isOn(flags, "json"),
-      level: isOn(flags, "verbose") ? "debug" : "info",
+      level: options.logLevel ?? "info",
     });
     const tracePath = process.env["DRAGONFLY_TRACE"];
     const supernode = await startSupernode({
-      ...readOptions(flags),
+      ...options,
       ...(tracePath === undefined ? {} : { tracePath }),
       onWarning: (message) => log.warn(message),
       onNotice: (message) => log.debug(message),
+      onSettings: ({ logLevel }) => setLogLevel(log, logLevel),
     });
     const status = `ready on ${supernode.address}, pieces on ${supernode.pieceAddress}`;
     log.info(status);
-    await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
+    const reload = (): void =>
+      supernode.give(givenSettings(readOptions(flags.readAgain?.() ?? flags)));
+    await untilStopped({ log, systemd: new SystemdNotifier(process.env), status, reload });
     await supernode.stop();
   },
 });
@@ -168,6 +172,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     quotaBytes: parsed(flags, "quota", parseSize),
     diskHighMark: parsed(flags, "disk-high-mark", parseShare),
     diskLowMark: parsed(flags, "disk-low-mark", parseShare),
+    logLevel: isOn(flags, "verbose") ? "debug" : undefined,
     originAllow: all(flags, "origin-allow"),
     ...(cacheForce.length === 0 ? {} : { cacheForce }),
   };

@@ -12,6 +12,7 @@ import { openStore } from "../../store/open-store.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
+import type { LogLevel } from "../service/service-log.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
 import { LiveSettings } from "../settings/live-settings.ts";
 import { diskShare } from "../worker/disk-share.ts";
@@ -70,6 +71,10 @@ export interface SupernodeOptions {
   /** Shares of the disk in use; undefined: as the fleet says. */
   diskHighMark?: number | undefined;
   diskLowMark?: number | undefined;
+  /** Undefined: as the fleet says. */
+  logLevel?: LogLevel | undefined;
+  /** Hears what counts now and whenever it changes. */
+  onSettings?: (now: SettingsInForce) => void;
   /** Patterns of sources whose contents are kept whatever their headers say. @defaultValue as the fleet says */
   cacheForce?: readonly string[];
   /** The supernodes of its cluster and of the upstream one. @defaultValue as the fleet says, else it is alone */
@@ -88,6 +93,8 @@ export interface RunningSupernode {
   readonly address: string;
   readonly pieceAddress: string;
   status(): SupernodeStatus;
+  /** This machine's own settings were read again: those that may change while it runs count now. */
+  give(settings: Settings): void;
   /** Takes no new work, ends the channels, keeps what was read. */
   stop(): Promise<void>;
 }
@@ -162,6 +169,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       address: formatAddress(listen.hostname, server.port),
       pieceAddress: formatAddress(pieceHost.hostname, running.port),
       status: server.status,
+      give: (given) => settings.give(given),
       async stop() {
         server.close();
         await fleet?.stop();
@@ -297,6 +305,7 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     diskPacer.setRate(diskShare(now.diskRate));
     sources.setLimits(sourceLimits(now));
     pieces.setLimits(uploadLimits(now));
+    options.onSettings?.(now);
   });
   desk.start();
   const stop = (): void => {
@@ -322,19 +331,20 @@ function advertisedTo(
 }
 
 /** What this machine was given itself: no setting of the fleet changes it. */
-function givenSettings({
+export function givenSettings({
   sourceRate,
   uploadRate,
   diskRate,
   quotaBytes,
   diskHighMark,
   diskLowMark,
+  logLevel,
   cacheForce,
-}: SupernodeOptions): Settings {
+}: Omit<SupernodeOptions, "onWarning">): Settings {
   const rules = cacheForce?.map((pattern) => [pattern, "force"] as const);
   const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
   const marks = { diskHighMark, diskLowMark };
-  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, cacheRules };
+  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, logLevel, cacheRules };
 }
 
 /** The upload slots of settings are those of hosts: here the scheduler finds their number. */

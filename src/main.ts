@@ -202,9 +202,7 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
 async function settled(name: string, parsed: ParsedFlags, flags: Flag[]): Promise<ParsedFlags> {
   const { settingsPaths, withSettings } = await import("./roles/command-line/settings-file.ts");
   const { env } = process;
-  const readAgain = (): ParsedFlags =>
-    withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
-  return { ...readAgain(), readAgain };
+  return withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
 }
 
 async function flagsOf(module: CommandModule, { readsSettings }: Partial<Verb>): Promise<Flag[]> {
@@ -219,7 +217,9 @@ async function flagsOf(module: CommandModule, { readsSettings }: Partial<Verb>):
 async function loadCompletion(): Promise<CommandModule> {
   const { renderCompletion } = await import("./roles/command-line/completion.ts");
   const run = async ({ data }: { data?: unknown }): Promise<void> => {
-    const verbs = Object.entries(VERBS).map(async ([name, verb]) => ({
+    // Shells complete the first word; what follows it in a longer name is the user's.
+    const oneWord = Object.entries(VERBS).filter(([name]) => !name.includes(" "));
+    const verbs = oneWord.map(async ([name, verb]) => ({
       name,
       summary: verb.summary,
       flags: await flagsOf(

@@ -1,0 +1,153 @@
+// `df preheat URL…`: bring contents to supernodes or hosts before anyone asks; `df preheat list`,
+// `show ID` and `cancel ID`. A thin client of the API of `df config`.
+
+import { readFileSync } from "node:fs";
+import { type CommandDef, defineCommand } from "citty";
+import { DfError, messageOf } from "../../errors.ts";
+import type { AdminClient } from "../../net/admin-client.ts";
+import {
+  type NewPreheat,
+  type Preheat,
+  preheatSchema,
+  preheatsPageSchema,
+} from "../../net/wire/preheat-api.ts";
+import { ADMIN_FLAGS, adminClientOf } from "../command-line/admin-flags.ts";
+import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { parseDuration } from "../command-line/quantities.ts";
+import { waitForPreheat } from "./wait-for-preheat.ts";
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: "input-file",
+    aliases: ["i"],
+    value: "FILE",
+    help: "URLs, one a line; - reads them from stdin",
+  },
+  { name: "clusters", value: "NAME,…", help: "only these clusters (all)" },
+  {
+    name: "scope",
+    value: "SCOPE",
+    help: "supernodes, peers, a share of the peers as 25%, or labels as idc=eu,rack=r1 (supernodes)",
+  },
+  { name: "header", aliases: ["H"], value: "NAME: VALUE", help: "sent to the sources; repeatable" },
+  { name: "header-public", value: "NAME", help: "a --header whose value is no secret; repeatable" },
+  { name: "tag", value: "TEXT", help: "as given to df get" },
+  { name: "filter-query", value: "NAME,…", help: "query parameters that change no bytes" },
+  { name: "keep", value: "TIME", help: "how long it is kept from eviction (1d)" },
+  { name: "refresh", value: "TIME", help: "do it again so often, e.g. 6h" },
+  { name: "key", value: "TEXT", help: "the same request with the same key makes one job for ever" },
+  { name: "wait", help: "return when all that can be reached have it; exit 1 when one could not" },
+  { name: "json", help: "the answer as JSON" },
+  ...ADMIN_FLAGS,
+];
+
+const command: CommandDef = defineCommand({
+  meta: { name: "preheat", description: "bring contents before anyone asks" },
+  async run({ data }) {
+    const flags = data as ParsedFlags;
+    const [verb, id, ...rest] = flags.positionals;
+    const client = adminClientOf(flags);
+    if (verb === "list" && id === undefined) return list(flags, client);
+    const isOfOne = id !== undefined && rest.length === 0;
+    if (verb === "show" && isOfOne) return tell(flags, await one(client, "GET", id));
+    if (verb === "cancel" && isOfOne) return tell(flags, await one(client, "DELETE", id));
+    return order(flags, client);
+  },
+});
+export default command;
+
+async function order(flags: ParsedFlags, client: AdminClient): Promise<void> {
+  const key = flags.values.get("key")?.at(-1);
+  const made = await client.ask(
+    {
+      ...{ method: "POST", path: "preheats", body: readRequest(flags) },
+      headers: key === undefined ? {} : { "idempotency-key": key },
+    },
+    preheatSchema,
+  );
+  if (!flags.values.has("wait")) return tell(flags, made);
+  if (!flags.values.has("json")) console.error(describe(made));
+  const ended = await waitForPreheat(client, made.id, process.stderr);
+  tell(flags, ended);
+  if (ended.counts.failed > 0 || ended.state === "cancelled") process.exitCode = 1;
+}
+
+async function list(flags: ParsedFlags, client: AdminClient): Promise<void> {
+  const { preheats } = await client.ask({ method: "GET", path: "preheats" }, preheatsPageSchema);
+  if (flags.values.has("json")) console.log(JSON.stringify(preheats));
+  else if (preheats.length > 0) console.log(preheats.map(describe).join("\n"));
+}
+
+function one(client: AdminClient, method: "GET" | "DELETE", id: string): Promise<Preheat> {
+  return client.ask({ method, path: `preheats/${encodeURIComponent(id)}` }, preheatSchema);
+}
+
+/** @throws {DfError} usage, file-unreadable */
+function readRequest(flags: ParsedFlags): NewPreheat {
+  const text = (name: string): string | undefined => flags.values.get(name)?.at(-1);
+  const list = (name: string): string[] =>
+    (flags.values.get(name) ?? []).flatMap((items) => items.split(",")).map((item) => item.trim());
+  const seconds = (name: string): number | undefined => {
+    const given = text(name);
+    return given === undefined ? undefined : Math.ceil(parseDuration(`--${name}`, given) / 1000);
+  };
+  const urls = [...flags.positionals, ...urlsOfFile(text("input-file"))];
+  if (urls.length === 0) {
+    throw new DfError("usage", "preheat: no URL is given", {
+      hint: "write df preheat URL… or -i FILE",
+    });
+  }
+  const [scope, tag, keepSeconds, refreshSeconds] = [
+    ...[text("scope"), text("tag")],
+    ...[seconds("keep"), seconds("refresh")],
+  ] as [string?, string?, number?, number?];
+  return {
+    ...{ urls, headers: headersOf(flags), publicHeaders: list("header-public") },
+    ...{ clusters: list("clusters"), filterQuery: list("filter-query") },
+    ...(scope === undefined ? {} : { scope }),
+    ...(tag === undefined ? {} : { tag }),
+    ...(keepSeconds === undefined ? {} : { keepSeconds }),
+    ...(refreshSeconds === undefined ? {} : { refreshSeconds }),
+  };
+}
+
+function urlsOfFile(path: string | undefined): string[] {
+  if (path === undefined) return [];
+  try {
+    const text = readFileSync(path === "-" ? "/dev/stdin" : path, "utf8");
+    const lines = text.split("\n").map((line) => line.trim());
+    return lines.filter((line) => line !== "" && !line.startsWith("#"));
+  } catch (cause) {
+    throw new DfError("file-unreadable", `read the URLs in ${path}: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+/** @throws {DfError} usage; values are not repeated */
+function headersOf(flags: ParsedFlags): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [index, line] of (flags.values.get("header") ?? []).entries()) {
+    const match = /^([!#$%&'*+.^_`|~\w-]+):\s*(.*)$/.exec(line);
+    if (match === null) {
+      throw new DfError("usage", `read --header number ${index + 1}: no header`, {
+        hint: 'write --header "Name: value"',
+      });
+    }
+    headers[match[1]!] = match[2]!;
+  }
+  return headers;
+}
+
+function tell(flags: ParsedFlags, preheat: Preheat): void {
+  console.log(flags.values.has("json") ? JSON.stringify(preheat) : describe(preheat));
+}
+
+function describe({ id, state, scope, urls, counts, round, nextRunAt }: Preheat): string {
+  const shown = Object.entries(counts).filter(([, count]) => count > 0);
+  return [
+    ...[id, state, scope, urls.length === 1 ? "1 URL" : `${urls.length} URLs`],
+    ...shown.map(([name, count]) => `${count} ${name}`),
+    ...(nextRunAt === null ? [] : [`round ${round}, next ${new Date(nextRunAt).toISOString()}`]),
+  ].join("  ");
+}

@@ -24,6 +24,8 @@ export interface EnterFleetOptions {
   machine: JoinFleetRequest;
   /** The file in which the credential is kept. */
   path: string;
+  /** How long a `df config` that does not answer is tried. @defaultValue 0: once */
+  patienceMs?: number;
 }
 
 const keptSchema = z.object({
@@ -34,8 +36,6 @@ const keptSchema = z.object({
 });
 type Kept = z.infer<typeof keptSchema>;
 
-/** A `df config` that starts at the same moment is there by then; a service manager tries again. */
-const JOIN_PATIENCE_MS = 10_000;
 const JOIN_RETRY_MS = 500;
 
 /** Renewed once this share of its life is left: half a year of chances before it ends. */
@@ -100,7 +100,7 @@ export class Membership {
 
 /**
  * Makes this machine part of the fleet, or reads that it already is.
- * @throws {DfError} unavailable after some patience; unauthorized, denied (the token); protocol;
+ * @throws {DfError} unavailable; unauthorized, denied (the token); protocol;
  * file-unwritable
  */
 export async function enterFleet(
@@ -113,7 +113,7 @@ export async function enterFleet(
   if (known !== null && (await isOfFleet(known, fleet, options.machine))) {
     return new Membership(fleet, options, { file, kept: known });
   }
-  const kept = await joinPatiently(fleet, options.machine, signal);
+  const kept = await joinPatiently(fleet, options, signal);
   await file.write(kept);
   return new Membership(fleet, options, { file, kept });
 }
@@ -137,17 +137,17 @@ async function isOfFleet(
 
 async function joinPatiently(
   fleet: FleetAddress,
-  machine: JoinFleetRequest,
+  { machine, patienceMs = 0 }: EnterFleetOptions,
   signal: AbortSignal,
 ): Promise<Kept> {
-  const untilMs = performance.now() + JOIN_PATIENCE_MS;
+  const untilMs = performance.now() + patienceMs;
   for (;;) {
     try {
       return await join(fleet, machine, fleet.token, signal);
     } catch (error) {
       signal.throwIfAborted();
       const mayPass = isDfError(error) && error.isRetryable;
-      if (!mayPass || performance.now() > untilMs) throw error;
+      if (!mayPass || performance.now() >= untilMs) throw error;
     }
     await new Pause().wait(JOIN_RETRY_MS, signal);
   }

@@ -97,7 +97,6 @@ class Peer implements RunningPeer {
   readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;
-  readonly #stopped = new AbortController();
   /** Supernodes that do not admit this host, and why, as far as it was told. */
   readonly #refusals = new Map<string, string>();
   #fleet: HostFleet | undefined;
@@ -232,7 +231,6 @@ class Peer implements RunningPeer {
 
   async stopTraffic(): Promise<void> {
     clearTimeout(this.#lingerTimer);
-    this.#stopped.abort();
     await this.#fleet?.stop();
     if (this.#server !== undefined) {
       await this.#server.stop();

@@ -18,6 +18,9 @@ import type { ConnectedPeer } from "./connected-peer.ts";
 import { formatAddress, isUnspecified } from "./listen-address.ts";
 import type { SupernodeStatus } from "./status.ts";
 
+/** A `df config` that starts at the same moment is there by then; a service manager tries again. */
+const JOIN_PATIENCE_MS = 10_000;
+
 export interface SupernodeFleetOptions {
   fleet: FleetAddress;
   identity: HostIdentity;
@@ -60,7 +63,11 @@ export class SupernodeFleet {
     const machine = { role: "supernode", hostname: hostname(), version } as const;
     const membership = await enterFleet(
       fleet,
-      { machine: { ...machine, hostId, publicKey }, path: join(dataDir, "membership.json") },
+      {
+        machine: { ...machine, hostId, publicKey },
+        path: join(dataDir, "membership.json"),
+        patienceMs: JOIN_PATIENCE_MS,
+      },
       signal,
     );
     const part = new SupernodeFleet(options, membership);

@@ -4,7 +4,7 @@
 //                              ▲                                                 ▼
 //   children ◀─ piece worker ◀─ store ◀─ ContentTransfer ◀─ PieceClient ◀─ parents
 
-import { chmodSync, chownSync, existsSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { hostname as ownHostname } from "node:os";
 import { dirname } from "node:path";
 import type { Hono } from "hono";
@@ -388,7 +388,8 @@ async function clearSocket(path: string): Promise<void> {
 /** @throws {DfError} denied when this user may not give files to the group */
 function admitGroup(path: string, groupId: number): void {
   try {
-    chownSync(path, process.getuid!(), groupId);
+    // A hardened service may not change owners at all, and its own group has the socket already.
+    if (statSync(path).gid !== groupId) chownSync(path, process.getuid!(), groupId);
     chmodSync(path, 0o660);
   } catch (cause) {
     throw new DfError("denied", `give the socket ${path} to group ${groupId}`, {

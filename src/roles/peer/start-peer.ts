@@ -4,13 +4,11 @@
 //                              ▲                                                 ▼
 //   children ◀─ piece worker ◀─ store ◀─ ContentTransfer ◀─ PieceClient ◀─ parents
 
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { hostname as ownHostname } from "node:os";
-import { dirname } from "node:path";
 import type { Hono } from "hono";
 import packageJson from "../../../package.json" with { type: "json" };
 import { Pacer } from "../../engine/bytes/pacing.ts";
-import { DfError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
@@ -19,7 +17,8 @@ import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import { OwnPreheats } from "../commands/own-preheats.ts";
-import { LiveSettings } from "../settings/live-settings.ts";
+import { LiveSettings, type LiveSettingsOptions } from "../settings/live-settings.ts";
+import { settingsMemory } from "../settings/settings-memory.ts";
 import { storeLimitsOf } from "../settings/store-limits.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
@@ -36,6 +35,7 @@ import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
 import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
+import { admitGroup, clearSocket, removeSocket } from "./socket-file.ts";
 import { knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
@@ -75,7 +75,10 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
   });
   const undo: (() => Promise<void> | void)[] = [() => store.close()];
   try {
-    const started = new Peer(options, { store, diskPacer });
+    // Outside a fleet nothing would ever take back what was remembered.
+    const isMember = options.fleet !== null;
+    const memory = isMember ? await settingsMemory(options.dataDir, options.onWarning) : {};
+    const started = new Peer(options, { store, diskPacer, memory });
     peer = started;
     undo.push(() => started.stopTraffic());
     await started.start();
@@ -84,6 +87,12 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
     for (const step of undo.toReversed()) await step();
     throw error;
   }
+}
+
+interface PeerParts {
+  store: PieceStore;
+  diskPacer: Pacer;
+  memory: Pick<LiveSettingsOptions, "remembered" | "remember">;
 }
 
 class Peer implements RunningPeer {
@@ -110,10 +119,7 @@ class Peer implements RunningPeer {
   #uploads: UploadCounts | undefined;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    options: StartPeerOptions,
-    { store, diskPacer }: { store: PieceStore; diskPacer: Pacer },
-  ) {
+  constructor(options: StartPeerOptions, { store, diskPacer, memory }: PeerParts) {
     this.#options = options;
     this.#store = store;
     this.#diskPacer = diskPacer;
@@ -127,6 +133,7 @@ class Peer implements RunningPeer {
       refused: (address, reason) => this.#refused(address, reason),
     });
     this.#settings = new LiveSettings({
+      ...memory,
       given: givenSettings(options),
       preferred: () => this.#supernodes.all.map(({ address }) => address),
     });
@@ -360,49 +367,5 @@ class Peer implements RunningPeer {
       if (isUsed) this.#used();
       else onUnused();
     }, lingerMs);
-  }
-}
-
-/**
- * Makes way for the socket: a file that a dead peer left is removed.
- * @throws {DfError} usage when a living one has it
- */
-async function clearSocket(path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (!existsSync(path)) return;
-  const isAlive = await Bun.connect({ unix: path, socket: { data() {} } }).then(
-    (socket) => {
-      socket.end();
-      return true;
-    },
-    () => false,
-  );
-  if (isAlive) {
-    throw new DfError("usage", `listen on ${path}: another peer serves there`, {
-      hint: "stop it, or choose another --socket",
-    });
-  }
-  removeSocket(path);
-}
-
-/** @throws {DfError} denied when this user may not give files to the group */
-function admitGroup(path: string, groupId: number): void {
-  try {
-    // A hardened service may not change owners at all, and its own group has the socket already.
-    if (statSync(path).gid !== groupId) chownSync(path, process.getuid!(), groupId);
-    chmodSync(path, 0o660);
-  } catch (cause) {
-    throw new DfError("denied", `give the socket ${path} to group ${groupId}`, {
-      cause,
-      hint: "--socket-group takes a group that this user is a member of",
-    });
-  }
-}
-
-function removeSocket(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Bun removes it too; whoever was first.
   }
 }

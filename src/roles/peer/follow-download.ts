@@ -27,8 +27,11 @@ export async function* followDownload(
   let toldNotices = 0;
   for (;;) {
     const { state, transfer, notices } = download;
-    while (toldNotices < notices.length)
+    if (toldNotices < notices.length) {
       yield { event: "notice", message: notices[toldNotices++]! };
+      // The reader took its time: the state is another one perhaps.
+      continue;
+    }
     if (state.kind === "failed") throw state.error;
     if (transfer !== null) {
       const { length } = transfer.content.manifest.layout;

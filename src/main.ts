@@ -124,10 +124,15 @@ const VERBS: Record<string, Verb> = {
     load: () => import("./roles/token/command.ts"),
   },
   status: {
-    summary: "show what the peer on this host, or a supernode, is doing",
+    summary: "show what this host, a supernode or the fleet is doing",
     synopsis: "[flags]",
     takesArguments: false,
-    examples: ["df status", "df status --supernode 10.0.0.5:8002", "df status --json"],
+    examples: [
+      "df status",
+      "df status --supernode 10.0.0.5:8002",
+      "df status --fleet",
+      "df status --json",
+    ],
     load: () => import("./roles/status/command.ts"),
   },
   up: {
@@ -202,7 +207,9 @@ async function runVerb(name: string, verb: Verb, args: string[]): Promise<void> 
 async function settled(name: string, parsed: ParsedFlags, flags: Flag[]): Promise<ParsedFlags> {
   const { settingsPaths, withSettings } = await import("./roles/command-line/settings-file.ts");
   const { env } = process;
-  return withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
+  const readAgain = (): ParsedFlags =>
+    withSettings(parsed, flags, { env, paths: settingsPaths(name, env) });
+  return { ...readAgain(), readAgain };
 }
 
 async function flagsOf(module: CommandModule, { readsSettings }: Partial<Verb>): Promise<Flag[]> {

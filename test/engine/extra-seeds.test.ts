@@ -47,6 +47,23 @@ describe("an extra seed", () => {
     expect(parents).toContain(EXTRA);
   });
 
+  test("comes first at the owner, until it has half of its slots", () => {
+    const empty = ".".repeat(20);
+    const swarm = new DrawnSwarm(`${"#".repeat(20)}  ${empty}  ${empty}  ${empty}`, {
+      seedSlots: 4,
+    });
+    const [a, b, c] = swarm.pulls(1, 4);
+    extraSeedJoins(swarm, 20);
+    for (const child of [2, 3, EXTRA]) swarm.pulls(child, 4);
+
+    const served = [a!, b!, c!].map(({ piece }) => {
+      swarm.pulls(1, 0, [report(piece, SEED_HOST)]);
+      return swarm.givenTo(EXTRA).length > 0;
+    });
+
+    expect(served).toEqual([true, true, false]);
+  });
+
   test("that goes leaves its children to the owner", () => {
     const swarm = new DrawnSwarm("####  ....", { seedSlots: 1 });
     extraSeedJoins(swarm, 4);
@@ -74,6 +91,14 @@ describe("a seed that lost pieces", () => {
       [3, 1],
     ]);
     expect(given.map(({ parent }) => parent)).toContain(SEED_HOST);
+  });
+
+  test("is given them wherever they lie, not in a window alone", () => {
+    const far = `${".".repeat(199)}#`;
+    const swarm = new DrawnSwarm(`${".".repeat(200)}  ${far}`);
+    swarm.step({ kind: "seedWants", content: 0, host: SEED_HOST, wantsPieces: true });
+
+    expect(swarm.pulls(SEED_HOST, 4).map(({ piece }) => piece)).toEqual([199]);
   });
 
   test("is given nothing any more once it reads the rest elsewhere", () => {

@@ -7,6 +7,7 @@ import { windowEnd } from "./download-window.ts";
 import { HOST_SEED } from "./host-columns.ts";
 import { choosePiece, firstCommonPiece, lowestPiece, type PieceQuestion } from "./piece-choice.ts";
 import type { Prng } from "./prng.ts";
+import { reservationUs } from "./reservation-time.ts";
 import { Reservations } from "./reservations.ts";
 import type { ContentIndex, HostIndex, SchedulerEffect } from "./scheduler-events.ts";
 import type { SwarmState } from "./swarm-state.ts";
@@ -27,16 +28,6 @@ const CHILDREN_COMPARED = 6;
 /** Pieces compared for rarity: light among peers, stronger when a seed repeats a piece. */
 const PEER_PIECE_SAMPLES = 2;
 const SEED_PIECE_SAMPLES = 8;
-
-/**
- * A reservation lapses after this long plus the piece's time. Honest children report a parent that
- * does not answer or stalls within half of it.
- */
-const RESERVATION_TIMEOUT_US = 10_000_000;
-
-/** The piece's time is that of a slot this slow; where the child's speed is known, so many times its own. */
-const SLOWEST_BYTES_PER_SEC = 50_000;
-const PATIENCE = 16;
 
 export class Dispatcher {
   readonly reservations = new Reservations();
@@ -260,6 +251,7 @@ export class Dispatcher {
 
   #giveToWaiting(swarm: Swarm, parent: number, preferred: number): boolean {
     const { members } = this.#state;
+    if (this.#giveToSeed(swarm, parent)) return true;
     const list = swarm.waiting;
     let position = this.#prng.below(list.length);
     let bestChild = -1;
@@ -284,6 +276,25 @@ export class Dispatcher {
     return true;
   }
 
+  /**
+   * A seed that fills itself comes first at other seeds, with half of their slots at most: what it has
+   * it gives on at once, and it is who goes on when the owner dies.
+   */
+  #giveToSeed(swarm: Swarm, parent: number): boolean {
+    const { members, hosts } = this.#state;
+    const host = members.host[parent]!;
+    if (swarm.seeds.length < 2 || hosts.kind[host] !== HOST_SEED) return false;
+    for (const seed of swarm.seeds) {
+      if (!swarm.waiting.has(seed) || members.inFlight[seed]! * 2 >= hosts.slots[host]!) continue;
+      const piece = this.#mayUse(swarm, seed, parent) ? this.#pieceOf(swarm, seed, parent) : -1;
+      if (piece === -1) continue;
+      this.#assign(swarm, seed, parent, piece);
+      this.updateWaiting(swarm, seed);
+      return true;
+    }
+    return false;
+  }
+
   #pieceOf(swarm: Swarm, child: number, parent: number): number {
     const { members, hosts, arena } = this.#state;
     if (hosts.kind[members.host[parent]!] !== HOST_SEED)
@@ -305,14 +316,17 @@ export class Dispatcher {
     const from = members.firstGap[child]!;
     // Chance makes children differ in what they have; one that is alone is rather served in order.
     const isAlone = swarm.wantingCount === 1;
-    const end = isAlone
-      ? swarm.pieceCount
-      : windowEnd({
-          firstGap: from,
-          pieceCount: swarm.pieceCount,
-          pieceLength: swarm.pieceLength,
-          rateBytesPerSec: hosts.downSpeed[members.host[child]!]! * members.slots[child]!,
-        });
+    // No reader follows a seed that fills itself: what lies scattered is the more worth having.
+    const isSeed = hosts.kind[members.host[child]!] === HOST_SEED;
+    const end =
+      isAlone || isSeed
+        ? swarm.pieceCount
+        : windowEnd({
+            firstGap: from,
+            pieceCount: swarm.pieceCount,
+            pieceLength: swarm.pieceLength,
+            rateBytesPerSec: hosts.downSpeed[members.host[child]!]! * members.slots[child]!,
+          });
     const question = this.#question;
     question.words = arena.words;
     question.haveRow = members.haveRow[parent]!;
@@ -338,14 +352,6 @@ export class Dispatcher {
     return !(isLastSlot && keepsSlotForProof(hosts, swarm, parentHost, childHost));
   }
 
-  /** How long a child may be silent about one assignment. */
-  #reservationUs(swarm: Swarm, child: number): number {
-    const { members, hosts } = this.#state;
-    const speed = hosts.downSpeed[members.host[child]!]! / PATIENCE;
-    const seconds = swarm.pieceLength / Math.max(speed, SLOWEST_BYTES_PER_SEC);
-    return RESERVATION_TIMEOUT_US + Math.ceil(seconds * 1_000_000);
-  }
-
   #reservationCount(child: number, piece: number): number {
     let count = 0;
     for (
@@ -361,7 +367,8 @@ export class Dispatcher {
   #assign(swarm: Swarm, child: number, parent: number, piece: number): void {
     const { members, hosts } = this.#state;
     const host = members.host[parent]!;
-    const deadlineUs = this.#nowUs + this.#reservationUs(swarm, child);
+    const deadlineUs =
+      this.#nowUs + reservationUs(swarm.pieceLength, hosts.downSpeed[members.host[child]!]!);
     this.reservations.add({ child, parent: host, piece, deadlineUs });
     hosts.uploading[host]!++;
     members.inFlight[child]!++;

@@ -130,6 +130,7 @@ export const hostsPageSchema = z.object({
   /** Null: this was the last page. */
   next: z.string().nullable(),
 });
+export type HostsPage = z.infer<typeof hostsPageSchema>;
 
 export const adminRoleSchema = z.enum(["admin", "operator", "viewer"]);
 export type AdminRole = z.infer<typeof adminRoleSchema>;

@@ -9,7 +9,7 @@ import { matchedRoutes } from "hono/route";
 import { z } from "zod";
 import { DfError, isDfError } from "../../errors.ts";
 import { PROBLEM_TYPE, problemResponse, problemSchema } from "../../net/problem.ts";
-import { databaseError } from "../../store/fleet-database/fleet-database.ts";
+import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { bodyBytesMaxOf, requireAccess, ROUTE_RULES } from "./access.ts";
 import type { Caller, Callers } from "./callers.ts";
 
@@ -22,6 +22,7 @@ export type ConfigApp = OpenAPIHono<ConfigEnv>;
 export type Resource = (app: ConfigApp) => void;
 
 export interface ConfigAppOptions {
+  database: FleetDatabase;
   callers: Callers;
   /** Whether hosts may join and ask for routes without a token. */
   isOpen: boolean;
@@ -88,7 +89,7 @@ const PROBLEM_ANSWER = {
   content: { [PROBLEM_TYPE]: { schema: problemSchema } },
 } as const;
 
-function guard({ callers, isOpen }: ConfigAppOptions): Handler<ConfigEnv> {
+function guard({ callers, database, isOpen }: ConfigAppOptions): Handler<ConfigEnv> {
   const limits = new Map<string, Handler>();
   for (const [route, rule] of Object.entries(ROUTE_RULES)) {
     const maxSize = bodyBytesMaxOf(rule);
@@ -110,8 +111,10 @@ function guard({ callers, isOpen }: ConfigAppOptions): Handler<ConfigEnv> {
     requireAccess(rule.access, caller, isOpen);
     context.set("caller", caller);
     context.header("cache-control", isKnown ? "no-store" : "no-cache");
-    const isBodiless = context.req.method === "GET";
-    return isBodiless ? next() : limits.get(route)!(context, next);
+    if (context.req.method === "GET") return next();
+    await limits.get(route)!(context, next);
+    // What machines say again by themselves may be lost with the power, what was granted or set may not.
+    if (rule.access !== "member" && rule.access !== "supernode") await database.persist();
   };
 }
 

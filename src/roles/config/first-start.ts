@@ -71,5 +71,6 @@ async function makeToken(
     ...{ usedAt: null, expiresAt: null, revokedAt: null },
   };
   await insertToken(database, row);
+  await database.persist();
   return kept;
 }

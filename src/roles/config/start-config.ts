@@ -125,6 +125,7 @@ async function startWith(
     heartbeatParts: [settingsPart(settings), preheatPart(preheats)],
   };
   const app = createConfigApp({
+    database,
     callers: new Callers(database, credentials),
     isOpen: options.isOpen,
     resources: [

@@ -25,6 +25,8 @@ export interface FleetDatabase {
     mode: "read" | "write",
     work: (database: FleetDatabase) => Promise<Result>,
   ): Promise<Result>;
+  /** Returns when all that was written before the call is on disk. */
+  persist(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -60,9 +60,11 @@ function databaseOf(client: SQL): FleetDatabase {
           transaction: () => {
             throw new Error("bug: a transaction within a transaction");
           },
-          close: async () => {},
+          ...{ persist: async () => {}, close: async () => {} },
         }),
       ),
+    // PostgreSQL commits to disk.
+    persist: async () => {},
     close: () => client.close({ timeout: 1 }),
   };
 }

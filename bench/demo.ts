@@ -1,5 +1,5 @@
-// npm run demo: the main job on one machine, without root: a source, a supernode and six peers on
-// loopback; every peer downloads the same file at once, and everything that was promised is checked.
+// npm run demo: the main job on one machine, without root: a source, a fleet (df up) and five more
+// peers that join it; every peer downloads the same file at once, and what was promised is checked.
 
 import { join } from "node:path";
 import { pieceCountOf, pieceLengthFor } from "../src/engine/core/piece-layout.ts";
@@ -9,7 +9,7 @@ import {
   sha256Hex,
   sha256HexOfFile,
 } from "./harness/counting-source.ts";
-import { DF, startPeer, startSupernode, type RunningPeer } from "./harness/df-roles.ts";
+import { DF, startFleet, startPeer, type RunningPeer } from "./harness/df-roles.ts";
 import { freePortPair } from "./harness/free-port.ts";
 import { peerStatus } from "./harness/local-api-client.ts";
 import { provenance } from "./harness/machine.ts";
@@ -50,21 +50,16 @@ async function demo(session: Session): Promise<void> {
   const digest = sha256Hex(payload);
   await using source = await CountingSource.start({ bytes: payload });
 
-  const supernode = await startSupernode(session, {
-    name: "supernode",
-    host: "127.0.0.1",
-    port: await freePortPair(),
-    flags: ["--upload-rate", SUPERNODE_RATE],
-  });
-  const peers: RunningPeer[] = [];
-  for (let i = 0; i < PEER_COUNT; i++) {
+  const fleet = await startFleet(session, { name: "up", flags: ["--upload-rate", SUPERNODE_RATE] });
+  const { joinFile } = fleet;
+  const peers: RunningPeer[] = [fleet];
+  while (peers.length < PEER_COUNT) {
     const listen = `127.0.0.1:${await freePortPair()}`;
-    peers.push(
-      await startPeer(session, { name: `peer-${i + 1}`, listen, supernode: supernode.address }),
-    );
+    peers.push(await startPeer(session, { name: `peer-${peers.length + 1}`, listen, joinFile }));
   }
   console.log(`source ${source.url}: ${megabytes(FILE_BYTES)}, sha256 ${digest.slice(0, 16)}…`);
-  console.log(`supernode ${supernode.address}, gives at most ${SUPERNODE_RATE}B/s`);
+  console.log(`df up: config service, supernode (gives at most ${SUPERNODE_RATE}B/s) and peer-1`);
+  console.log(`df peer --join @…/join: peer-2 to peer-${PEER_COUNT}`);
   console.log(`${PEER_COUNT} peers, each runs: df get ${source.url} -o FILE\n`);
 
   const outputs = peers.map((_, i) => join(session.folder, `output-${i + 1}`));

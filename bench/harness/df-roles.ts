@@ -49,22 +49,59 @@ export async function startSupernode(
   return { address, child };
 }
 
-/** Ready means connected to its supernode. */
+/** How a peer finds its supernodes: a given one, or those of the fleet whose join string is in a file. */
+export type PeerSwarm = { supernode: string } | { joinFile: string };
+
+/** Ready means connected to a supernode. */
 export async function startPeer(
   session: Session,
-  options: { name: string; listen: string; supernode: string; wrap?: Wrap; flags?: string[] },
+  options: PeerSwarm & { name: string; listen: string; wrap?: Wrap; flags?: string[] },
 ): Promise<RunningPeer> {
-  const socket = join(session.folder, `${options.name}.sock`);
-  const logPath = join(session.folder, `${options.name}.log`);
+  const { socket, dataDir, logPath } = placesOf(session, options.name);
+  const swarm =
+    "supernode" in options
+      ? ["--supernode", options.supernode]
+      : ["--join", `@${options.joinFile}`];
   const command = [
-    ...[DF, "peer", "--supernode", options.supernode, "--listen", options.listen],
-    ...["--socket", socket, "--data-dir", join(session.folder, options.name)],
+    ...[DF, "peer", ...swarm, "--listen", options.listen],
+    ...["--socket", socket, "--data-dir", dataDir],
   ];
   const child = session.start(wrapped(options.wrap, [...command, ...(options.flags ?? [])]), {
     logPath,
   });
+  await untilConnected(options.name, { socket, child, logPath });
+  return { socket, child, logPath };
+}
+
+/** Starts `df up`; ready means that its peer is connected to its supernode. */
+export async function startFleet(
+  session: Session,
+  options: { name: string; flags?: string[] },
+): Promise<RunningPeer & { joinFile: string; adminTokenFile: string }> {
+  const { socket, dataDir, logPath } = placesOf(session, options.name);
+  const command = [DF, "up", "--data-dir", dataDir, "--socket", socket, ...(options.flags ?? [])];
+  const child = session.start(command, { logPath });
+  await untilConnected(options.name, { socket, child, logPath });
+  const [joinFile, adminTokenFile] = ["join", "admin-token"].map((name) =>
+    join(dataDir, "config", name),
+  );
+  return { socket, child, logPath, joinFile: joinFile!, adminTokenFile: adminTokenFile! };
+}
+
+function placesOf(session: Session, name: string) {
+  return {
+    socket: join(session.folder, `${name}.sock`),
+    dataDir: join(session.folder, name),
+    logPath: join(session.folder, `${name}.log`),
+  };
+}
+
+async function untilConnected(
+  name: string,
+  { socket, child, logPath }: RunningPeer,
+): Promise<void> {
   await waitUntil(
-    `start ${options.name}`,
+    `start ${name}`,
     async () => {
       await assertAlive(child, logPath);
       const status = await peerStatus(socket);
@@ -72,7 +109,6 @@ export async function startPeer(
     },
     60_000,
   );
-  return { socket, child, logPath };
 }
 
 function wrapped(wrap: Wrap | undefined, command: string[]): string[] {

@@ -7,6 +7,7 @@ import { type CommandDef, defineCommand } from "citty";
 import { CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { defaultSocket } from "../peer/peer-options.ts";
+import { parseRate } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
@@ -16,6 +17,7 @@ import { startFleet } from "./start-fleet.ts";
 export const FLAGS: readonly Flag[] = [
   { name: "data-dir", value: "DIR", help: "where all of it is kept (~/.local/share/dragonfly/up)" },
   { name: "socket", value: "PATH", help: "local API of its peer (where df get looks for one)" },
+  { name: "upload-rate", value: "RATE", help: "bytes per second its supernode gives to all peers" },
   { name: "json", help: "log as JSON, one object per line" },
   { name: "verbose", aliases: ["v"], help: "log more" },
 ];
@@ -35,6 +37,7 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
   const dataDir = flags.values.get("data-dir")?.at(-1) ?? defaultDataDir();
   const socketPath =
     flags.values.get("socket")?.at(-1) ?? defaultSocket(process.env, process.getuid?.() ?? -1);
+  const uploadRate = flags.values.get("upload-rate")?.at(-1);
   const fleet = await startFleet({
     dataDir,
     socketPath,
@@ -42,6 +45,7 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
     // Its pieces are on the port after.
     supernodePort: await freePort(SUPERNODE_PORT, 2),
     peerPort: await freePort(PIECE_PORT, 1),
+    uploadRate: uploadRate === undefined ? undefined : parseRate("--upload-rate", uploadRate),
     onWarning: (message) => log.warn(message),
     onNotice: (message) => log.debug(message),
   });

@@ -15,6 +15,8 @@ export interface FleetOptions {
   /** The port after it serves the pieces. */
   supernodePort: number;
   peerPort: number;
+  /** Of the supernode, bytes per second; null: no limit; undefined: as the fleet says. */
+  uploadRate: number | null | undefined;
   onWarning: (message: string) => void;
   onNotice: (message: string) => void;
 }
@@ -50,7 +52,6 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
     });
     undo.defer(() => config.stop());
     const fleet = { urls: [...config.urls], fleetKey: config.fleetKey };
-    const unlimited = { uploadRate: undefined, sourceRate: undefined, diskRate: undefined };
     const supernode = await startSupernode({
       listen: { hostname: HOST, port: options.supernodePort },
       pieceListen: null,
@@ -59,7 +60,9 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       labels: {},
       isOpen: false,
       dataDir: join(dataDir, "supernode"),
-      ...unlimited,
+      uploadRate: options.uploadRate,
+      sourceRate: undefined,
+      diskRate: undefined,
       quotaBytes: undefined,
       originAllow: [],
       onWarning: warn("supernode"),

@@ -8,7 +8,7 @@
 import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { DfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX, OWNER_SILENCE_MS } from "../../limits.ts";
+import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
 import type { CommandResult } from "../wire/command.ts";
 import {
   decodeFrame,
@@ -25,6 +25,8 @@ import {
 } from "../wire/swarm-messages.ts";
 import type { TaskRequest } from "../wire/task.ts";
 import { holdBatches } from "./hold-batches.ts";
+import { ChannelWatch } from "./channel-watch.ts";
+import { reconnectDelayMs, spreadMsOf } from "./reconnect-delay.ts";
 import { SendQueue } from "./send-queue.ts";
 import { parseSupernodeMessage } from "./supernode-message.ts";
 
@@ -92,20 +94,6 @@ export interface SwarmClientOptions {
   askedToTakePart?: (task: TaskRequest) => void;
 }
 
-/** First delay before a lost channel is opened again; doubled by every failure, always jittered. */
-const RECONNECT_DELAY_MS = 500;
-const RECONNECT_DELAY_MS_MAX = 30_000;
-
-/** The supernode takes about so many peers back per second: reconnecting spreads over swarm / this. */
-const RECONNECTS_PER_SECOND = 2_000;
-
-/** A silent channel is asked for a sign of life, and given up without one. */
-const PING_INTERVAL_MS = 10_000;
-
-/** Where a download waits, so often; after so many unanswered ones the supernode counts as silent. */
-const USED_PING_INTERVAL_MS = 750;
-const SILENT_PINGS = OWNER_SILENCE_MS / USED_PING_INTERVAL_MS;
-
 /** WebSocket close code of a supernode that does not admit us (RFC 6455 §7.4.1). */
 const CLOSE_POLICY = 1008;
 
@@ -125,12 +113,7 @@ export class SwarmClient {
   #nextRequest = 1;
   #failures = 0;
   #swarmSize = 0;
-  #socket: WebSocket | undefined;
-  #watchTimer: ReturnType<typeof setTimeout> | undefined;
-  #heardAtMs = 0;
-  /** Pings since anything was heard. */
-  #unansweredPings = 0;
-  #isSilent = false;
+  #watch: ChannelWatch | undefined;
   /** All peers lost the supernode together: each waits for its turn until then. */
   #spreadUntilMs = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -144,7 +127,7 @@ export class SwarmClient {
 
   /** Whether the supernode is there to be asked. */
   get isOpen(): boolean {
-    return this.#isOpen && !this.#isSilent;
+    return this.#isOpen && this.#watch?.isSilent !== true;
   }
 
   /** Whether a download takes part here. */
@@ -181,7 +164,7 @@ export class SwarmClient {
 
   /** Asks to take part in a task; the answer comes to `member`. A member joins one task at a time. */
   join(member: SwarmMember, task: TaskRequest, options: JoinOptions = {}): void {
-    if (!this.isUsed) this.#watchSoon();
+    if (!this.isUsed) this.#watch?.becameUsed();
     this.#members.add(member);
     if (!this.#isOpen) return;
     const { known, seedsOnly, isDelegated, onlyHeld, hops = [] } = options;
@@ -267,19 +250,17 @@ export class SwarmClient {
     socket.binaryType = "arraybuffer";
     const queue = new SendQueue(socket);
     this.#queue = queue;
-    this.#socket = socket;
-    this.#heardAtMs = performance.now();
+    this.#watch = new ChannelWatch(socket, {
+      isUsed: () => this.isUsed,
+      onSilent: () => this.#tellAll((member) => member.channelSilent()),
+      onHeardAgain: () => this.#tellAll((member) => member.channelOpened()),
+    });
     const greetingDeadline = setTimeout(() => socket.terminate(), CONNECT_TIMEOUT_MS);
-    this.#watch();
-    const heard = (): void => this.#heard();
-    socket.addEventListener("ping", heard);
-    socket.addEventListener("pong", heard);
     socket.addEventListener("open", () => {
       const protocol = { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
       this.#say({ type: "hello", protocol, ...this.#options.hello() });
     });
     socket.addEventListener("message", (event: MessageEvent<string | ArrayBuffer>) => {
-      heard();
       // What this end cannot read is a broken channel: a fresh one starts from known state.
       if (!this.#receive(event.data)) socket.close(1002);
       if (!this.#isOpen) return;
@@ -290,7 +271,6 @@ export class SwarmClient {
     socket.addEventListener("close", ({ code, reason }) => {
       if (code === CLOSE_POLICY) this.#options.onRefused?.(reason);
       clearTimeout(greetingDeadline);
-      clearTimeout(this.#watchTimer);
       queue.close();
       this.#lost();
       resolve();
@@ -301,55 +281,23 @@ export class SwarmClient {
   #lost(): void {
     const wasOpen = this.#isOpen;
     this.#isOpen = false;
-    this.#isSilent = false;
-    this.#unansweredPings = 0;
+    this.#watch = undefined;
     this.#queue = undefined;
     this.#byRequest.clear();
     this.#byHandle.clear();
     this.#handles.clear();
     if (wasOpen) {
-      for (const member of [...this.#members]) member.channelLost();
+      this.#tellAll((member) => member.channelLost());
       this.#options.onLost?.();
     }
     if (this.#isStopped) return;
-    const spreadMs = (1_000 * this.#swarmSize) / RECONNECTS_PER_SECOND;
-    const ceilingMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS * 2 ** this.#failures++);
-    const delayMs = Math.random() * Math.max(ceilingMs, spreadMs);
-    if (wasOpen) this.#spreadUntilMs = performance.now() + Math.min(delayMs, spreadMs);
+    const delayMs = reconnectDelayMs(this.#failures++, this.#swarmSize);
+    const turnMs = wasOpen ? Math.min(delayMs, spreadMsOf(this.#swarmSize)) : 0;
+    this.#spreadUntilMs = performance.now() + turnMs;
     this.#retryTimer = setTimeout(() => {
       this.#spreadUntilMs = 0;
       void this.reach();
     }, delayMs);
-  }
-
-  #watchSoon(): void {
-    clearTimeout(this.#watchTimer);
-    this.#watchTimer = setTimeout(() => this.#watch(), USED_PING_INTERVAL_MS);
-  }
-
-  /** Asks a quiet channel for a sign of life; without one it is silent, and in the end given up. */
-  #watch(): void {
-    const socket = this.#socket;
-    clearTimeout(this.#watchTimer);
-    if (socket === undefined || socket.readyState > WebSocket.OPEN) return;
-    const intervalMs = this.isUsed ? USED_PING_INTERVAL_MS : PING_INTERVAL_MS;
-    this.#watchTimer = setTimeout(() => this.#watch(), intervalMs);
-    const quietMs = performance.now() - this.#heardAtMs;
-    if (quietMs > 2 * PING_INTERVAL_MS + CONNECT_TIMEOUT_MS) return socket.terminate();
-    if (quietMs < intervalMs / 2 || socket.readyState !== WebSocket.OPEN) return;
-    socket.ping();
-    // Counted, not timed: a host that was suspended has not been listening.
-    if (!this.isUsed || ++this.#unansweredPings < SILENT_PINGS || this.#isSilent) return;
-    this.#isSilent = true;
-    for (const member of [...this.#members]) member.channelSilent();
-  }
-
-  #heard(): void {
-    this.#heardAtMs = performance.now();
-    this.#unansweredPings = 0;
-    if (!this.#isSilent) return;
-    this.#isSilent = false;
-    for (const member of [...this.#members]) member.channelOpened();
   }
 
   /** Returns false for what the protocol does not allow. */
@@ -392,12 +340,10 @@ export class SwarmClient {
       case "failed":
         this.#byHandle.get(message.handle)?.failed(DfError.fromWire(message.error));
         break;
-      case "neighbours": {
-        const { handle, addresses, swarmSize = this.#swarmSize } = message;
-        this.#swarmSize = Math.max(this.#swarmSize, swarmSize);
-        this.#byHandle.get(handle)?.neighbours(addresses, swarmSize);
+      case "neighbours":
+        this.#swarmSize = Math.max(this.#swarmSize, message.swarmSize ?? 0);
+        this.#byHandle.get(message.handle)?.neighbours(message.addresses, this.#swarmSize);
         break;
-      }
       case "settings":
       case "command":
       case "routes":
@@ -418,7 +364,7 @@ export class SwarmClient {
     this.#hostId = hello.hostId;
     this.#pieceAddress = hello.pieceAddress;
     this.#options.onOpened();
-    for (const member of [...this.#members]) member.channelOpened();
+    this.#tellAll((member) => member.channelOpened());
     return true;
   }
 
@@ -435,6 +381,11 @@ export class SwarmClient {
     this.#handles.set(member, joined.handle);
     this.#byHandle.set(joined.handle, member);
     member.joined(joined);
+  }
+
+  /** A member may leave while it is told. */
+  #tellAll(tell: (member: SwarmMember) => void): void {
+    for (const member of [...this.#members]) tell(member);
   }
 
   #takeRequest(request: number): SwarmMember | undefined {

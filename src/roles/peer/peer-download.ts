@@ -15,7 +15,6 @@ import type { TaskRequest } from "../../net/wire/task.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import { Changes } from "./changes.ts";
 import { ContentTransfer } from "./content-transfer.ts";
-import type { PieceRun } from "../worker/source-service.ts";
 import type {
   DownloadOptions,
   DownloadPolicy,
@@ -24,11 +23,11 @@ import type {
 } from "./download-parts.ts";
 import { findOwner } from "./find-owner.ts";
 import { isFreshNow, keptVersion, outlives, type KeptVersion } from "./kept-version.ts";
-import { NeighbourMode, type SourceRation } from "./neighbour-mode.ts";
-import { digestsOf } from "./own-digests.ts";
-import { readFromSource, readPartFromSource } from "./own-read.ts";
+import { readFromSource } from "./own-read.ts";
 import { sealContent } from "./seal-content.ts";
+import { SourceTurn } from "./source-turn.ts";
 import { SwarmRead } from "./swarm-read.ts";
+import { WithoutOwner } from "./without-owner.ts";
 
 /** Members that disagree about the owner may send a peer round: after so many moves the next one is to serve it. */
 const MOVES_MAX = 4;
@@ -57,11 +56,9 @@ export class PeerDownload {
   #isDelegated = false;
   #moves = 0;
   #versions = new Set<string>();
-  #ownRead: { abort: AbortController; ended: Promise<void> } | null = null;
+  readonly #turn = new SourceTurn(this.#stop.signal);
   #silence: ReturnType<typeof setTimeout> | undefined;
-  /** Stands in for the owner while it is silent. */
-  #neighbours: NeighbourMode | null = null;
-  #isDigesting = false;
+  readonly #withoutOwner: WithoutOwner;
 
   constructor(around: DownloadSurroundings, options: DownloadOptions) {
     this.#around = around;
@@ -70,6 +67,7 @@ export class PeerDownload {
     this.taskId = options.taskId;
     this.task = options.task;
     this.#swarm = this.#newSwarmRead();
+    this.#withoutOwner = this.#newWithoutOwner();
   }
 
   get state(): DownloadState {
@@ -97,9 +95,9 @@ export class PeerDownload {
   allow(policy: DownloadPolicy): void {
     const { seedsOnly } = this.#policy;
     this.#policy = policy;
-    this.#neighbours?.rationed(this.#ration);
+    this.#withoutOwner.rationed();
     // A join tells the owner whose pieces are wanted.
-    if (policy.seedsOnly === seedsOnly || this.#ownRead !== null || !this.#isConnected) return;
+    if (policy.seedsOnly === seedsOnly || this.#turn.isTaken || !this.#isConnected) return;
     this.#attempt(() => this.#rejoin());
   }
 
@@ -108,7 +106,7 @@ export class PeerDownload {
     if (this.#state.kind === "running") this.#state = { kind: "failed", error };
     this.#stop.abort(error);
     clearTimeout(this.#silence);
-    this.#endNeighbourMode();
+    this.#withoutOwner.end();
     this.#swarm.stop();
     this.#ended();
   }
@@ -122,7 +120,7 @@ export class PeerDownload {
         joined: (stale) => {
           clearTimeout(this.#silence);
           if (stale !== undefined) this.#tell(`this version may be out of date: ${stale}`);
-          this.#endNeighbourMode();
+          this.#withoutOwner.end();
           this.#moves = 0;
         },
         moved: (address, isDelegated) => this.#attempt(() => this.#moved(address, isDelegated)),
@@ -138,6 +136,22 @@ export class PeerDownload {
         advanced: () => this.#finishWhenWhole(),
         broke: (error) => this.#fail(error),
       },
+    });
+  }
+
+  #newWithoutOwner(): WithoutOwner {
+    const { task, changes } = this;
+    const { pacer } = this.#options;
+    return new WithoutOwner(this.#around, {
+      ...{ task, changes, pacer, swarm: this.#swarm, turn: this.#turn },
+      stopped: this.#stop.signal,
+      isConnected: () => this.#isConnected,
+      mayGoBackToSource: () => this.#mayGoBackToSource,
+      seedsOnly: () => this.#policy.seedsOnly,
+      tell: (notice) => this.#tell(notice),
+      readSelf: (transfer) => this.#readSelf(transfer),
+      advanced: () => this.#finishWhenWhole(),
+      attempt: (work) => this.#attempt(work),
     });
   }
 
@@ -162,15 +176,15 @@ export class PeerDownload {
   #channelLost(silentMs: number): void {
     // The owner may be back in a moment; after some silence neighbours and the next member are asked.
     clearTimeout(this.#silence);
-    const waitMs = this.#neighbours === null ? OWNER_SILENCE_MS - silentMs : 0;
+    const waitMs = this.#withoutOwner.isOn ? 0 : OWNER_SILENCE_MS - silentMs;
     this.#silence = setTimeout(() => this.#goOnWithoutOwner(), waitMs);
   }
 
   #goOnWithoutOwner(): void {
     if (this.#state.kind !== "running" || this.#isConnected) return;
     this.#attempt(() => this.#joinNext());
-    this.#beginNeighbourMode();
-    this.#neighbours?.rationed(this.#ration);
+    this.#withoutOwner.begin();
+    this.#withoutOwner.rationed();
     if (this.#needsOwner) return;
     const waitMs = OWNER_RETRY_MS * (1 + Math.random());
     this.#silence = setTimeout(() => this.#goOnWithoutOwner(), waitMs);
@@ -217,11 +231,8 @@ export class PeerDownload {
 
   /** Joins the owner again: after its return, or because the source has a new version. */
   async #rejoin(): Promise<void> {
-    if (this.#ownRead !== null) {
-      // Two writers in one piece could spoil it: the swarm goes on only when the source read ended.
-      this.#ownRead.abort.abort(new DfError("interrupted", "the swarm is back"));
-      await this.#ownRead.ended;
-    }
+    // Two writers in one piece could spoil it: the swarm goes on only when the source read ended.
+    await this.#turn.giveWay();
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
     this.#swarm.join();
   }
@@ -257,7 +268,7 @@ export class PeerDownload {
       pacers: [this.#options.pacer, hostPacer],
       isSupernode: (address) => supernodes.isPieceAddress(address),
       pull: (pull) =>
-        this.#neighbours === null ? this.#swarm.pull(pull) : this.#neighbours.pulled(pull),
+        this.#withoutOwner.isOn ? this.#withoutOwner.pulled(pull) : this.#swarm.pull(pull),
       onProgress: () => this.changes.notify(),
       onComplete: () => this.#finishWhenWhole(),
       onFailure: (error) => this.#fail(error),
@@ -273,130 +284,11 @@ export class PeerDownload {
     return this.#policy.mayReadSource && (settings.current.backToSource || supernodes.isEmpty);
   }
 
-  // Without an owner.
-
-  get #ration(): SourceRation {
-    const { sourceReadersPerSec } = this.#around.settings.current;
-    const { swarmSize } = this.#swarm.named;
-    return { swarmSize, readersPerSec: this.#mayGoBackToSource ? sourceReadersPerSec : 0 };
-  }
-
-  /** Goes on with the neighbours that the owner named; its content must have a known length. */
-  #beginNeighbourMode(): void {
-    const { transfer, named } = this.#swarm;
-    if (transfer === null || this.#ownRead !== null || this.#state.kind !== "running") return;
-    const { length, pieceLength } = transfer.content.manifest.layout;
-    if (length === null) return;
-    this.#neighbours ??= this.#newNeighbourMode(
-      transfer,
-      this.#policy.seedsOnly ? [] : named.addresses,
-    );
-    const pieceCount = pieceCountOf(length, pieceLength);
-    transfer.step({ kind: "joined", pieceCount, known: transfer.content.have.words });
-    this.#finishWhenWhole();
-  }
-
-  #newNeighbourMode(transfer: ContentTransfer, addresses: readonly string[]): NeighbourMode {
-    const mode = new NeighbourMode({
-      ...{ content: transfer.content, addresses, ration: this.#ration },
-      assigned: (assignments) => transfer.step({ kind: "assigned", assignments }),
-      rowsProven: (rows) => void transfer.learn(rows, "neighbours"),
-      readPart: (run) => this.#readPart(transfer, run),
-      dropped: (address) => {
-        this.#around.onWarning(`${address} gave wrong bytes: no neighbour any more`);
-      },
-    });
-    mode.start();
-    return mode;
-  }
-
-  #endNeighbourMode(): void {
-    this.#neighbours?.stop();
-    this.#neighbours = null;
-  }
-
-  /** Reads pieces that neighbours lack from the source; resolves with whether they are here. */
-  async #readPart(transfer: ContentTransfer, run: PieceRun): Promise<boolean> {
-    const { content } = transfer;
-    if (!this.#mayGoBackToSource || this.#ownRead !== null) return false;
-    // A parent from before may still be sending one of them.
-    let count = 0;
-    while (count < run.count && !transfer.isAwaited(run.piece + count)) count++;
-    if (count === 0) return false;
-    if (content.facts.validator === null) return this.#readInstead(null);
-    this.#tell("no supernode answers: reading from the source what neighbours lack");
-    const { sources, onWarning } = this.#around;
-    const own = this.#startOwnRead();
-    try {
-      await readPartFromSource(
-        {
-          ...{ sources, task: this.task, content },
-          rateBytesPerSec: this.#options.pacer.rateBytesPerSec,
-          onPiece: (piece) => transfer.gained(piece, "source"),
-        },
-        { piece: run.piece, count },
-        own.signal,
-      );
-      return true;
-    } catch (error) {
-      if (own.signal.aborted) return false;
-      onWarning(`read pieces of ${this.#shownUrl}: ${messageOf(error)}`);
-      // The version that the swarm had is gone at the source, or it gives only the whole.
-      if (isDfError(error, "source-changed")) return this.#readInstead(null);
-      if (isDfError(error, "protocol")) return this.#readInstead(transfer);
-      return false;
-    } finally {
-      own.end();
-    }
-  }
-
-  /** Reads the whole instead of pieces, or all that `transfer` lacks; the neighbours are done with. */
-  #readInstead(transfer: ContentTransfer | null): false {
-    this.#endNeighbourMode();
-    this.transfer?.step({ kind: "channelLost" });
-    this.#attempt(async () => {
-      // Two writers in one piece could spoil it.
-      while ((this.transfer?.parents ?? 0) > 0 && !this.#isConnected)
-        await this.changes.next(this.#stop.signal, OWNER_SILENCE_MS);
-      if (!this.#isConnected) await this.#readSelf(transfer);
-    });
-    return false;
-  }
-
-  #startOwnRead(): { signal: AbortSignal; end: () => void } {
-    const abort = new AbortController();
-    const ended = Promise.withResolvers<void>();
-    this.#ownRead = { abort, ended: ended.promise };
-    const end = (): void => {
-      this.#ownRead = null;
-      ended.resolve();
-    };
-    return { signal: AbortSignal.any([abort.signal, this.#stop.signal]), end };
-  }
-
-  /** No supernode tells the digests of what is whole here: they are computed. */
-  async #digestWhole(transfer: ContentTransfer): Promise<void> {
-    if (this.#isDigesting) return;
-    this.#isDigesting = true;
-    const wantsSha256 = this.task.checksum.startsWith("sha256:");
-    const digests = await digestsOf(transfer.content, wantsSha256, this.#stop.signal);
-    this.#isDigesting = false;
-    if (this.#neighbours === null || this.transfer !== transfer) return;
-    this.#swarm.learnDigests(digests);
-    this.#finishWhenWhole();
-  }
-
-  #tell(notice: string): void {
-    if (this.notices.includes(notice)) return;
-    this.notices.push(notice);
-    this.changes.notify();
-  }
-
   /** Reads the source on this host: all of it, or what `transfer` still lacks. */
   async #readSelf(transfer: ContentTransfer | null): Promise<void> {
-    if (this.#ownRead !== null) return;
+    if (this.#turn.isTaken) return;
     const { store, sources, settings } = this.#around;
-    const own = this.#startOwnRead();
+    const turn = this.#turn.take();
     let brought = transfer;
     let isOutdated = false;
     try {
@@ -409,7 +301,7 @@ export class PeerDownload {
           onOpened: (content) => (brought ??= this.#swarm.become(content)),
           onPiece: (piece) => brought!.gained(piece, "source"),
         },
-        own.signal,
+        turn.signal,
       );
       this.#swarm.learnDigests(digests);
       brought!.offer();
@@ -421,13 +313,13 @@ export class PeerDownload {
       this.#finishWhenWhole();
     } catch (error) {
       // The swarm took over, or can still bring what the source did not.
-      if (own.signal.aborted) return;
+      if (turn.signal.aborted) return;
       if (transfer === null) throw error;
       // The version that the swarm had is gone at the source: the present one is read instead.
       isOutdated = isDfError(error, "source-changed");
       this.#around.onWarning(`read the source of ${this.#shownUrl}: ${messageOf(error)}`);
     } finally {
-      own.end();
+      turn.end();
     }
     if (isOutdated) await this.#readSelf(null);
   }
@@ -436,14 +328,20 @@ export class PeerDownload {
     const { transfer, digests, inline } = this.#swarm;
     if (this.#state.kind !== "running") return;
     const isUndigested = transfer?.isComplete === true && digests === null;
-    if (isUndigested && this.#neighbours !== null) this.#attempt(() => this.#digestWhole(transfer));
+    if (isUndigested && this.#withoutOwner.isOn) this.#withoutOwner.digest(transfer);
     if (!this.#swarm.isWhole) return;
     this.#state = { kind: "done", digests: digests!, inline };
     clearTimeout(this.#silence);
-    this.#endNeighbourMode();
+    this.#withoutOwner.end();
     this.#swarm.detach();
     this.#ended();
     void sealContent(transfer!, digests!, this.#around);
+  }
+
+  #tell(notice: string): void {
+    if (this.notices.includes(notice)) return;
+    this.notices.push(notice);
+    this.changes.notify();
   }
 
   #ended(): void {

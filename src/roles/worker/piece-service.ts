@@ -55,13 +55,9 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
         case "uploads":
           options.onUploads?.(report);
           break;
-        case "rowsAsked": {
-          const { question, contentId, from } = report;
-          // A copy: with a view all of its buffer would travel.
-          const frame = options.rows?.(contentId, from)?.slice() ?? null;
-          order({ kind: "rows", question, frame });
+        case "rowsAsked":
+          order(rowsAnswer(options, report));
           break;
-        }
         case "stopped":
           stopped();
           break;
@@ -105,6 +101,14 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
       worker.terminate();
     },
   };
+}
+
+function rowsAnswer(
+  { rows }: PieceServiceOptions,
+  { question, contentId, from }: Extract<PieceWorkerReport, { kind: "rowsAsked" }>,
+): PieceWorkerOrder {
+  // A copy: with a view all of its buffer would travel.
+  return { kind: "rows", question, frame: rows?.(contentId, from)?.slice() ?? null };
 }
 
 function addressRefused(

@@ -154,10 +154,13 @@ test("df config knows which hosts have a channel to which supernode", () =>
     expect(json.labels).toEqual({ rack: "r7" });
   }));
 
-test("a fleet that everybody may join needs only its address", () =>
+test("an open fleet's address is all that a peer needs; a supernode needs a token", () =>
   Session.run("joining", async (session) => {
     const fleet = await fleetFixture(session, { isOpen: true });
-    const supernode = await fleet.supernode("default", { fleet: { urls: [fleet.url] } });
+    const address = { urls: [fleet.url] };
+    const refusal = await fleet.supernode("default", { fleet: address }).catch(String);
+    expect(refusal).toContain("not as supernode");
+    const supernode = await fleet.supernode("default");
     const peer = await fleet.peer({ fleet: { urls: [fleet.url] } });
 
     expect(peer.supernodes()).toEqual([supernode.running.address]);

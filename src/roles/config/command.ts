@@ -29,7 +29,10 @@ const OWN_FLAGS: readonly Flag[] = [
     help: "postgres://… for several replicas; @FILE reads it from a file (SQLite in --data-dir)",
   },
   { name: "keys", value: "FILE", help: "the fleet's keys; replicas share them (keys.json)" },
-  { name: "open", help: "let every host that reaches this address join and ask for supernodes" },
+  {
+    name: "open",
+    help: "let every host that reaches this address join as a peer, without a token",
+  },
   { name: "lease", value: "TIME", help: "a supernode silent for so long leaves all lists (10s)" },
   { name: "interval", value: "TIME", help: "how often supernodes say that they live (2s)" },
   { name: "new-admin-token", help: "make another admin token: the first one was lost" },

@@ -32,6 +32,11 @@ export interface FirstStart {
   joinString: KeptSecret | null;
 }
 
+/** Where the first join string of this data directory lies. */
+export function joinStringPath(dataDir: string): string {
+  return join(dataDir, "join");
+}
+
 /** @throws {DfError} file-unwritable, no-space */
 export async function makeFirstTokens(options: FirstStartOptions): Promise<FirstStart> {
   const { database, dataDir, fleetKey, isAdminTokenWanted } = options;
@@ -49,7 +54,7 @@ export async function makeFirstTokens(options: FirstStartOptions): Promise<First
     joinString: tokens.some(({ kind }) => kind === "join")
       ? null
       : await makeToken("join", database, (token) => ({
-          path: join(dataDir, "join"),
+          path: joinStringPath(dataDir),
           text: formatJoinString({ urls: [...options.urls], token, fleetKey }),
         })),
   };

@@ -3,6 +3,8 @@
 
 import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
+import { parseJoin } from "../command-line/fleet-flags.ts";
+import { joinStringPath } from "../config/first-start.ts";
 import { startConfig } from "../config/start-config.ts";
 import { startPeer } from "../peer/start-peer.ts";
 import { startSupernode } from "../supernode/run.ts";
@@ -51,7 +53,9 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       onWarning: warn("config"),
     });
     undo.defer(() => config.stop());
-    const fleet = { urls: [...config.urls], fleetKey: config.fleetKey };
+    // The ports may be others than when the join string was made.
+    const joinString = parseJoin("--join", `@${joinStringPath(join(dataDir, "config"))}`);
+    const fleet = { ...joinString, urls: config.urls };
     const supernode = await startSupernode({
       listen: { hostname: HOST, port: options.supernodePort },
       pieceListen: null,

@@ -45,6 +45,8 @@ export function openSqlite(path: string, { isReadOnly }: OpenOptions): FleetData
 /** Syncs the write-ahead log beside the file on a thread of its own; kept open as long as the file. */
 function walOf(path: string): WriteAheadLog {
   const handle = open(`${path}-wal`, "r");
+  // Told by the first sync.
+  handle.catch(() => {});
   return {
     sync: async () => (await handle).datasync(),
     close: async () => (await handle).close(),

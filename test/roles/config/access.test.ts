@@ -135,18 +135,20 @@ test("the table names exactly the routes that the API describes", async () => {
   });
 });
 
-test("an open fleet lets hosts join and ask without a token, and nothing else", async () => {
+test("an open fleet lets hosts join and ask without a token, and nothing else: supernodes need one", async () => {
   await Session.run("access", async (session) => {
     const fixture = await configFixture(session, { isOpen: true });
 
     const joined = await fixture.call("POST join", { body: machineFixture(), token: null });
+    const trusted = await fixture.call("POST join", {
+      ...{ body: machineFixture({ role: "supernode" }), token: null },
+    });
     const routes = await send(fixture.url, "POST /api/v1/routes", null);
     const beat = await send(fixture.url, "POST /api/v1/heartbeat", null);
     const listed = await send(fixture.url, "GET /api/v1/hosts", null);
 
-    expect([joined.status, routes.status, beat.status, listed.status]).toEqual([
-      200, 400, 401, 401,
-    ]);
+    expect([joined.status, trusted.status, routes.status]).toEqual([200, 403, 400]);
+    expect([beat.status, listed.status]).toEqual([401, 401]);
   });
 });
 

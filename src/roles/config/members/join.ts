@@ -97,7 +97,7 @@ function clusterFor(request: JoinFleetRequest, caller: Caller): string {
     throw refusal("its credential is another machine's");
   }
   if (allowed.role !== null && allowed.role !== request.role) {
-    throw refusal(`its token is for the role ${allowed.role}, not ${request.role}`);
+    throw refusal(`only as ${allowed.role} without another token, not as ${request.role}`);
   }
   const wanted = request.cluster ?? allowed.cluster ?? DEFAULT_CLUSTER;
   if (allowed.cluster !== null && allowed.cluster !== wanted) {
@@ -121,8 +121,8 @@ function allowedBy(caller: Caller): Allowed {
       return { hostId: null, role: caller.token.role, cluster: caller.token.cluster };
     case "administrator":
     case "nobody":
-      // Only where the fleet is open: see access.ts.
-      return { hostId: null, role: null, cluster: null };
+      // Only where the fleet is open (access.ts). Supernodes are believed by all: they need a token.
+      return { hostId: null, role: "peer", cluster: null };
   }
 }
 

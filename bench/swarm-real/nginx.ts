@@ -20,17 +20,25 @@ export interface Nginx {
   counts: () => Promise<SourceCounts>;
 }
 
-/** Serves `root` on a host, or on loopback when `host` is null. */
-export async function startNginx(
-  session: Session,
-  options: { host: Host | null; root: string; name: string; port?: number },
-): Promise<Nginx> {
+export interface NginxOptions {
+  /** Null: loopback. */
+  host: Host | null;
+  root: string;
+  name: string;
+  port?: number;
+  /** Directives of the server, e.g. locations. @defaultValue none: files of `root` as they are */
+  directives?: string;
+}
+
+/** Serves `root`. */
+export async function startNginx(session: Session, options: NginxOptions): Promise<Nginx> {
   const folder = join(session.folder, options.name);
   await mkdir(folder, { recursive: true });
   const port = options.port ?? NGINX_PORT;
   const address = options.host?.address ?? "127.0.0.1";
   const config = join(folder, "nginx.conf");
-  await writeFile(config, configuration(folder, options.root, `${address}:${port}`));
+  const { root, directives = "" } = options;
+  await writeFile(config, configuration(folder, `${address}:${port}`, { root, directives }));
 
   const command = ["nginx", "-p", folder, "-c", config, "-g", "daemon off;"];
   const child = session.start(options.host === null ? command : on(options.host, command));
@@ -45,7 +53,11 @@ export async function startNginx(
   };
 }
 
-function configuration(folder: string, root: string, listen: string): string {
+function configuration(
+  folder: string,
+  listen: string,
+  { root, directives }: { root: string; directives: string },
+): string {
   return `
 user root;
 worker_processes 1;
@@ -63,7 +75,7 @@ http {
   sendfile on;
   tcp_nopush on;
   keepalive_timeout 60s;
-  server { listen ${listen} backlog=4096; root ${root}; }
+  server { listen ${listen} backlog=4096; root ${root}; ${directives} }
 }
 `;
 }

@@ -2,7 +2,7 @@
 // gone. Real supernode, real peer, a scripted source that counts.
 
 import { afterEach, expect, test } from "bun:test";
-import { LocalClient } from "../../src/net/local-client.ts";
+import type { LocalClient } from "../../src/net/local-client.ts";
 import type { DownloadStreamEvent } from "../../src/net/wire/local-api.ts";
 import { startBadSource, type ServeOptions } from "../fixtures/bad-source.ts";
 import { taskOf } from "../fixtures/scripted-swarm-peer.ts";

@@ -33,12 +33,12 @@ import {
 } from "./listen-address.ts";
 import { SchedulerDriver } from "./scheduler-driver.ts";
 import { openTrace } from "./scheduler-trace.ts";
-import type { Seeding } from "./seeding.ts";
+import type { Seeding, SeedingEvents } from "./seeding.ts";
 import { wordsOfSeeding } from "./task-freshness.ts";
 import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
 import { SupernodeFleet } from "./supernode-fleet.ts";
 import { SwarmDesk } from "./swarm-desk.ts";
-import { type SeedingEvents, TaskRegistry } from "./task-registry.ts";
+import { TaskRegistry } from "./task-registry.ts";
 
 /** Pieces a supernode uploads at once at most; the scheduler finds the number below it that its link carries. */
 const SEED_SLOTS_MAX = 64;

@@ -27,6 +27,18 @@ export interface Member {
   rowsSent: number;
 }
 
+/** What happens to contents, for the scheduler and the piece server. */
+export interface SeedingEvents {
+  opened(seeding: Seeding): void;
+  /** A piece rests here verified and its row is known. */
+  pieceSeeded(seeding: Seeding, piece: number): void;
+  /** The length of a content that began without one. */
+  lengthKnown(seeding: Seeding): void;
+  /** Gone for the swarm; its index is used again. */
+  dropped(seeding: Seeding): void;
+  warned(message: string): void;
+}
+
 type SeedingState =
   | { kind: "reading" }
   | { kind: "complete"; digests: ContentDigests; inline: string | null }

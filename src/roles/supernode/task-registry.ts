@@ -16,24 +16,13 @@ import type { LiveSettings } from "../settings/live-settings.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Refusals } from "./refusals.ts";
+import { RetiredVersions } from "./retired-versions.ts";
 import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
 import { type SourcePolicy, checkRequest } from "./source-policy.ts";
-import { Seeding } from "./seeding.ts";
+import { Seeding, type SeedingEvents } from "./seeding.ts";
 import { taskFreshness } from "./task-freshness.ts";
 import { isConfirmed, isStill } from "./version-probe.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
-
-/** What happens to contents, for the scheduler and the piece server. */
-export interface SeedingEvents {
-  opened(seeding: Seeding): void;
-  /** A piece rests here verified and its row is known. */
-  pieceSeeded(seeding: Seeding, piece: number): void;
-  /** The length of a content that began without one. */
-  lengthKnown(seeding: Seeding): void;
-  /** Gone for the swarm; its index is used again. */
-  dropped(seeding: Seeding): void;
-  warned(message: string): void;
-}
 
 interface Task {
   readonly taskId: string;
@@ -42,6 +31,10 @@ interface Task {
   current: Seeding | null;
   /** The answer that all who ask meanwhile will get. */
   resolving: Promise<Seeding> | null;
+}
+
+function newTask(taskId: string): Task {
+  return { taskId, checksum: "", current: null, resolving: null };
 }
 
 export class TaskRegistry {
@@ -56,6 +49,7 @@ export class TaskRegistry {
   readonly #seedings = new Map<string, Seeding>();
   readonly #indices = new IndexPool();
   readonly #refusals = new Refusals();
+  readonly #retired = new RetiredVersions((seeding) => this.#drop(seeding));
   readonly #reads = new Set<Promise<void>>();
   /** Body bytes of sources and how many reads were begun, since the start. */
   sourceBytes = 0;
@@ -95,18 +89,14 @@ export class TaskRegistry {
     const request = underSourceRules(asked, this.#settings.current);
     checkRequest(request, this.#policy);
     const taskId = taskIdOf(taskFieldsOf(request, "public"));
-    let task = this.#tasks.get(taskId);
-    if (task === undefined) {
-      task = { taskId, checksum: "", current: null, resolving: null };
-      this.#tasks.set(taskId, task);
-    }
-    const known = task;
-    known.checksum = request.checksum;
-    known.resolving ??= this.#currentVersion(known, request, hops).finally(() => {
-      known.resolving = null;
-      if (known.current === null) this.#tasks.delete(taskId);
+    const task = this.#tasks.get(taskId) ?? newTask(taskId);
+    this.#tasks.set(taskId, task);
+    task.checksum = request.checksum;
+    task.resolving ??= this.#currentVersion(task, request, hops).finally(() => {
+      task.resolving = null;
+      if (task.current === null) this.#tasks.delete(taskId);
     });
-    return known.resolving;
+    return task.resolving;
   }
 
   /** The version that joins get, if the swarm knows one. */
@@ -134,9 +124,7 @@ export class TaskRegistry {
 
   /** What is here of a task, whole or under way; no source is asked whether it is current. */
   async held(taskId: string): Promise<Seeding | null> {
-    const task = this.#tasks.get(taskId) ?? {
-      ...{ taskId, checksum: "", current: null, resolving: null },
-    };
+    const task = this.#tasks.get(taskId) ?? newTask(taskId);
     const seeding = task.current ?? (await this.#adopt(task));
     if (seeding !== null) this.#tasks.set(taskId, task);
     return seeding;
@@ -150,6 +138,7 @@ export class TaskRegistry {
   /** Stops reads; what was read stays for the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort(new DfError("unavailable", "the supernode is stopping"));
+    this.#retired.stop();
     await Promise.allSettled(this.#reads);
   }
 
@@ -241,8 +230,7 @@ export class TaskRegistry {
     const stored = this.#store.findByTask(task.taskId);
     if (stored === undefined || this.#seedings.has(stored.facts.contentId)) return null;
     await stored.verify();
-    if (stored.facts.validator !== null && this.#freshnessOf(stored, task.checksum).isKept)
-      return stored;
+    if (stored.facts.validator !== null && this.#freshnessOf(task, stored).isKept) return stored;
     await this.#store.delete(stored.facts.contentId);
     return null;
   }
@@ -324,15 +312,14 @@ export class TaskRegistry {
 
   /** Makes a stored content known to the swarm, with the pieces that it has. */
   #open(task: Task, stored: StoredContent): Seeding {
-    const freshness = this.#freshnessOf(stored, task.checksum);
-    const seeding = new Seeding(this.#indices.take(), stored, freshness);
+    const seeding = new Seeding(this.#indices.take(), stored, this.#freshnessOf(task, stored));
     this.#seedings.set(stored.facts.contentId, seeding);
     this.#events.opened(seeding);
     for (const piece of stored.have) this.#events.pieceSeeded(seeding, piece);
     return seeding;
   }
 
-  #freshnessOf(stored: StoredContent, checksum: string): VersionFreshness {
+  #freshnessOf({ checksum }: Task, stored: StoredContent): VersionFreshness {
     const cacheRules = () => this.#settings.current.cacheRules;
     return new VersionFreshness(stored, { checksum, cacheRules });
   }
@@ -376,6 +363,7 @@ export class TaskRegistry {
     task.current = null;
     seeding.isRetired = true;
     this.childLeft(seeding);
+    this.#retired.add(seeding);
   }
 
   #drop(seeding: Seeding): void {

@@ -28,7 +28,7 @@ import {
   type PreheatTargetRow,
 } from "../../../store/fleet-database/preheats.ts";
 import type { FleetKeys } from "../fleet-keys.ts";
-import { chooseMachines } from "./choose-targets.ts";
+import { type ChosenMachine, chooseMachines } from "./choose-targets.ts";
 
 /** Keys of requests that named none: they count until their job is over. */
 export const CONTENT_KEY_PREFIX = "content ";
@@ -70,48 +70,21 @@ export class PreheatJobs {
   ): Promise<{ job: PreheatJobRow; isNew: boolean }> {
     refusePrivate(request);
     const row = await this.#newRow(request, by);
-    if (!(await insertPreheatJob(this.#database, row))) {
-      return { job: await this.#madeBefore(row), isNew: false };
-    }
-    try {
-      await this.plan(row);
-    } catch (error) {
-      const failed = { state: "cancelled", idempotencyKey: null, updatedAt: Date.now() };
-      await changePreheatJob(this.#database, { id: row.id, from: ["planning"] }, failed);
-      throw error;
-    }
+    const before = await this.#madeBefore(row);
+    if (before !== undefined) return { job: before, isNew: false };
+    // Before anything is written: what cannot be done leaves no trace.
+    const machines = await this.#machinesFor(row);
+    if (!(await insertPreheatJob(this.#database, row))) return this.create(request, by);
+    await this.#begin(row, machines);
     return { job: await this.find(row.id), isNew: true };
   }
 
   /**
-   * Chooses the machines of a job that has none yet and lets it begin.
+   * Chooses the machines of a job whose replica died before it had, and lets it begin.
    * @throws {DfError} usage
    */
   async plan(job: PreheatJobRow): Promise<void> {
-    const request = requestOf(job);
-    const machines = await chooseMachines(this.#database, {
-      scope: parsePreheatScope(request.scope)!,
-      clusters: request.clusters,
-      seed: request.digest,
-    });
-    const count = machines.length * request.urls.length;
-    if (count === 0) throw noMachine(request);
-    if (count > PREHEAT_TARGETS_MAX) throw tooManyTargets(count);
-    const updatedAt = Date.now();
-    const rows = request.urls.flatMap((_, itemIndex) =>
-      machines.map(({ hostId, role }): PreheatTargetRow => ({
-        ...{ jobId: job.id, itemIndex, hostId, role, updatedAt },
-        ...{ commandId: "", state: "pending", attemptCount: 0 },
-        ...{ doneBytes: 0, length: null, error: null },
-        supernodeId: role === "supernode" ? hostId : null,
-      })),
-    );
-    await insertPreheatTargets(this.#database, rows);
-    await changePreheatJob(
-      this.#database,
-      { id: job.id, from: ["planning"] },
-      { state: "running", updatedAt },
-    );
+    await this.#begin(job, await this.#machinesFor(job));
   }
 
   /** @throws {DfError} not-found */
@@ -214,12 +187,45 @@ export class PreheatJobs {
     return createHmac("sha256", `preheat digest ${key}`).update(text).digest("hex");
   }
 
-  async #madeBefore({ idempotencyKey, request }: PreheatJobRow): Promise<PreheatJobRow> {
+  async #madeBefore({
+    idempotencyKey,
+    request,
+  }: PreheatJobRow): Promise<PreheatJobRow | undefined> {
     const job = await findPreheatJob(this.#database, { idempotencyKey: idempotencyKey! });
-    if (job !== undefined && requestOf(job).digest === (request as KeptRequest).digest) return job;
+    if (job === undefined) return undefined;
+    if (requestOf(job).digest === (request as KeptRequest).digest) return job;
     throw new DfError("conflict", "make a preheat: its idempotency key has another request's job", {
       hint: "use a new key for a new request",
     });
+  }
+
+  /** @throws {DfError} usage: none, or too many */
+  async #machinesFor(job: PreheatJobRow): Promise<ChosenMachine[]> {
+    const request = requestOf(job);
+    const machines = await chooseMachines(this.#database, {
+      scope: parsePreheatScope(request.scope)!,
+      clusters: request.clusters,
+      seed: request.digest,
+    });
+    const count = machines.length * request.urls.length;
+    if (count === 0) throw noMachine(request);
+    if (count > PREHEAT_TARGETS_MAX) throw tooManyTargets(count);
+    return machines;
+  }
+
+  async #begin(job: PreheatJobRow, machines: readonly ChosenMachine[]): Promise<void> {
+    const updatedAt = Date.now();
+    const rows = requestOf(job).urls.flatMap((_, itemIndex) =>
+      machines.map(({ hostId, role }): PreheatTargetRow => ({
+        ...{ jobId: job.id, itemIndex, hostId, role, updatedAt },
+        ...{ commandId: "", state: "pending", attemptCount: 0 },
+        ...{ doneBytes: 0, length: null, error: null },
+        supernodeId: role === "supernode" ? hostId : null,
+      })),
+    );
+    await insertPreheatTargets(this.#database, rows);
+    const begun = { state: "running", updatedAt };
+    await changePreheatJob(this.#database, { id: job.id, from: ["planning"] }, begun);
   }
 
   async #openTasks(job: PreheatJobRow): Promise<TaskRequest[]> {

@@ -16,7 +16,7 @@ import { WriteBatch } from "./write-batch.ts";
 /** So often other replicas' changes are seen and leases end. */
 const ROUND_MS = 1_000;
 
-/** News of a supernode that came, moved or leaves do not wait for the round. */
+/** News of a supernode that came, moved or leaves do not wait for the round, only for company. */
 const NEWS_DELAY_MS = 50;
 
 const FORGET_EVERY_MS = 3_600_000;
@@ -35,9 +35,10 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #heartbeats: WriteBatch<SupernodeRow>;
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #dueAtMs = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #round: Promise<void> = Promise.resolve();
+  /** The round for news, if one is due. */
+  #news: Promise<void> | null = null;
   #isStopped = false;
   /** Null: the database answers. */
   #failure: unknown = null;
@@ -68,36 +69,43 @@ export class LeaseKeeper {
     return nowMs + this.#options.leaseMs - ROUND_MS;
   }
 
-  /** @param isNews whether lists change by it */
-  heard(row: SupernodeRow, isNews: boolean): void {
+  /**
+   * Notes a heartbeat.
+   * @param isNews whether lists change by it: then the promise ends when they have here
+   */
+  async heard(row: SupernodeRow, isNews: boolean): Promise<void> {
     this.#heartbeats.add(row);
-    if (isNews) this.#schedule(NEWS_DELAY_MS);
+    if (!isNews) return;
+    this.#news ??= Bun.sleep(NEWS_DELAY_MS).then(() => {
+      this.#news = null;
+      return this.#enqueue();
+    });
+    await this.#news;
   }
 
-  /** Makes the first round now. @throws {Error} the database's */
+  /** Makes the first look now. @throws {Error} the database's */
   async start(): Promise<void> {
     await this.#options.view.refresh();
-    this.#schedule(ROUND_MS);
+    this.#schedule();
   }
 
   /** Writes what waits and ends the rounds. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#round;
-    await this.#tick();
+    clearTimeout(this.#timer);
+    await this.#news;
+    await this.#enqueue();
   }
 
-  /** The earlier of two wishes counts. */
-  #schedule(delayMs: number): void {
-    const dueAtMs = performance.now() + delayMs;
-    if (this.#isStopped || (this.#timer !== null && this.#dueAtMs <= dueAtMs)) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#dueAtMs = dueAtMs;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      this.#round = this.#round.then(() => this.#tick()).then(() => this.#schedule(ROUND_MS));
-    }, delayMs);
+  #schedule(): void {
+    if (this.#isStopped) return;
+    this.#timer = setTimeout(() => void this.#enqueue().then(() => this.#schedule()), ROUND_MS);
+  }
+
+  /** One round after the other. */
+  #enqueue(): Promise<void> {
+    this.#round = this.#round.then(() => this.#tick());
+    return this.#round;
   }
 
   async #tick(): Promise<void> {

@@ -50,7 +50,7 @@ export function heartbeatResource(parts: ConfigParts): Resource {
       }
       const { hostId, cluster } = caller.credential;
       await noteChannels(heartbeat, parts);
-      renewLease(heartbeat, cluster, parts);
+      await renewLease(heartbeat, cluster, parts);
       const answer = answerFor(heartbeat, cluster, parts);
       for (const part of parts.heartbeatParts) {
         Object.assign(answer, await part.answer(heartbeat, { hostId, cluster }));
@@ -68,7 +68,12 @@ async function noteChannels(
   if (hosts !== undefined && isLeaving !== true) await saveChannels(database, hostId, hosts);
 }
 
-function renewLease(heartbeat: Heartbeat, cluster: string, { leases, view }: ConfigParts): void {
+/** A supernode that comes or goes is in every list here, or in none, when it is answered. */
+async function renewLease(
+  heartbeat: Heartbeat,
+  cluster: string,
+  { leases, view }: ConfigParts,
+): Promise<void> {
   const nowMs = Date.now();
   const { hostId, version, addresses, labels, load, disk, contents, settingsVersion } = heartbeat;
   const isLeaving = heartbeat.isLeaving === true;
@@ -85,7 +90,7 @@ function renewLease(heartbeat: Heartbeat, cluster: string, { leases, view }: Con
     known !== undefined &&
     Bun.deepEquals(known.addresses, addresses) &&
     Bun.deepEquals(known.labels, labels);
-  leases.heard(row, isLeaving || !isSame);
+  await leases.heard(row, isLeaving || !isSame);
 }
 
 function answerFor(

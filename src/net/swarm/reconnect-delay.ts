@@ -1,7 +1,10 @@
-// When a peer opens a lost channel again: soon, later after each failure, and never all at once.
+// When a peer opens a lost channel again: soon, later the longer it is lost, and never all at once.
 
-/** First delay before a lost channel is opened again; doubled by every failure, always jittered. */
-const RECONNECT_DELAY_MS = 500;
+/**
+ * The wait is at most half the time for which the channel has been lost: so a supernode has all its
+ * peers back soon after a short absence, and is not stormed by them during a long one.
+ */
+const RECONNECT_DELAY_MS_MIN = 500;
 const RECONNECT_DELAY_MS_MAX = 30_000;
 
 /** The supernode takes about so many peers back per second: reconnecting spreads over swarm / this. */
@@ -9,11 +12,12 @@ const RECONNECTS_PER_SECOND = 2_000;
 
 /**
  * A random wait that spreads all peers of a swarm.
- * @param failures attempts that failed since the channel was open
+ * @param lostForMs time since there was a channel
  * @param swarmSize peers that lost the supernode together, as far as is known
  */
-export function reconnectDelayMs(failures: number, swarmSize: number): number {
-  const ceilingMs = Math.min(RECONNECT_DELAY_MS_MAX, RECONNECT_DELAY_MS * 2 ** failures);
+export function reconnectDelayMs(lostForMs: number, swarmSize: number): number {
+  const halfMs = Math.max(RECONNECT_DELAY_MS_MIN, lostForMs / 2);
+  const ceilingMs = Math.min(RECONNECT_DELAY_MS_MAX, halfMs);
   return Math.random() * Math.max(ceilingMs, spreadMsOf(swarmSize));
 }
 

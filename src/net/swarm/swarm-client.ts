@@ -111,7 +111,8 @@ export class SwarmClient {
   #pieceAddress: string | null = null;
   #isStopped = false;
   #nextRequest = 1;
-  #failures = 0;
+  /** Since when there is no channel; null: there is one, or none was wanted yet. */
+  #lostAtMs: number | null = null;
   #swarmSize = 0;
   #watch: ChannelWatch | undefined;
   /** All peers lost the supernode together: each waits for its turn until then. */
@@ -291,7 +292,8 @@ export class SwarmClient {
       this.#options.onLost?.();
     }
     if (this.#isStopped) return;
-    const delayMs = reconnectDelayMs(this.#failures++, this.#swarmSize);
+    this.#lostAtMs ??= performance.now();
+    const delayMs = reconnectDelayMs(performance.now() - this.#lostAtMs, this.#swarmSize);
     const turnMs = wasOpen ? Math.min(delayMs, spreadMsOf(this.#swarmSize)) : 0;
     this.#spreadUntilMs = performance.now() + turnMs;
     this.#retryTimer = setTimeout(() => {
@@ -340,10 +342,12 @@ export class SwarmClient {
       case "failed":
         this.#byHandle.get(message.handle)?.failed(DfError.fromWire(message.error));
         break;
-      case "neighbours":
-        this.#swarmSize = Math.max(this.#swarmSize, message.swarmSize ?? 0);
-        this.#byHandle.get(message.handle)?.neighbours(message.addresses, this.#swarmSize);
+      case "neighbours": {
+        const { handle, addresses, swarmSize = 0 } = message;
+        this.#swarmSize = Math.max(this.#swarmSize, swarmSize);
+        this.#byHandle.get(handle)?.neighbours(addresses, swarmSize || this.#swarmSize);
         break;
+      }
       case "settings":
       case "command":
       case "routes":
@@ -360,7 +364,7 @@ export class SwarmClient {
     const { min, max } = hello.protocol;
     if (this.#isOpen || PROTOCOL_VERSION < min || PROTOCOL_VERSION > max) return false;
     this.#isOpen = true;
-    this.#failures = 0;
+    this.#lostAtMs = null;
     this.#hostId = hello.hostId;
     this.#pieceAddress = hello.pieceAddress;
     this.#options.onOpened();

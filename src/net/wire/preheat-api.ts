@@ -179,8 +179,3 @@ export const preheatTargetsPageSchema = z.object({
   next: z.string().nullable(),
 });
 export type PreheatTargetsPage = z.infer<typeof preheatTargetsPageSchema>;
-
-/** Whether nothing more will happen to a target in this round. */
-export function isTargetOver(state: PreheatTargetState): boolean {
-  return state === "done" || state === "failed" || state === "cancelled";
-}

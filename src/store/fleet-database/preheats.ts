@@ -24,6 +24,9 @@ import type { FleetTables } from "./sqlite-schema.ts";
 export type PreheatJobRow = FleetTables["preheatJobs"]["$inferSelect"];
 export type PreheatTargetRow = FleetTables["preheatTargets"]["$inferSelect"];
 
+/** One SQLite statement blocks for some 10 ms with so many rows; in between others have their turn. */
+const ROWS_PER_STATEMENT = 200;
+
 const LIVE_STATES = ["pending", "sent", "running", "cancelling"];
 const CANCEL_STATES = ["cancelling", "cancelled"];
 
@@ -170,11 +173,8 @@ export async function insertPreheatTargets(
   { db, tables }: FleetDatabase,
   rows: readonly PreheatTargetRow[],
 ): Promise<void> {
-  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
-    await db
-      .insert(tables.preheatTargets)
-      .values(rows.slice(at, at + INSERT_ROWS_MAX))
-      .onConflictDoNothing();
+  for await (const some of inTurns(rows)) {
+    await db.insert(tables.preheatTargets).values(some).onConflictDoNothing();
   }
 }
 
@@ -271,7 +271,7 @@ export interface DueTime {
   retryAfterMs: number;
 }
 
-/** What a supernode is to be sent now, longest waiting first. */
+/** What a supernode is to be sent now. Not in order: all of it goes with one of the next answers. */
 export async function duePreheatTargets(
   { db, tables }: FleetDatabase,
   supernodeId: string,
@@ -295,7 +295,6 @@ export async function duePreheatTargets(
         ),
       ),
     )
-    .orderBy(asc(targets.updatedAt), asc(targets.itemIndex), asc(targets.hostId))
     .limit(rowsMax);
 }
 
@@ -319,10 +318,10 @@ export async function savePreheatTargets(
   rows: readonly PreheatTargetRow[],
 ): Promise<void> {
   const { preheatTargets: targets } = tables;
-  for (let at = 0; at < rows.length; at += INSERT_ROWS_MAX) {
+  for await (const some of inTurns(rows)) {
     await db
       .insert(targets)
-      .values(rows.slice(at, at + INSERT_ROWS_MAX))
+      .values(some)
       .onConflictDoUpdate({
         target: [targets.jobId, targets.itemIndex, targets.hostId],
         set: {
@@ -355,6 +354,20 @@ export async function changePreheatTargets(
     .where(and(eq(targets.jobId, jobId), inArray(targets.state, [...from])));
 }
 
+/** Whether anything may still happen to a job's targets in this round. */
+export async function isPreheatLive(
+  { db, tables }: FleetDatabase,
+  jobId: string,
+): Promise<boolean> {
+  const { preheatTargets: targets } = tables;
+  const [live] = await db
+    .select({ hostId: targets.hostId })
+    .from(targets)
+    .where(and(eq(targets.jobId, jobId), inArray(targets.state, LIVE_STATES)))
+    .limit(1);
+  return live !== undefined;
+}
+
 /** Whether any target is live: while none is, heartbeats need not look for commands. */
 export async function hasLivePreheats({ db, tables }: FleetDatabase): Promise<boolean> {
   const { preheatJobs, preheatTargets } = tables;
@@ -370,4 +383,11 @@ export async function hasLivePreheats({ db, tables }: FleetDatabase): Promise<bo
     .where(eq(preheatTargets.state, "cancelling"))
     .limit(1);
   return target !== undefined;
+}
+
+async function* inTurns(rows: readonly PreheatTargetRow[]): AsyncGenerator<PreheatTargetRow[]> {
+  for (let at = 0; at < rows.length; at += ROWS_PER_STATEMENT) {
+    yield rows.slice(at, at + ROWS_PER_STATEMENT);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

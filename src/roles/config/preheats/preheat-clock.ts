@@ -9,6 +9,7 @@ import {
   forgetPreheats,
   freePreheatKeys,
   hasLivePreheats,
+  isPreheatLive,
   listPreheatJobs,
   listPreheatsToRefresh,
   type PreheatJobRow,
@@ -16,7 +17,6 @@ import {
 } from "../../../store/fleet-database/preheats.ts";
 import { dropWorkLease, takeWorkLease } from "../../../store/fleet-database/work-leases.ts";
 import { messageOf } from "../../../errors.ts";
-import { isTargetOver, type PreheatTargetState } from "../../../net/wire/preheat-api.ts";
 import { CONTENT_KEY_PREFIX, nextRunAfter, type PreheatJobs, requestOf } from "./preheat-jobs.ts";
 
 const ROUND_MS = 1_000;
@@ -139,13 +139,12 @@ export class PreheatClock {
 
   async #conclude(live: readonly PreheatJobRow[], nowMs: number): Promise<void> {
     const { database } = this.#options;
-    const running = live.filter(({ state }) => state === "running").map(({ id }) => id);
-    const counts = await countPreheatTargets(database, running);
-    for (const id of running) {
-      const states = counts.filter(({ jobId }) => jobId === id).map(({ state }) => state);
-      if (!states.every((state) => isTargetOver(state as PreheatTargetState))) continue;
-      const state = states.includes("failed") ? "failed" : "done";
-      await changePreheatJob(database, { id, from: ["running"] }, { state, updatedAt: nowMs });
+    for (const { id, state } of live) {
+      if (state !== "running" || (await isPreheatLive(database, id))) continue;
+      const counts = await countPreheatTargets(database, [id]);
+      const hasFailed = counts.some((row) => row.state === "failed");
+      const ended = { state: hasFailed ? "failed" : "done", updatedAt: nowMs };
+      await changePreheatJob(database, { id, from: ["running"] }, ended);
     }
   }
 

@@ -82,6 +82,7 @@ async function serve(flags: ParsedFlags): Promise<void> {
   const config = await startConfig({
     ...readOptions(flags),
     onWarning: (message) => log.warn(message),
+    onChange: (message) => log.info(message),
   });
   const status = `ready on ${config.address}`;
   log.info(status);
@@ -109,7 +110,7 @@ function tellFirstStart(
 }
 
 /** Flags, then DRAGONFLY_CONFIG_*, then defaults. @throws {DfError} usage */
-function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning"> {
+function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning" | "onChange"> {
   const leaseMs = parseDuration("--lease", text(flags, "lease") ?? "10s");
   const intervalMs = parseDuration("--interval", text(flags, "interval") ?? "2s");
   if (intervalMs < 1 || leaseMs < Math.max(LEASE_MS_MIN, LEASE_INTERVALS_MIN * intervalMs)) {

@@ -27,6 +27,8 @@ export interface ConfigAppOptions {
   /** Whether hosts may join and ask for routes without a token. */
   isOpen: boolean;
   resources: readonly Resource[];
+  /** Hears what administrators change, for the log. @defaultValue nobody hears it */
+  onChange?: ((message: string) => void) | undefined;
   /** Hears of answers 500: what happened is not told to the caller. */
   onError: (error: unknown, route: string) => void;
 }
@@ -89,7 +91,7 @@ const PROBLEM_ANSWER = {
   content: { [PROBLEM_TYPE]: { schema: problemSchema } },
 } as const;
 
-function guard({ callers, database, isOpen }: ConfigAppOptions): Handler<ConfigEnv> {
+function guard({ callers, database, isOpen, onChange }: ConfigAppOptions): Handler<ConfigEnv> {
   const limits = new Map<string, Handler>();
   for (const [route, rule] of Object.entries(ROUTE_RULES)) {
     const maxSize = bodyBytesMaxOf(rule);
@@ -115,6 +117,9 @@ function guard({ callers, database, isOpen }: ConfigAppOptions): Handler<ConfigE
     await limits.get(route)!(context, next);
     // What machines say again by themselves may be lost with the power, what was granted or set may not.
     if (rule.access !== "member" && rule.access !== "supernode") await database.persist();
+    if (caller.kind === "administrator" && context.res.ok) {
+      onChange?.(`${context.req.method} ${context.req.path} by token ${caller.token.id}`);
+    }
   };
 }
 

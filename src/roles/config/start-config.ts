@@ -55,6 +55,8 @@ export interface ConfigOptions {
   /** Makes another admin token: the first was lost. */
   isAdminTokenWanted: boolean;
   onWarning: (message: string) => void;
+  /** Hears what administrators change. */
+  onChange?: (message: string) => void;
 }
 
 export interface RunningConfig {
@@ -128,6 +130,7 @@ async function startWith(
     database,
     callers: new Callers(database, credentials),
     isOpen: options.isOpen,
+    onChange: options.onChange,
     resources: [
       serviceResource(parts, () => firstStart !== null),
       docsResource,

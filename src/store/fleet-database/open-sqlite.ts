@@ -1,6 +1,7 @@
 // The fleet's database in one SQLite file: for a single `df config`.
 
 import { Database } from "bun:sqlite";
+import { chmodSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { drizzle } from "drizzle-orm/bun-sqlite";
 import { DfError, messageOf } from "../../errors.ts";
@@ -30,7 +31,11 @@ export function openSqlite(path: string, { isReadOnly }: OpenOptions): FleetData
     });
     sqlite.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     if (isReadOnly) refuseOtherSchema(versionOf(sqlite));
-    else prepare(sqlite);
+    else {
+      // Before SQLite makes the files beside it, which get the same mode.
+      chmodSync(path, 0o600);
+      prepare(sqlite);
+    }
   } catch (cause) {
     sqlite?.close();
     if (cause instanceof DfError) throw cause;

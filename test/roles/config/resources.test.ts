@@ -109,13 +109,29 @@ test("only an admin makes administrators, and the last one stays", async () => {
   });
 });
 
+test("what administrators change is told with their token's ID, what they only try is not", async () => {
+  await Session.run("resources", async (session) => {
+    const changes: string[] = [];
+    const fixture = await configFixture(session, { onChange: (message) => changes.push(message) });
+    const { tokenId } = (await fixture.call("GET whoami")).json;
+
+    await fixture.call("POST clusters", { body: { name: "a" } });
+    await fixture.call("POST clusters", { body: { name: "a" } });
+    await fixture.call("DELETE clusters/a");
+
+    expect(changes).toEqual([
+      `POST /api/v1/clusters by token ${tokenId}`,
+      `DELETE /api/v1/clusters/a by token ${tokenId}`,
+    ]);
+  });
+});
+
 test("keys and first tokens are files that only their owner reads, and a second start makes none", async () => {
   await Session.run("resources", async (session) => {
     const first = await configFixture(session);
     const { dataDir } = first;
-    const modes = ["keys.json", "admin-token", "join"].map(
-      (name) => statSync(join(dataDir, name)).mode & 0o777,
-    );
+    const secret = ["keys.json", "admin-token", "join", "fleet.sqlite", "fleet.sqlite-wal"];
+    const modes = secret.map((name) => statSync(join(dataDir, name)).mode & 0o777);
     const before = readFileSync(join(dataDir, "admin-token"), "utf8");
     await first.config.stop();
 
@@ -123,7 +139,7 @@ test("keys and first tokens are files that only their owner reads, and a second 
     await second.config.stop();
     const third = await configFixture(session, { dataDir, isAdminTokenWanted: true });
 
-    expect(modes).toEqual([0o600, 0o600, 0o600]);
+    expect(modes).toEqual(secret.map(() => 0o600));
     expect(second.config.firstStart).toEqual({ adminToken: null, joinString: null });
     expect(second.adminToken).toBe(before.trim());
     expect(third.adminToken).not.toBe(before.trim());

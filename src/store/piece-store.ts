@@ -75,6 +75,8 @@ export interface StoredContent {
   pin(reason: string, expiresAt: number): void;
   unpin(reason: string): void;
   readonly isPinned: boolean;
+  /** Leased, pinned or read a moment ago: eviction passes it over. */
+  readonly isKept: boolean;
 }
 
 /** What a store may take. */

@@ -18,6 +18,7 @@ import { LiveSettings } from "../settings/live-settings.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { type PieceService, startPieceService } from "../worker/piece-service.ts";
 import type { UploadLimits } from "../worker/piece-worker-messages.ts";
+import { UnkeptContents } from "../freshness/unkept-contents.ts";
 import { createSourceService } from "../worker/source-service.ts";
 import type { SourceLimits } from "../worker/source-worker-messages.ts";
 import { Cluster } from "./cluster/cluster.ts";
@@ -308,11 +309,14 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     options.onSettings?.(now);
   });
   desk.start();
+  const onDeleted = (): void => {};
+  const unkept = new UnkeptContents({ store, settings, onDeleted, onWarning: warned });
   const stop = (): void => {
     orders.stop();
     cluster.stop();
     driver.stop();
     trace?.end();
+    unkept.stop();
     sources.stop();
   };
   return { desk, registry, cluster, stop };

@@ -35,6 +35,9 @@ const MOVES_MAX = 4;
 /** While no supernode answers, they are tried again after one to two times this long. */
 const OWNER_RETRY_MS = 5_000;
 
+/** An owner whose channel broke may be back within this time; then another member is asked to serve. */
+const OTHER_MEMBER_MS = 1_000;
+
 /** A source that changes more often than this within one download is given up. */
 const VERSIONS_MAX = 3;
 
@@ -58,6 +61,7 @@ export class PeerDownload {
   #versions = new Set<string>();
   readonly #turn = new SourceTurn(this.#stop.signal);
   #silence: ReturnType<typeof setTimeout> | undefined;
+  #otherMember: ReturnType<typeof setTimeout> | undefined;
   readonly #withoutOwner: WithoutOwner;
 
   constructor(around: DownloadSurroundings, options: DownloadOptions) {
@@ -106,6 +110,7 @@ export class PeerDownload {
     if (this.#state.kind === "running") this.#state = { kind: "failed", error };
     this.#stop.abort(error);
     clearTimeout(this.#silence);
+    clearTimeout(this.#otherMember);
     this.#withoutOwner.end();
     this.#swarm.stop();
     this.#ended();
@@ -178,6 +183,16 @@ export class PeerDownload {
     clearTimeout(this.#silence);
     const waitMs = this.#withoutOwner.isOn ? 0 : OWNER_SILENCE_MS - silentMs;
     this.#silence = setTimeout(() => this.#goOnWithoutOwner(), waitMs);
+    clearTimeout(this.#otherMember);
+    if (waitMs > OTHER_MEMBER_MS)
+      this.#otherMember = setTimeout(() => this.#joinOtherMember(), OTHER_MEMBER_MS);
+  }
+
+  /** A member of the cluster has much of what is in flight: it serves while it is not yet clear whether the owner is dead. */
+  #joinOtherMember(): void {
+    if (this.#state.kind !== "running" || this.#turn.isTaken || this.#isConnected) return;
+    const member = this.#around.supernodes.openMemberFor(this.taskId);
+    if (member !== undefined) this.#joinAt(member, true);
   }
 
   #goOnWithoutOwner(): void {

@@ -108,9 +108,20 @@ export class Supernodes {
     return undefined;
   }
 
-  /** Whether this supernode comes first in the order of ownership: the others serve for it. */
+  /** Whether this supernode comes first in its cluster's order of ownership: the others serve for it. */
   isFirstFor(taskId: string, { address }: SwarmClient): boolean {
-    return this.#ownersOf(taskId)[0] === address;
+    const clusterOf = (one: string): string | undefined =>
+      this.#list.find((listed) => listed.address === one)?.cluster;
+    const own = clusterOf(address);
+    return this.#ownersOf(taskId).find((other) => clusterOf(other) === own) === address;
+  }
+
+  /** The first member of the nearest cluster to which a channel is open; undefined: none. */
+  openMemberFor(taskId: string): SwarmClient | undefined {
+    const nearest = this.#list.filter(({ cluster }) => cluster === this.#list[0]!.cluster);
+    const addresses = new Set(nearest.map(({ address }) => address));
+    const open = this.#ownersOf(taskId).filter((address) => addresses.has(address));
+    return open.map((address) => this.at(address)).find(({ isOpen }) => isOpen);
   }
 
   /** Addresses in the order of ownership: in the nearest cluster, then in the next. */

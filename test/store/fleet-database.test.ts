@@ -18,6 +18,7 @@ import { postgresTables } from "../../src/store/fleet-database/postgres-schema.t
 import { sqliteTables } from "../../src/store/fleet-database/sqlite-schema.ts";
 import { Session } from "../../bench/harness/session.ts";
 import { testFleetDatabase } from "../conformance/fleet-database.ts";
+import { testFleetWork } from "../conformance/fleet-work.ts";
 import { hasPostgres, type RunningPostgres, startPostgres } from "../fixtures/postgres.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "df-fleet-"));
@@ -27,6 +28,7 @@ let files = 0;
 const freshDir = (): string => mkdtempSync(join(folder, `${files++}-`));
 
 testFleetDatabase("on SQLite", () => openFleetDatabase({ dataDir: freshDir(), url: null }));
+testFleetWork("on SQLite", () => openFleetDatabase({ dataDir: freshDir(), url: null }));
 
 if (hasPostgres) {
   let postgres: RunningPostgres;
@@ -48,6 +50,10 @@ if (hasPostgres) {
 
   testFleetDatabase("on PostgreSQL", async () =>
     openFleetDatabase({ dataDir: "", url: await postgres.createDatabase("conformance") }),
+  );
+
+  testFleetWork("on PostgreSQL", async () =>
+    openFleetDatabase({ dataDir: "", url: await postgres.createDatabase("work") }),
   );
 
   test("replicas that start at once migrate PostgreSQL once", async () => {

@@ -28,7 +28,7 @@ export function tuneProcess(): void {
   if (isTuned || !Bun.isStandaloneExecutable) return;
   const args = [process.argv0, ...process.argv.slice(2)];
   try {
-    process.execve?.(process.execPath, args, { ...SETTINGS, ...env } as Record<string, string>);
+    process.execve?.(process.execPath, args, { ...SETTINGS, ...env });
   } catch {
     // The executable was replaced just now, or the system forbids it: the peer only costs more CPU.
   }

@@ -52,7 +52,11 @@ import {
   type TokenRow,
   useJoinToken,
 } from "../../src/store/fleet-database/tokens.ts";
-import { dropWorkLease, takeWorkLease } from "../../src/store/fleet-database/work-leases.ts";
+import {
+  dropWorkLease,
+  isAnyWorkLeased,
+  takeWorkLease,
+} from "../../src/store/fleet-database/work-leases.ts";
 
 /** @param create a fresh database for each call, gone when the tests are over */
 export function testFleetDatabase(name: string, create: () => Promise<FleetDatabase>): void {
@@ -246,6 +250,10 @@ export function testFleetDatabase(name: string, create: () => Promise<FleetDatab
       expect(await take("r2", 16)).toBe(true);
       await dropWorkLease(database, { name: "w", holder: "r1" });
       expect(await take("r1", 17)).toBe(false);
+      expect([await isAnyWorkLeased(database, 25), await isAnyWorkLeased(database, 26)]).toEqual([
+        true,
+        false,
+      ]);
       await dropWorkLease(database, { name: "w", holder: "r2" });
       expect(await take("r1", 17)).toBe(true);
     });

@@ -23,6 +23,7 @@ import {
 } from "../../store/fleet-database/all-rows.ts";
 import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { openFleetDatabase } from "../../store/fleet-database/open-fleet-database.ts";
+import { isAnyWorkLeased } from "../../store/fleet-database/work-leases.ts";
 import { claimStateDir } from "../../store/state-dir.ts";
 import { FleetKeys, type KeysDocument, keysSchema, readFleetKeys } from "./fleet-keys.ts";
 import { writeSecretFile } from "./secret-file.ts";
@@ -96,6 +97,8 @@ export async function restoreFleet(
   try {
     const database = await open(place, { isReadOnly: false });
     try {
+      const isShared = place.databaseUrl !== null;
+      if (isShared && (await isAnyWorkLeased(database, Date.now()))) throw stillServed();
       await refuseReplacing(place, database, isReplacing);
       refuseForeignRows(database, archive.rows, file);
       await replaceAllRows(database, archive.rows);
@@ -152,6 +155,13 @@ function newerArchive(file: string): DfError {
 
 function open(place: FleetPlace, options: { isReadOnly: boolean }): Promise<FleetDatabase> {
   return openFleetDatabase({ dataDir: place.dataDir, url: place.databaseUrl }, options);
+}
+
+/** SQLite's folder is locked; of PostgreSQL's replicas one always has the turn of some work. */
+function stillServed(): DfError {
+  return new DfError("conflict", "restore the fleet: a df config serves this database", {
+    hint: "stop all of them first; one that was killed is waited for 10 s",
+  });
 }
 
 /** @throws {DfError} conflict */

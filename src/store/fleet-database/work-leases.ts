@@ -1,6 +1,6 @@
 // Which replica does a work that only one may do at a time.
 
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, gt, sql } from "drizzle-orm";
 import type { FleetDatabase } from "./fleet-database.ts";
 
 export interface WorkLease {
@@ -29,6 +29,16 @@ export async function takeWorkLease(
     })
     .returning({ name: workLeases.name });
   return taken.length > 0;
+}
+
+/** Whether some replica has a work now: every running one takes its turn. */
+export async function isAnyWorkLeased(
+  { db, tables }: FleetDatabase,
+  nowMs: number,
+): Promise<boolean> {
+  const { workLeases } = tables;
+  const rows = await db.select().from(workLeases).where(gt(workLeases.expiresAt, nowMs)).limit(1);
+  return rows.length > 0;
 }
 
 /** Gives it back, so that another need not wait for its end. */

@@ -14,6 +14,8 @@ import {
   routeRequestFixture,
   supernodeFixture,
 } from "../../fixtures/config-fixture.ts";
+import { openFleetDatabase } from "../../../src/store/fleet-database/open-fleet-database.ts";
+import { isAnyWorkLeased } from "../../../src/store/fleet-database/work-leases.ts";
 import { hasPostgres, startPostgres } from "../../fixtures/postgres.ts";
 
 function placeIn(dataDir: string, databaseUrl: string | null = null): FleetPlace {
@@ -29,6 +31,16 @@ async function describe(fixture: ConfigFixture, token: string) {
     fleetKey: fixture.config.fleetKey,
     lists: (await Promise.all(lists)).map(({ json }) => json),
   };
+}
+
+/** Whether a replica has shown itself there. */
+async function isServed(url: string): Promise<boolean> {
+  const database = await openFleetDatabase({ dataDir: "", url });
+  try {
+    return await isAnyWorkLeased(database, Date.now());
+  } finally {
+    await database.close();
+  }
 }
 
 async function furnished(session: Session, databaseUrl: string | null = null) {
@@ -82,10 +94,15 @@ test.skipIf(!hasPostgres)("a fleet moves from SQLite to PostgreSQL and back", as
     const there = await configFixture(session, { dataDir: dirs[0], databaseUrl: url });
     const moved = await describe(there, fixture.adminToken);
     await backUpFleet(placeIn(dirs[0], url), files[1]);
+    while (!(await isServed(url))) await Bun.sleep(50);
+    const served = await restoreFleet(placeIn(join(session.folder, "second"), url), files[1], {
+      isReplacing: true,
+    }).catch((error: unknown) => error);
     await restoreFleet(placeIn(dirs[1]), files[1], { isReplacing: false });
     await Bun.write(join(dirs[1], "admin-token"), fixture.adminToken);
     const back = await configFixture(session, { dataDir: dirs[1] });
 
+    expect(isDfError(served, "conflict")).toBe(true);
     expect(moved).toEqual(before);
     expect(await describe(back, fixture.adminToken)).toEqual(before);
   });

@@ -58,8 +58,7 @@ export const newPreheatSchema = z
         z
           .string()
           .max(8192)
-          .regex(/^https?:\/\//i, "no http or https URL")
-          .refine(URL.canParse, "no URL"),
+          .refine((url) => /^https?:/i.test(url) && URL.canParse(url), "no http or https URL"),
       )
       .min(1)
       .max(PREHEAT_URLS_MAX),

@@ -49,10 +49,19 @@ class Fixture {
 
 test("a piece that no neighbour has is read after some patience, one read at a time", () => {
   const fixture = new Fixture();
-  fixture.looks([0, 1], [2, 3, 4, 6, 7]);
+  fixture.looks([0, 1, 2, 3, 4, 6, 7]);
 
   expect(fixture.waits(1_900_000)).toEqual([]);
   expect(fixture.waits(10_000_000)).toEqual([{ piece: 5, count: 1 }]);
+});
+
+test("nothing is read while neighbours have anything of use", () => {
+  const fixture = new Fixture();
+  fixture.looks([0, 1, 2, 3], [6]);
+  expect(fixture.waits(20_000_000)).toEqual([]);
+
+  const effects = fixture.looks([0, 1, 2, 3, 6], [6]);
+  expect(effects.map(({ kind }) => kind)).toEqual(["readPieces"]);
 });
 
 test("the piece that is missing longest is read first", () => {

@@ -35,7 +35,8 @@ export class DrawnSwarm {
   ) {
     const rows = picture.trim().split(/\s+/);
     const pieces = pieceCount === undefined ? rows[0]!.length : pieceCount;
-    this.step({ kind: "hostArrived", host: SEED_HOST, isSeed: true, uploadSlots: seedSlots });
+    const seed = { isSeed: true, alsoIn: "all", uploadSlots: seedSlots } as const;
+    this.step({ kind: "hostArrived", host: SEED_HOST, ...seed });
     this.step({
       kind: "contentOpened",
       content: CONTENT,
@@ -59,10 +60,15 @@ export class DrawnSwarm {
       this.step({ kind: "pieceSeeded", content: CONTENT, host: SEED_HOST, piece });
   }
 
-  joins(host: number, row: string, uploadSlots = 2, { seedsOnly = false } = {}): void {
+  joins(
+    host: number,
+    row: string,
+    uploadSlots = 2,
+    { seedsOnly = false, zone = 0, alsoIn = [] as number[] } = {},
+  ): void {
     const have = new PieceSet(row.length);
     for (const piece of piecesOf(row)) have.add(piece);
-    this.step({ kind: "hostArrived", host, isSeed: false, uploadSlots });
+    this.step({ kind: "hostArrived", host, isSeed: false, uploadSlots, zone, alsoIn });
     const part = { have: have.words, wantsPieces: true, seedsOnly };
     this.step({ kind: "joined", content: CONTENT, host, ...part });
   }

@@ -97,13 +97,15 @@ export class Dispatcher {
     this.#takesAnyParent = true;
     for (const content of this.activeContents()) {
       const swarm = this.#state.swarms[content]!;
-      const { waiting, freeParents } = swarm;
+      const { waiting } = swarm;
       let position = this.#prng.below(waiting.length);
       for (let i = waiting.length; i > 0 && waiting.length > 0 && childrenLeft > 0; i--) {
         if (position >= waiting.length) position = 0;
         const child = waiting.at(position++);
         const isIdle = this.#state.members.inFlight[child] === 0 && looksLeft > 0;
-        this.#looks = isIdle ? Math.max(PARENTS_LOOKED_AT, freeParents.length) : PARENTS_LOOKED_AT;
+        this.#looks = PARENTS_LOOKED_AT;
+        if (isIdle)
+          this.#looks = Math.max(this.#looks, this.#state.freeParentsFor(swarm, child).length);
         looksLeft -= this.#looks;
         childrenLeft--;
         this.serveChild(swarm, child);
@@ -151,7 +153,7 @@ export class Dispatcher {
     const first = this.reservations.find(child, piece);
     if (first === 0 || this.#reservationCount(child, piece) > 1) return;
     const slowHost = this.reservations.parent[first]!;
-    const list = swarm.freeParents;
+    const list = this.#state.freeParentsFor(swarm, child);
     const start = list.length === 0 ? 0 : this.#prng.below(list.length);
     for (let i = 0; i < Math.min(list.length, PARENTS_LOOKED_AT); i++) {
       const parent = list.at((start + i) % list.length);
@@ -165,6 +167,7 @@ export class Dispatcher {
     for (const seed of swarm.seeds) {
       const host = members.host[seed]!;
       if (host === slowHost || !hosts.hasFreeSlot(host) || !this.#state.has(seed, piece)) continue;
+      if (!hosts.canFetch(members.host[child]!, host)) continue;
       this.#assign(swarm, child, seed, piece);
       return;
     }
@@ -187,7 +190,7 @@ export class Dispatcher {
     const { members, hosts } = this.#state;
     const host = members.host[member]!;
     if (hosts.kind[host] === HOST_SEED || members.haveCount[member] === 0) return;
-    if (hosts.hasFreeSlot(host)) swarm.freeParents.add(member);
+    if (hosts.hasFreeSlot(host)) this.#state.freeListOf(swarm, host).add(member);
   }
 
   /** Contents in which someone waits, from a position that moves with chance. */
@@ -215,8 +218,12 @@ export class Dispatcher {
   }
 
   #giveFromPeers(swarm: Swarm, child: number): boolean {
+    if (this.#giveFrom(this.#state.freeParentsFor(swarm, child), swarm, child)) return true;
+    return swarm.freeBridges.length > 0 && this.#giveFrom(swarm.freeBridges, swarm, child);
+  }
+
+  #giveFrom(list: DenseList, swarm: Swarm, child: number): boolean {
     const { members, hosts } = this.#state;
-    const list = swarm.freeParents;
     let position = list.length === 0 ? 0 : this.#prng.below(list.length);
     let bestParent = -1;
     let bestPiece = -1;
@@ -342,6 +349,7 @@ export class Dispatcher {
     const { members, hosts } = this.#state;
     if (child === parent) return false;
     const parentHost = members.host[parent]!;
+    if (!hosts.canFetch(members.host[child]!, parentHost)) return false;
     if (members.seedsOnly[child] === 1 && hosts.kind[parentHost] !== HOST_SEED) return false;
     if (this.blocks.isBlocked(child, parentHost, this.#nowUs)) return false;
     if (this.#takesAnyParent && members.inFlight[child] === 0) return true;

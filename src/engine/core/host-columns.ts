@@ -39,6 +39,11 @@ export class HostColumns {
   childSlotsMax = new Uint8Array(64);
   /** First of the host's members, plus 1; 0: none. */
   firstMember = new Int32Array(64);
+  /** Hosts of one zone reach each other. */
+  zone = new Uint32Array(64);
+  /** Whether hosts of other zones reach it too; which ones, where that are not all. */
+  isBridge = new Uint8Array(64);
+  readonly #alsoIn = new Map<HostIndex, readonly number[]>();
 
   grow(count: number): void {
     this.kind = grown(this.kind, count);
@@ -54,6 +59,8 @@ export class HostColumns {
     this.isDownProven = grown(this.isDownProven, count);
     this.childSlotsMax = grown(this.childSlotsMax, count);
     this.firstMember = grown(this.firstMember, count);
+    this.zone = grown(this.zone, count);
+    this.isBridge = grown(this.isBridge, count);
   }
 
   /** Begins a row anew: nothing is known of the host but what it allows. */
@@ -71,6 +78,25 @@ export class HostColumns {
     this.isUpProven[host] = 0;
     this.isDownProven[host] = 0;
     this.childSlotsMax[host] = CHILD_SLOTS_FIRST;
+  }
+
+  enterZones(host: HostIndex, zone: number, alsoIn: readonly number[] | "all"): void {
+    this.zone[host] = zone;
+    this.isBridge[host] = alsoIn.length > 0 ? 1 : 0;
+    this.#alsoIn.delete(host);
+    if (alsoIn !== "all" && alsoIn.length > 0) this.#alsoIn.set(host, alsoIn);
+  }
+
+  /** Whether a child reaches a parent. */
+  canFetch(child: HostIndex, parent: HostIndex): boolean {
+    const zone = this.zone[child]!;
+    if (zone === this.zone[parent]) return true;
+    if (this.#isEverywhere(child) || this.#isEverywhere(parent)) return true;
+    return this.#alsoIn.get(parent)?.includes(zone) === true;
+  }
+
+  #isEverywhere(host: HostIndex): boolean {
+    return this.isBridge[host] === 1 && !this.#alsoIn.has(host);
   }
 
   isPresent(host: HostIndex): boolean {

@@ -59,6 +59,10 @@ export type SchedulerEvent =
       isSeed: boolean;
       /** Uploads the host allows at once; 0 for a host that only downloads. Seeds: the most they allow, the scheduler adapts below it. */
       uploadSlots: number;
+      /** The zone of hosts that reach each other; 0: that of hosts without one. @defaultValue 0 */
+      zone?: number;
+      /** Further zones whose hosts reach it. @defaultValue none */
+      alsoIn?: readonly number[] | "all";
     }
   | { kind: "hostGone"; host: HostIndex }
   /** `pieceCount` null: the length is not known yet. */

@@ -111,6 +111,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     const { hosts } = this.#state;
     if (hosts.isPresent(event.host)) this.#hostGone(event.host);
     hosts.arrive(event.host, event.isSeed ? HOST_SEED : HOST_PEER, event.uploadSlots);
+    hosts.enterZones(event.host, event.zone ?? 0, event.alsoIn ?? []);
     if (!event.isSeed) return;
     const pace = new SeedPace(event.uploadSlots);
     this.#paces.set(event.host, pace);

@@ -1,7 +1,7 @@
 // The scheduler's books: hosts, contents and who takes part in which, as dense columns. It keeps
 // them consistent; what to do with them is decided in scheduler.ts and dispatch.ts.
 
-import { BitmapArena, grown, type SharedColumn } from "./columns.ts";
+import { BitmapArena, type DenseList, grown, type SharedColumn } from "./columns.ts";
 import { HOST_SEED, HostColumns } from "./host-columns.ts";
 import { MemberColumns } from "./member-columns.ts";
 import type { ContentIndex, HostIndex } from "./scheduler-events.ts";
@@ -100,6 +100,17 @@ export class SwarmState {
     return member;
   }
 
+  /** Where a host's members are listed while it has a free upload slot. */
+  freeListOf(swarm: Swarm, host: HostIndex): DenseList {
+    const { isBridge, zone } = this.hosts;
+    return isBridge[host] === 1 ? swarm.freeBridges : swarm.freeParents(zone[host]!);
+  }
+
+  /** Free parents of a child's own zone. */
+  freeParentsFor(swarm: Swarm, child: number): DenseList {
+    return swarm.freeParents(this.hosts.zone[this.members.host[child]!]!);
+  }
+
   /** Takes a member out of every list and the availability. Its reservations must be gone. */
   removeMember(swarm: Swarm, member: number): void {
     const { members, hosts, arena } = this;
@@ -111,7 +122,7 @@ export class SwarmState {
       }
     this.countWanting(swarm, member, false);
     swarm.waiting.delete(member);
-    swarm.freeParents.delete(member);
+    this.freeListOf(swarm, host).delete(member);
     swarm.memberOf[host] = 0;
     const next = members.nextOfHost[member]!;
     const previous = members.previousOfHost[member]!;

@@ -27,8 +27,11 @@ export class Swarm {
   readonly #wantingByClass = new Uint32Array(SPEED_CLASSES);
   #fastestWanting = 0;
   #wantingCount = 0;
-  /** Peers with a piece and a free upload slot. */
-  readonly freeParents: DenseList;
+  /** Peers with a piece and a free upload slot, by the one zone that reaches them. */
+  readonly #freeByZone: DenseList[] = [];
+  /** Those that several zones reach. */
+  readonly freeBridges: DenseList;
+  readonly #freePlaces: SharedColumn;
 
   constructor(options: {
     content: ContentIndex;
@@ -46,7 +49,13 @@ export class Swarm {
     this.freshRow = options.arena.allocate(this.wordCount);
     this.availability = new Uint32Array(this.wordCount * 32);
     this.waiting = new DenseList(options.waitingPlaces);
-    this.freeParents = new DenseList(options.freePlaces);
+    this.#freePlaces = options.freePlaces;
+    this.freeBridges = new DenseList(options.freePlaces);
+  }
+
+  /** Peers with a piece and a free upload slot that only hosts of this zone reach. */
+  freeParents(zone: number): DenseList {
+    return (this.#freeByZone[zone] ??= new DenseList(this.#freePlaces));
   }
 
   /** The highest speed class of a member that wants pieces; 0: none, or none known. */

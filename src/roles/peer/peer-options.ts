@@ -28,6 +28,13 @@ import {
 import type { LogLevel } from "../service/service-log.ts";
 import { groupIdOf } from "./group-id.ts";
 
+/** Where hosts of one zone reach the piece server. */
+export interface ZonedPieceAddress {
+  /** "host:port" */
+  address: string;
+  zone: string;
+}
+
 export interface PeerOptions {
   /** "host:port" each; empty: this host only reads sources and its own store. */
   supernodes: readonly string[];
@@ -37,6 +44,8 @@ export interface PeerOptions {
   listen: { hostname: string; port: number };
   /** "host:port" that children use; null: as listened. */
   advertise: string | null;
+  /** Further addresses, each for the hosts of one zone. @defaultValue none */
+  zonedAddresses?: readonly ZonedPieceAddress[];
   socketPath: string;
   /** Group whose members may use the socket too; null: its owner alone. */
   socketGroupId: number | null;
@@ -88,8 +97,8 @@ export const FLAGS: readonly Flag[] = [
   {
     name: "advertise",
     variable: "DRAGONFLY_PEER_ADVERTISE",
-    value: "HOST:PORT",
-    help: "address that other peers use to reach --listen (DRAGONFLY_PEER_ADVERTISE)",
+    value: "HOST:PORT[@ZONE]",
+    help: "where peers (of a zone) reach --listen; repeatable (DRAGONFLY_PEER_ADVERTISE)",
   },
   {
     name: "socket",
@@ -179,7 +188,7 @@ export function readPeerOptions(
   const faults: DfError[] = [];
   const text = (name: string): string | undefined => {
     const given = parsed.values.get(name);
-    const isList = name === "supernode" || name === "label";
+    const isList = ["supernode", "label", "advertise"].includes(name);
     if (given !== undefined) return isList ? given.join(",") : given.at(-1);
     const variable = FLAGS.find((flag) => flag.name === name)?.variable;
     return variable === undefined ? undefined : env[variable] || undefined;
@@ -207,7 +216,7 @@ export function readPeerOptions(
       hostname: isShared ? "0.0.0.0" : "127.0.0.1",
       port: isOn("background") ? 0 : PIECE_PORT,
     },
-    advertise: read("advertise", parseAdvertise) ?? null,
+    ...(read("advertise", parseAdvertised) ?? { advertise: null, zonedAddresses: [] }),
     socketPath: text("socket") ?? defaultSocket(env, uid),
     socketGroupId: read("socket-group", groupIdOf) ?? null,
     dataDir: text("data-dir") ?? defaultDataDir(env, uid),
@@ -279,9 +288,20 @@ function parseMetricsListen(flag: string, text: string): { hostname: string; por
   return parseAddress(flag, text, METRICS_PORT);
 }
 
-function parseAdvertise(flag: string, text: string): string {
-  const { hostname, port } = parseAddress(flag, text, PIECE_PORT);
-  return `${hostname}:${port}`;
+/** The last address without a zone is for all others. */
+function parseAdvertised(
+  flag: string,
+  text: string,
+): { advertise: string | null; zonedAddresses: ZonedPieceAddress[] } {
+  const zonedAddresses: ZonedPieceAddress[] = [];
+  let advertise: string | null = null;
+  for (const item of text.split(",").map((part) => part.trim())) {
+    const [, at = item, zone] = /^([^@]*)@([A-Za-z0-9][\w.-]{0,62})$/.exec(item) ?? [];
+    const { hostname, port } = parseAddress(flag, at, PIECE_PORT);
+    if (zone === undefined) advertise = `${hostname}:${port}`;
+    else zonedAddresses.push({ address: `${hostname}:${port}`, zone });
+  }
+  return { advertise, zonedAddresses };
 }
 
 function parseAddress(

@@ -45,15 +45,23 @@ export class ConnectedPeer {
     );
   }
 
+  /** Zones other than its own whose hosts can fetch pieces from this one. */
+  get furtherZones(): string[] {
+    const all = [...this.#addressByZone.keys()];
+    return all.filter((zone) => zone !== this.zone && this.addressIn(zone) !== "");
+  }
+
   /** Zones whose hosts can fetch pieces from this one. */
   get zones(): string[] {
-    const all = new Set([this.zone, ...this.#addressByZone.keys()]);
-    return [...all].filter((zone) => this.addressIn(zone) !== "");
+    const isReachedAtHome = this.addressIn(this.zone) !== "";
+    return isReachedAtHome ? [this.zone, ...this.furtherZones] : this.furtherZones;
   }
 
   /** "host:port" of its piece server for hosts of a zone; "" when they cannot reach it. */
   addressIn(zone: string): string {
-    return this.#addressByZone.get(zone) ?? (zone === this.zone ? this.pieceAddress : "");
+    // Supernodes that name no zones stand in all of them.
+    const isAtHome = zone === this.zone || (this.isSeed && this.#addressByZone.size === 0);
+    return this.#addressByZone.get(zone) ?? (isAtHome ? this.pieceAddress : "");
   }
 
   get members(): Iterable<Member> {

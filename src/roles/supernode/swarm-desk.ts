@@ -26,6 +26,7 @@ import { ConnectedPeer } from "./connected-peer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
 import type { Member, Seeding } from "./seeding.ts";
+import { ZoneNumbers } from "./zone-numbers.ts";
 
 export interface SwarmDeskOptions {
   hello: (origin: ChannelOrigin) => Omit<Hello, "type" | "protocol">;
@@ -65,6 +66,7 @@ export class SwarmDesk implements SwarmListener {
   readonly #seedings: (Seeding | undefined)[] = [];
   readonly #seedHost: HostIndex;
   readonly #encoder = new FrameEncoder();
+  readonly #zones = new ZoneNumbers();
   /** What this supernode takes from its own peers. */
   readonly ownParts: OwnParts;
   readonly #neighbours = new Neighbours(() => this.#peers.values());
@@ -97,6 +99,7 @@ export class SwarmDesk implements SwarmListener {
       kind: "hostArrived",
       host: this.#seedHost,
       isSeed: true,
+      alsoIn: "all",
       uploadSlots: this.#options.seedSlots,
     });
   }
@@ -130,8 +133,10 @@ export class SwarmDesk implements SwarmListener {
     const peer = new ConnectedPeer(channel, this.#hosts.take(), isSeed);
     this.#peers.set(channel, peer);
     this.#byHost[peer.host] = peer;
-    const uploadSlots = peer.pieceAddress === "" ? 0 : channel.hello.uploadSlots;
-    this.#options.step({ kind: "hostArrived", host: peer.host, isSeed, uploadSlots });
+    // The scheduler takes it that a host is reached within its own zone.
+    const uploadSlots = peer.addressIn(peer.zone) === "" ? 0 : channel.hello.uploadSlots;
+    const zones = this.#zones.take(peer);
+    this.#options.step({ kind: "hostArrived", host: peer.host, isSeed, uploadSlots, ...zones });
     this.#options.arrived(peer);
   }
 
@@ -181,6 +186,7 @@ export class SwarmDesk implements SwarmListener {
     this.#byHost[peer.host] = undefined;
     this.#options.step({ kind: "hostGone", host: peer.host });
     this.#hosts.giveBack(peer.host);
+    this.#zones.giveBack(peer);
     for (const member of [...peer.members]) this.#forget(member);
     this.#options.departed(peer);
   }
@@ -240,12 +246,12 @@ export class SwarmDesk implements SwarmListener {
   }
 
   #assign(member: Member, assignments: Assignment[]): void {
-    const { channel } = member.peer;
+    const { channel, zone } = member.peer;
     const received = assignments.map(({ piece, count, parent }) => {
       const address =
         parent === this.#seedHost
           ? this.#options.seedAddress(channel.origin)
-          : this.#byHost[parent]!.pieceAddress;
+          : this.#byHost[parent]!.addressIn(zone);
       return { piece, count, parent, address };
     });
     channel.sendFrame(this.#encoder.assign(member.handle, received));
@@ -275,11 +281,13 @@ export class SwarmDesk implements SwarmListener {
 
   /** The content of a join; null: the peer was sent to another supernode. */
   async #resolve(peer: ConnectedPeer, message: JoinRequest): Promise<Seeding | null> {
-    const { request, task, hops = [], isDelegated = false, onlyHeld = false } = message;
+    const { request, task, isDelegated = false, onlyHeld = false } = message;
     const { cluster, resolve, held } = this.#options;
     const { hostId, role } = peer.channel.hello;
     const taskId = this.#options.taskIdOf(task);
     const isSupernode = role === "supernode";
+    // Only who passes joins on has something to say of their way.
+    const hops = isSupernode ? (message.hops ?? []) : [];
     const asked = { taskId, hostId, isSupernode, isDelegated, onlyHeld, hops };
     const place = await cluster.placeOf(asked);
     switch (place.kind) {

@@ -289,6 +289,7 @@ class Peer implements RunningPeer {
       pieceAddress: this.#pieceAddressFor(supernode),
       uploadSlots: this.#settings.current.uploadSlots,
       labels: this.#options.labels,
+      zonedAddresses: [...(this.#options.zonedAddresses ?? [])],
       ...(credential === undefined ? {} : { credential }),
     };
   }

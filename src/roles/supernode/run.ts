@@ -277,6 +277,7 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     admit: fleet?.admit ?? null,
     warned,
   });
+  const swarmPacer = new Pacer(settings.current.downloadRate);
   const cluster: Cluster = new Cluster({
     hostId: identity.hostId,
     members: options.members ?? (fleet === null ? ALONE : fleetMembers(fleet.link)),
@@ -287,6 +288,7 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
       ...(fleet === null ? {} : { credential: fleet.credential }),
     }),
     store,
+    pacer: swarmPacer,
     ownSwarm: desk.ownParts,
     current: (taskId) => registry.current(taskId),
     held: (taskId) => registry.held(taskId),
@@ -304,6 +306,7 @@ function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   });
   settings.follow((now) => {
     diskPacer.setRate(diskShare(now.diskRate));
+    swarmPacer.setRate(now.downloadRate);
     sources.setLimits(sourceLimits(now));
     pieces.setLimits(uploadLimits(now));
     options.onSettings?.(now);

@@ -1,6 +1,7 @@
 // Brings what this supernode knows rows of, but has no bytes: its peers have them. That is how a
 // member that took over, or a supernode that lost some of its disk, saves the source a second read.
 
+import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import { pieceCountOf } from "../../../engine/core/piece-layout.ts";
 import type { ReceivedAssignment } from "../../../engine/core/download-events.ts";
@@ -44,7 +45,7 @@ export function lacksKnownPieces({ manifest, have }: StoredContent): boolean {
 export async function bringFromPeers(
   content: StoredContent,
   sink: ContentSink,
-  around: { client: PieceClient; swarm: OwnSwarm },
+  around: { client: PieceClient; pacer: Pacer; swarm: OwnSwarm },
 ): Promise<void> {
   const { length, pieceLength } = content.manifest.layout;
   const failure = Promise.withResolvers<never>();
@@ -58,7 +59,7 @@ export async function bringFromPeers(
     client: around.client,
     shared: { share: () => {} },
     slots: SUPERNODE_FETCH_SLOTS,
-    pacers: [],
+    pacers: [around.pacer],
     isSupernode: () => false,
     pull: (pull) => part.pull(pull),
     onPiece: (piece) => {

@@ -4,6 +4,7 @@
 //   join ─▶ joined ─▶ sink.open ─▶ pieces ─▶ closed (digests) ─▶ end
 //     │ refused for want of the content, moved round, dead ─▶ "gone": another place is tried
 
+import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { type DfError, type ErrorCode, isDfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import { sourceChanged } from "../../../net/source/source-fault.ts";
@@ -47,6 +48,8 @@ export interface SwarmPlace {
 export interface SwarmSurroundings {
   store: PieceStore;
   client: PieceClient;
+  /** The rate of all that is brought from other supernodes. */
+  pacer: Pacer;
   /** The link to a supernode that a join is moved to; undefined: that is this one. */
   linkAt: (address: string) => MemberLink | undefined;
 }
@@ -162,7 +165,7 @@ class SwarmBringing implements SwarmReadEvents {
       // The piece worker was told when the content was opened.
       shared: { share: () => {} },
       slots: SUPERNODE_FETCH_SLOTS,
-      pacers: [],
+      pacers: [this.#around.pacer],
       isSupernode: () => true,
       pull: (pull) => this.#read.pull(pull),
       onPiece: (piece) => this.#sink.pieceStored(piece, 0),

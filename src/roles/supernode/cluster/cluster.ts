@@ -1,6 +1,7 @@
 // This supernode among the others: wires links, the order of places, where joins belong, extra seeds
 // and the load. A supernode that is alone has the same parts, with nobody in them.
 
+import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { PieceClient } from "../../../net/piece/piece-client.ts";
 import type { HelloFields } from "../../../net/swarm/swarm-client.ts";
 import type { Holding } from "../../../net/wire/holds-api.ts";
@@ -26,6 +27,8 @@ export interface ClusterOptions {
   /** What this supernode says of itself to another one. */
   hello: () => HelloFields;
   store: PieceStore;
+  /** The rate of all that is brought from other supernodes and from peers. */
+  pacer: Pacer;
   ownSwarm: OwnSwarm;
   /** What is here of a task and known to the swarm. */
   current: (taskId: string) => Seeding | null;
@@ -51,7 +54,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { hostId, store, ownSwarm, current, members } = options;
+    const { hostId, store, pacer, ownSwarm, current, members } = options;
     const { signal } = this.#stopping;
     const channels = new MemberChannels(options.peers);
     const links = new MemberLinks(members, {
@@ -66,7 +69,9 @@ export class Cluster {
     });
     const holders = new Holders(links);
     const client = new PieceClient();
-    const places = new ContentPlaces({ hostId, links, holders, store, client, ownSwarm, signal });
+    const places = new ContentPlaces({
+      ...{ hostId, links, holders, store, client, pacer, ownSwarm, signal },
+    });
     const load = new LoadGauge(options.childrenMax);
     this.#links = links;
     this.#places = places;

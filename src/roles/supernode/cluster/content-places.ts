@@ -4,6 +4,7 @@
 //   better-ranked member that lives ─▶ (all dead for 3 s: this one acts as the owner)
 //     ─▶ members that have it whole or under way ─▶ own peers ─▶ upstream cluster ─▶ the source
 
+import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { DfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import type { PieceStore } from "../../../store/piece-store.ts";
@@ -23,6 +24,7 @@ export interface ContentPlacesOptions {
   holders: Holders;
   store: PieceStore;
   client: PieceClient;
+  pacer: Pacer;
   ownSwarm: OwnSwarm;
   signal: AbortSignal;
 }
@@ -79,13 +81,13 @@ export class ContentPlaces implements Suppliers {
     wanted: WantedContent,
     sink: ContentSink,
   ): Promise<SourceReadEnd | "gone"> {
-    const { links, store, client, ownSwarm } = this.#options;
+    const { links, store, client, pacer, ownSwarm } = this.#options;
     if (place.kind === "swarm") {
       const linkAt = (address: string): MemberLink | undefined => links.at(address);
-      return bringFromSwarm(place, wanted, sink, { store, client, linkAt });
+      return bringFromSwarm(place, wanted, sink, { store, client, pacer, linkAt });
     }
     const content = sink.content ?? (await this.#openPart(wanted.taskId, sink));
-    if (content !== null) await bringFromPeers(content, sink, { client, swarm: ownSwarm });
+    if (content !== null) await bringFromPeers(content, sink, { client, pacer, swarm: ownSwarm });
     return "gone";
   }
 

@@ -77,6 +77,16 @@ test("a stale copy is asked about at the source when the supernode is gone", asy
   expect(source.requests.slice(asked).map(({ method }) => method)).toEqual(["GET"]);
 }, 60_000);
 
+test("a stale copy serves a host that may not read the source when no supernode answers", async () => {
+  const { client, source, stopSupernode, asked } = await warmPeer({});
+  await stopSupernode();
+
+  const events = await eventsOf(client.download({ url: source.url, noOrigin: true }, never));
+
+  expect(eventOf(events, "done").bytes.cache).toBe(content.length);
+  expect(source.requests).toHaveLength(asked);
+}, 60_000);
+
 test("a copy that must be revalidated is not used when nobody can be asked", async () => {
   const { client, source, stopSupernode } = await warmPeer({
     headers: { "cache-control": "max-age=0, must-revalidate" },

@@ -432,7 +432,8 @@ test("a peer reads a source itself that the supernode must not read", async () =
   expect(
     (await bytesOf(client, eventOf(events, "content").contentId, data.length)).equals(data),
   ).toBe(true);
-  const refused = eventsOf(client.download({ url: source.url, noOrigin: true }, never));
+  const other = `${source.url}?other`;
+  const refused = eventsOf(client.download({ url: other, noOrigin: true }, never));
   await expect(refused).rejects.toMatchObject({ code: "not-shareable" });
 });
 

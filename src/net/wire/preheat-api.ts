@@ -135,6 +135,8 @@ export const preheatSchema = z.object({
   /** How many targets are in each state. */
   counts: z.record(preheatTargetStateSchema, z.int()),
   doneBytes: byteCount,
+  /** Why no machine was chosen; what failed on machines is told with their targets. */
+  error: preheatErrorSchema.nullable(),
 });
 export type Preheat = z.infer<typeof preheatSchema>;
 

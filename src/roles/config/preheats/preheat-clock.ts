@@ -16,7 +16,7 @@ import {
   releasePreheatTargets,
 } from "../../../store/fleet-database/preheats.ts";
 import { dropWorkLease, takeWorkLease } from "../../../store/fleet-database/work-leases.ts";
-import { messageOf } from "../../../errors.ts";
+import { isDfError, messageOf } from "../../../errors.ts";
 import { CONTENT_KEY_PREFIX, nextRunAfter, type PreheatJobs, requestOf } from "./preheat-jobs.ts";
 
 const ROUND_MS = 1_000;
@@ -122,7 +122,7 @@ export class PreheatClock {
         changePreheatJob(
           database,
           { id: job.id, from: ["planning"] },
-          { state: "failed", updatedAt: nowMs, error: { message: messageOf(error) } },
+          { state: "failed", updatedAt: nowMs, error: errorOf(error) },
         ),
       );
   }
@@ -178,4 +178,8 @@ export class PreheatClock {
       await changePreheatTargets(database, { jobId: id, from }, { state: "cancelled" });
     }
   }
+}
+
+function errorOf(error: unknown): { code: string; message: string } {
+  return { code: isDfError(error) ? error.code : "internal", message: messageOf(error) };
 }

@@ -153,6 +153,7 @@ export class PreheatJobs {
           ...{ cancelling: countOf("cancelling"), cancelled: countOf("cancelled") },
         },
         doneBytes: own.reduce((sum, { doneBytes }) => sum + doneBytes, 0),
+        error: job.error as Preheat["error"],
       };
     });
   }

@@ -1,7 +1,8 @@
 // The peer's end of the channel against a supernode that does what the test says.
 
 import { afterEach, expect, test } from "bun:test";
-import { SwarmClient, type SwarmMember } from "../../src/net/swarm/swarm-client.ts";
+import { SwarmClient } from "../../src/net/swarm/swarm-client.ts";
+import type { SwarmMember } from "../../src/net/swarm/swarm-member.ts";
 import type { Joined, SupernodeMessage } from "../../src/net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../src/net/wire/task.ts";
 import { scriptedSupernode, SUPERNODE_HELLO, type SupernodeScript } from "./scripted-supernode.ts";

@@ -5,17 +5,11 @@
 //   waiting ──▶ connecting ──▶ greeting (both hellos) ──▶ open ──▶ waiting …
 //      ▲____________│__________________│ failed or lost
 
-import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
 import type { CommandResult } from "../wire/command.ts";
-import {
-  decodeFrame,
-  FrameEncoder,
-  PULL_ENTRIES_MAX,
-  type NumberedRow,
-} from "../wire/swarm-frames.ts";
+import { decodeFrame, FrameEncoder, PULL_ENTRIES_MAX } from "../wire/swarm-frames.ts";
 import {
   PROTOCOL_VERSION,
   type Hello,
@@ -29,6 +23,7 @@ import { ChannelWatch } from "./channel-watch.ts";
 import { reconnectDelayMs, spreadMsOf } from "./reconnect-delay.ts";
 import { SendQueue } from "./send-queue.ts";
 import { parseSupernodeMessage } from "./supernode-message.ts";
+import type { SwarmMember } from "./swarm-member.ts";
 
 /** What a peer says of itself; type and protocol are the channel's. */
 export type HelloFields = Omit<Hello, "type" | "protocol">;
@@ -51,26 +46,6 @@ export interface JoinOptions {
   onlyHeld?: boolean;
   /** Host IDs of the supernodes through which this join comes. @defaultValue none */
   hops?: readonly string[];
-}
-
-/** One download's ear on the channel. Calls come in the order of the messages. */
-export interface SwarmMember {
-  joined(joined: Joined): void;
-  /** Another supernode owns the task; `isDelegated`: it does not, but serves it for the owner. */
-  moved(address: string, isDelegated: boolean): void;
-  refused(error: DfError): void;
-  rows(rows: readonly NumberedRow[]): void;
-  assigned(assignments: ReceivedAssignment[]): void;
-  closed(facts: { length: number; md5: string; sha256: string | null }): void;
-  failed(error: DfError): void;
-  /** Whom to turn to when the supernode falls silent: piece addresses, of a swarm of so many hosts. */
-  neighbours(addresses: readonly string[], swarmSize: number): void;
-  /** Nothing comes until `channelOpened`; handles are void. */
-  channelLost(): void;
-  /** The channel is open, but nothing has come for OWNER_SILENCE_MS: until then as if it were lost. */
-  channelSilent(): void;
-  /** The channel is back, or speaks again: join again. */
-  channelOpened(): void;
 }
 
 /** What a supernode tells a host as a whole, not one of its downloads. */

@@ -11,12 +11,8 @@ import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import type { DfError } from "../../errors.ts";
 import { OWNER_SILENCE_MS } from "../../limits.ts";
-import type {
-  JoinOptions,
-  KnownContent,
-  SwarmClient,
-  SwarmMember,
-} from "../../net/swarm/swarm-client.ts";
+import type { JoinOptions, KnownContent, SwarmClient } from "../../net/swarm/swarm-client.ts";
+import type { SwarmMember } from "../../net/swarm/swarm-member.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { Joined } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";

@@ -1,0 +1,26 @@
+// What a download hears on the channel to its supernode: one call for each message that is for it.
+
+import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
+import type { DfError } from "../../errors.ts";
+import type { NumberedRow } from "../wire/swarm-frames.ts";
+import type { Joined } from "../wire/swarm-messages.ts";
+
+/** One download's ear on the channel. Calls come in the order of the messages. */
+export interface SwarmMember {
+  joined(joined: Joined): void;
+  /** Another supernode owns the task; `isDelegated`: it does not, but serves it for the owner. */
+  moved(address: string, isDelegated: boolean): void;
+  refused(error: DfError): void;
+  rows(rows: readonly NumberedRow[]): void;
+  assigned(assignments: ReceivedAssignment[]): void;
+  closed(facts: { length: number; md5: string; sha256: string | null }): void;
+  failed(error: DfError): void;
+  /** Whom to turn to when the supernode falls silent: piece addresses, of a swarm of so many hosts. */
+  neighbours(addresses: readonly string[], swarmSize: number): void;
+  /** Nothing comes until `channelOpened`; handles are void. */
+  channelLost(): void;
+  /** The channel is open, but nothing has come for OWNER_SILENCE_MS: until then as if it were lost. */
+  channelSilent(): void;
+  /** The channel is back, or speaks again: join again. */
+  channelOpened(): void;
+}

@@ -20,7 +20,7 @@ const { values } = parseArgs({
     supernodes: { type: "string", default: "100" },
     clusters: { type: "string", default: "20" },
     rules: { type: "string", default: "1000" },
-    connections: { type: "string", default: "16" },
+    connections: { type: "string", default: "8" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "5" },
     refresh: { type: "string", default: "60" },

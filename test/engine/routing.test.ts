@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
+import ipaddr from "ipaddr.js";
 import {
   FleetRouting,
   type FleetSupernode,
@@ -247,9 +248,32 @@ test.each([
   expect(new AddressBlock(block(text)).contains(parseAddressWords(address)!)).toBe(isHeld);
 });
 
-test.each(["", "10.0.0", "10.0.0.256", "0x7f.1", "10.0.0.0/33", "::/129", "10.0.0.0/", "name/8"])(
-  "%p is no address block",
-  (text) => {
-    expect(parseAddressBlock(text)).toBeNull();
-  },
-);
+test("addresses of both families are read as a general parser reads them", () => {
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (text) => {
+      const bytes = ipaddr.parse(text).toByteArray();
+      const mapped = bytes.length === 4 ? [...Array(10).fill(0), 255, 255, ...bytes] : bytes;
+      const words = Uint32Array.from(parseAddressWords(text)!, (word) => word >>> 0);
+
+      expect([...words].flatMap((word) => [24, 16, 8, 0].map((by) => (word >>> by) & 255))).toEqual(
+        mapped,
+      );
+    }),
+  );
+});
+
+test.each([
+  "",
+  "010.0.0.1",
+  "1.2.3.4.5",
+  ":::",
+  "10.0.0",
+  "10.0.0.256",
+  "0x7f.1",
+  "10.0.0.0/33",
+  "::/129",
+  "10.0.0.0/",
+  "name/8",
+])("%p is no address block", (text) => {
+  expect(parseAddressBlock(text)).toBeNull();
+});

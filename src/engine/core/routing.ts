@@ -184,9 +184,12 @@ function compileRule(rule: RoutingRule): CompiledRule {
 function matches(rule: CompiledRule, host: RoutedHost, hostname: string): boolean {
   for (const [key, value] of rule.labels) if (host.labels[key] !== value) return false;
   if (rule.isHostname !== null && !rule.isHostname(hostname)) return false;
-  if (rule.blocks === null) return true;
-  for (const block of rule.blocks) {
-    for (const address of host.addresses) if (block.contains(address)) return true;
+  return rule.blocks === null || holdsOne(rule.blocks, host.addresses);
+}
+
+function holdsOne(blocks: readonly AddressBlock[], addresses: readonly AddressWords[]): boolean {
+  for (const block of blocks) {
+    for (const address of addresses) if (block.contains(address)) return true;
   }
   return false;
 }

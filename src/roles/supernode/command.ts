@@ -8,11 +8,9 @@ import { SUPERNODE_PORT } from "../../limits.ts";
 import { isUrlPattern } from "../../net/url-pattern.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import {
-  CONFIG_SERVICE_FLAG,
   isLoopbackFleet,
   JOIN_FLAG,
   LABEL_FLAG,
-  parseConfigService,
   parseJoin,
   parseLabels,
 } from "../command-line/fleet-flags.ts";
@@ -82,7 +80,6 @@ const OWN_FLAGS: readonly Flag[] = [
     help: "supernodes of the cluster that contents come from, instead of from their sources",
   },
   JOIN_FLAG,
-  CONFIG_SERVICE_FLAG,
   LABEL_FLAG,
   { name: "open", help: "admit every peer that can reach this address" },
   { name: "json", help: "log as JSON, one object per line" },
@@ -128,8 +125,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
       hint: "df supernode --help lists its flags",
     });
   }
-  const fleet =
-    parsed(flags, "join", parseJoin) ?? parsed(flags, "config-service", parseConfigService);
+  const fleet = parsed(flags, "join", parseJoin);
   // Whoever gave the fleet's join string means others to reach this supernode.
   const isShared = fleet !== undefined && !isLoopbackFleet(fleet);
   const listen = parseListenAddress(

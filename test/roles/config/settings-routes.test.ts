@@ -53,6 +53,7 @@ async function fixture() {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
+    // oxlint-disable-next-line typescript/no-explicit-any -- tests look into answers of many shapes
     const json = (await response.json()) as Record<string, any>;
     return { status: response.status, etag: response.headers.get("etag"), json };
   };

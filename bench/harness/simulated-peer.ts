@@ -8,7 +8,8 @@ import type { DownloadEffect, DownloadEvent } from "../../src/engine/core/downlo
 import { pieceCountOf, pieceLengthAt, pieceOffset } from "../../src/engine/core/piece-layout.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
 import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
-import { SwarmClient, type SwarmMember } from "../../src/net/swarm/swarm-client.ts";
+import { SwarmClient } from "../../src/net/swarm/swarm-client.ts";
+import type { SwarmMember } from "../../src/net/swarm/swarm-member.ts";
 import { piecePath } from "../../src/net/wire/piece-api.ts";
 import type { Joined } from "../../src/net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../src/net/wire/task.ts";

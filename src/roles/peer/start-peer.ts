@@ -25,6 +25,7 @@ import { storeLimitsOf } from "../settings/store-limits.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
 import type { UploadCounts } from "../worker/piece-worker-messages.ts";
+import { UnkeptContents } from "../freshness/unkept-contents.ts";
 import { createSourceService } from "../worker/source-service.ts";
 import { noDownloads } from "./download-counts.ts";
 import { bringTask } from "./bring-task.ts";
@@ -113,6 +114,7 @@ class Peer implements RunningPeer {
   readonly #sources;
   #pieces: PieceService | undefined;
   #shared: SharedContents | undefined;
+  #unkept: UnkeptContents | undefined;
   #downloads: Downloads | undefined;
   #preheats: OwnPreheats | undefined;
   #server: LocalServer | undefined;
@@ -159,6 +161,12 @@ class Peer implements RunningPeer {
     this.#pieces = pieces;
     this.listen = `${hostname}:${pieces.port}`;
     this.#shared = new SharedContents(this.#store, pieces, (id) => this.#supernodes.drop(id));
+    this.#unkept = new UnkeptContents({
+      store: this.#store,
+      settings: this.#settings,
+      onDeleted: () => this.#shared?.withdrawGone(),
+      onWarning: this.#options.onWarning,
+    });
     const downloads = new Downloads({
       store: this.#store,
       client: new PieceClient(),
@@ -248,6 +256,7 @@ class Peer implements RunningPeer {
       removeSocket(this.socketPath);
     }
     this.#preheats?.stop();
+    this.#unkept?.stop();
     this.#downloads?.stop();
     this.#shared?.stop();
     this.#supernodes.stop();

@@ -2,9 +2,7 @@
 // request is held while the answer would be what the host has. From memory: see fleet-view.ts.
 
 import { createRoute } from "@hono/zod-openapi";
-import type { RoutedHost } from "../../../engine/core/routing.ts";
 import { DfError } from "../../../errors.ts";
-import { parseAddressWords } from "../../../net/fleet/address-words.ts";
 import {
   routeAnswerSchema,
   type RouteRequest,
@@ -13,6 +11,7 @@ import {
 import type { Caller } from "../callers.ts";
 import { jsonAnswer, jsonBody, type Resource } from "../config-app.ts";
 import type { ConfigParts } from "../config-parts.ts";
+import { HostLists } from "./host-lists.ts";
 
 /** A host that does not wait for changes asks so often: 10,000 hosts are 167 requests a second. */
 const REFRESH_SECONDS = 60;
@@ -29,6 +28,7 @@ const routesRoute = createRoute({
 type RoutesParts = Pick<ConfigParts, "view" | "waits" | "hosts">;
 
 export function routesResource({ view, waits, hosts }: RoutesParts): Resource {
+  const lists = new HostLists(view);
   return (app) => {
     app.openapi(routesRoute, async (context) => {
       const request = context.req.valid("json");
@@ -38,13 +38,16 @@ export function routesResource({ view, waits, hosts }: RoutesParts): Resource {
         await waits.wait(request.waitSeconds * 1000, context.req.raw.signal);
       }
       const { version } = view;
-      const supernodes = view.routing.route(routed(request, cluster));
+      const supernodes = lists.listFor(request, cluster);
       if (supernodes.length === 0) {
         throw new DfError("no-supernode", "list the host's supernodes: none is alive", {
           hint: "start one with df supernode --join; a host keeps the list that it has",
         });
       }
-      return context.json({ version, supernodes, refreshSeconds: REFRESH_SECONDS }, 200);
+      return context.json(
+        { version, supernodes: [...supernodes], refreshSeconds: REFRESH_SECONDS },
+        200,
+      );
     });
   };
 }
@@ -54,12 +57,4 @@ function clusterOf({ hostId }: RouteRequest, caller: Caller): string | null {
   if (caller.kind !== "machine") return null;
   if (caller.credential.hostId === hostId) return caller.credential.cluster;
   throw new DfError("denied", "list the host's supernodes: the credential is another machine's");
-}
-
-function routed(request: RouteRequest, cluster: string | null): RoutedHost {
-  const { hostId, hostname, labels, latencyMs } = request;
-  return {
-    ...{ hostId, hostname, labels, latencyMs, cluster: cluster ?? undefined },
-    addresses: request.addresses.map(parseAddressWords).filter((address) => address !== null),
-  };
 }

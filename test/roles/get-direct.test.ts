@@ -60,8 +60,9 @@ test("killed in mid-transfer, the same command reads only what is missing", asyn
 
     expect(exitCode).toBe(0);
     expect(await sha256HexOfFile(join(session.folder, "output"))).toBe(sha256Hex(bytes));
-    // In flight: one piece a connection, what sockets hold, and what was done since the last note.
-    const inFlight = 2 * SOURCE_CONNECTIONS * (pieceLengthFor(8 * MB) + (64 << 10));
+    // In flight: one piece a connection, what sockets hold on a busy machine, and what was done since
+    // the last note.
+    const inFlight = 2 * SOURCE_CONNECTIONS * (pieceLengthFor(8 * MB) + (192 << 10));
     expect(source.bodyBytes - bytes.length).toBeLessThan(inFlight);
     expect(await leftovers(session)).toEqual([]);
   });

@@ -8,24 +8,43 @@
  */
 export type AddressWords = readonly [number, number, number, number];
 
-/** An address block (CIDR), ready to be compared with many addresses. */
-export class AddressBlock {
-  readonly #network: AddressWords;
-  readonly #masks: AddressWords;
+export interface AddressBlock {
+  network: AddressWords;
+  /** From 0 to 128; of an IPv4 block 96 more than written. */
+  prefixLength: number;
+}
 
-  /** @param block prefixLength from 0 to 128; of an IPv4 block 96 more than written */
-  constructor({ network, prefixLength }: { network: AddressWords; prefixLength: number }) {
-    const masks = [0, 1, 2, 3].map((word) => maskOf(prefixLength - 32 * word));
-    this.#masks = masks as unknown as AddressWords;
-    this.#network = network.map((word, i) => word & masks[i]!) as unknown as AddressWords;
+/** Address blocks (CIDR), ready to be compared with the addresses of many hosts. */
+export class AddressBlocks {
+  /** Row of 8 words a block: network, then mask. */
+  readonly #words: Int32Array;
+
+  constructor(blocks: readonly AddressBlock[]) {
+    this.#words = Int32Array.from(
+      blocks.flatMap(({ network, prefixLength }) => {
+        const masks = [0, 1, 2, 3].map((i) => maskOf(prefixLength - 32 * i));
+        return [...masks.map((mask, i) => network[i]! & mask), ...masks];
+      }),
+    );
   }
 
-  contains(address: AddressWords): boolean {
-    // The last words differ most often among IPv4 addresses.
-    for (let i = 3; i >= 0; i--) {
-      if ((address[i]! & this.#masks[i]!) !== this.#network[i]) return false;
+  /** Whether one of the addresses lies in one of the blocks. */
+  holdOne(addresses: readonly AddressWords[]): boolean {
+    const words = this.#words;
+    for (const [first, second, third, fourth] of addresses) {
+      for (let row = 0; row < words.length; row += 8) {
+        // The last words differ most often among IPv4 addresses, the first among IPv6.
+        if (
+          (fourth & words[row + 7]!) === words[row + 3] &&
+          (first & words[row + 4]!) === words[row] &&
+          (second & words[row + 5]!) === words[row + 1] &&
+          (third & words[row + 6]!) === words[row + 2]
+        ) {
+          return true;
+        }
+      }
     }
-    return true;
+    return false;
   }
 }
 

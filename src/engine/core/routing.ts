@@ -7,7 +7,12 @@
 // together at the head: ownership of tasks is hashed over it. Load does not order: lists follow it
 // late and all at once, so that hosts would move to and fro together; owners delegate instead.
 
-import { AddressBlock, type AddressWords, compileGlob } from "./routing-match.ts";
+import {
+  type AddressBlock,
+  AddressBlocks,
+  type AddressWords,
+  compileGlob,
+} from "./routing-match.ts";
 
 export interface FleetSupernode {
   hostId: string;
@@ -23,7 +28,7 @@ export interface RoutingRule {
   /** The highest comes first; among equals the one given first. */
   priority: number;
   /** One of the host's addresses lies in one of the blocks. */
-  blocks?: readonly { network: AddressWords; prefixLength: number }[] | undefined;
+  blocks?: readonly AddressBlock[] | undefined;
   /** The host has all of them. */
   labels?: Labels | undefined;
   /** Glob with `*` and `?`; case does not matter. */
@@ -74,7 +79,7 @@ interface CompiledSupernode {
 }
 
 interface CompiledRule {
-  blocks: readonly AddressBlock[] | null;
+  blocks: AddressBlocks | null;
   labels: readonly (readonly [key: string, value: string])[];
   isHostname: ((hostname: string) => boolean) | null;
   clusters: readonly string[];
@@ -174,7 +179,7 @@ function compileSupernode({ hostId, cluster, addresses, labels }: FleetSupernode
 
 function compileRule(rule: RoutingRule): CompiledRule {
   return {
-    blocks: rule.blocks?.map((block) => new AddressBlock(block)) ?? null,
+    blocks: rule.blocks === undefined ? null : new AddressBlocks(rule.blocks),
     labels: Object.entries(rule.labels ?? {}),
     isHostname: rule.hostname === undefined ? null : compileGlob(rule.hostname.toLowerCase()),
     clusters: rule.clusters,
@@ -184,14 +189,7 @@ function compileRule(rule: RoutingRule): CompiledRule {
 function matches(rule: CompiledRule, host: RoutedHost, hostname: string): boolean {
   for (const [key, value] of rule.labels) if (host.labels[key] !== value) return false;
   if (rule.isHostname !== null && !rule.isHostname(hostname)) return false;
-  return rule.blocks === null || holdsOne(rule.blocks, host.addresses);
-}
-
-function holdsOne(blocks: readonly AddressBlock[], addresses: readonly AddressWords[]): boolean {
-  for (const block of blocks) {
-    for (const address of addresses) if (block.contains(address)) return true;
-  }
-  return false;
+  return rule.blocks === null || rule.blocks.holdOne(host.addresses);
 }
 
 /** The address for hosts of that zone, else the one for all. */

@@ -1,7 +1,7 @@
 // Addresses and address blocks as text, and as routing compares them.
 
 import ipaddr from "ipaddr.js";
-import type { AddressWords } from "../../engine/core/routing-match.ts";
+import type { AddressBlock, AddressWords } from "../../engine/core/routing-match.ts";
 
 /** Bits before an IPv4 address in its mapped form, and its third word. */
 const MAPPED_PREFIX_BITS = 96;
@@ -34,9 +34,7 @@ function parseV6(text: string): AddressWords | null {
 }
 
 /** Reads "10.0.0.0/8", "fd00::/8", or one address as a block of one; null for what is neither. */
-export function parseAddressBlock(
-  text: string,
-): { network: AddressWords; prefixLength: number } | null {
+export function parseAddressBlock(text: string): AddressBlock | null {
   const [, address = "", length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const network = parseAddressWords(address);
   if (network === null) return null;

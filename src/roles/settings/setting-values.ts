@@ -31,7 +31,7 @@ export function parseSettings(texts: readonly string[]): Settings {
     }
   }
   if (faults.length > 0) throw joinFaults(faults);
-  return settings as Settings;
+  return settings;
 }
 
 /** @throws {DfError} usage, with the nearest key */
@@ -50,7 +50,7 @@ export function formatSetting(value: unknown): string {
   if (value === undefined) return "(not set)";
   if (value === null) return "none";
   if (Array.isArray(value) && value.length > 0) return value.join(",");
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 function parseValue(key: SettingKey, text: string): unknown {

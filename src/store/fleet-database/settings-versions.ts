@@ -11,7 +11,7 @@ export type SettingsVersionRow = FleetTables["settingsVersions"]["$inferSelect"]
 export async function latestSettingsVersion({ db, tables }: FleetDatabase): Promise<number> {
   const { version } = tables.settingsVersions;
   const [row] = await db.select({ version: max(version) }).from(tables.settingsVersions);
-  return Number(row?.version ?? 0);
+  return row?.version ?? 0;
 }
 
 export async function findSettingsVersion(

@@ -187,7 +187,7 @@ test("when a host's supernode leaves, another one that the host comes to is told
   await other.beat({ hosts: { arrived: fleet.hosts, gone: [], isAll: true } });
   const [second] = await commandsOf(other);
 
-  expect(second).toEqual(first!);
+  expect(second).toEqual(first);
 }, 60_000);
 
 test("a job that is kept fresh is done again by the same machines when its time has come", async () => {

@@ -94,7 +94,7 @@ test(
 
       expect(preheat).toMatchObject({ counts: { done: 6 }, doneBytes: 6 * bytes.length });
       const held = peers.map(({ running }) => running.status().store.contents);
-      expect(held.toSorted()).toEqual([0, 0, 0, 2, 2, 2]);
+      expect(held.toSorted((a, b) => a - b)).toEqual([0, 0, 0, 2, 2, 2]);
       expect(source.bodyBytes).toBeLessThanOrEqual(1.01 * 2 * bytes.length);
       for (const { stop, dataDir, running } of peers) {
         const contents = running.status().store.contents;
@@ -177,7 +177,7 @@ test(
       await fleet.supernode("default");
       await peersOf(fleet, 2);
 
-      const id = await order(fleet, { urls: [`${source.url}x`], scope: "peers" });
+      const id = await order(fleet, { urls: [`${source.url.href}x`], scope: "peers" });
       await until(fleet, id, ({ state }) => state === "failed");
       const { json } = await fleet.call(`GET preheats/${id}/targets`);
 

@@ -113,7 +113,7 @@ function addLayerRoutes(
       responses: answer,
     }),
     async (context) => {
-      const layer = nameOf(context.req.valid("param") as Record<string, string>);
+      const layer = nameOf(context.req.valid("param"));
       return send(context, await book.current(), layer);
     },
   );
@@ -125,7 +125,7 @@ function addLayerRoutes(
       responses: answer,
     }),
     async (context) => {
-      const layer = nameOf(context.req.valid("param") as Record<string, string>);
+      const layer = nameOf(context.req.valid("param"));
       const settings = context.req.valid("json");
       const writer = writerOf(context, "");
       if (context.req.header("if-match") === undefined) {
@@ -149,7 +149,7 @@ function addLayerRoutes(
       responses: answer,
     }),
     async (context) => {
-      const layer = nameOf(context.req.valid("param") as Record<string, string>);
+      const layer = nameOf(context.req.valid("param"));
       const { set, unset, comment } = context.req.valid("json");
       const document = await book.write(writerOf(context, comment), (present) => {
         const next: Settings = mergeSettings({}, layerOf(present, layer), set);

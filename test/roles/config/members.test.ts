@@ -162,12 +162,15 @@ test("a host is sent where rules say, else where its labels say", async () => {
     await supernodeFixture(fixture, { address: "10.0.0.1:8002", cluster: "near" });
     await supernodeFixture(fixture, { address: "10.0.0.2:8002", cluster: "far" });
     await fixture.call("PATCH clusters/near", { body: { labels: { idc: "hz" } } });
+    await fixture.call("PATCH clusters/far", { body: { labels: { idc: "bj" } } });
     const host = await joinedFixture(fixture);
-    const firstCluster = async (): Promise<string> => {
-      const { json } = await routesFor(fixture, host, { labels: { idc: "hz" } });
+    const firstCluster = async (idc = "hz"): Promise<string> => {
+      const { json } = await routesFor(fixture, host, { labels: { idc } });
       return routeAnswerSchema.parse(json).supernodes[0]!.cluster;
     };
 
+    expect(await firstCluster()).toBe("near");
+    expect(await firstCluster("bj")).toBe("far");
     expect(await firstCluster()).toBe("near");
     const rule = { conditions: { cidrs: ["10.1.0.0/16"] }, clusters: ["far"] };
     await fixture.call("PUT rules/office", { body: rule });

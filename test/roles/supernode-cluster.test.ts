@@ -157,12 +157,12 @@ describe("an extra seed", () => {
     for (const child of children) cleanups.defer(() => child.close());
 
     const joins = await Promise.all(children.map((child) => child.join(url)));
-    const { status, pieceAddress } = other!.supernode.current;
-    while (status().contents.length === 0) await Bun.sleep(10);
+    const { current } = other!.supernode;
+    while (current.status().contents.length === 0) await Bun.sleep(10);
     const taken = await Promise.all(children.map((child, i) => takeAll(child, joins[i]!)));
 
     const parents = taken.flat();
-    const fromExtra = parents.filter((address) => address === pieceAddress);
+    const fromExtra = parents.filter((address) => address === current.pieceAddress);
     expect(fromExtra.length / parents.length).toBeGreaterThan(0.2);
     expect(sourceReads(nodes)).toBe(1);
   });

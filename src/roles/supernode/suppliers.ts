@@ -35,7 +35,7 @@ export interface WantedContent {
   /** What is here and needs a word on whether it is still current; null: nothing whole. */
   current: Seeding | null;
   /** Asks the source whether it still has the version that a validator names. */
-  confirms(validator: string): Promise<boolean>;
+  confirms: (validator: string) => Promise<boolean>;
 }
 
 export interface Suppliers {

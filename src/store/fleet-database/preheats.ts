@@ -10,7 +10,6 @@ import {
   inArray,
   isNotNull,
   isNull,
-  like,
   lt,
   lte,
   notExists,
@@ -104,24 +103,6 @@ export async function changePreheatJob(
     .where(and(eq(preheatJobs.id, id), inArray(preheatJobs.state, [...from])))
     .returning({ id: preheatJobs.id });
   return changed.length > 0;
-}
-
-/** Lets the same request make a new job: the keys of that prefix count while a job is not over. */
-export async function freePreheatKeys(
-  { db, tables }: FleetDatabase,
-  prefix: string,
-): Promise<void> {
-  const { preheatJobs } = tables;
-  await db
-    .update(preheatJobs)
-    .set({ idempotencyKey: null })
-    .where(
-      and(
-        like(preheatJobs.idempotencyKey, `${prefix}%`),
-        inArray(preheatJobs.state, ["done", "failed", "cancelled"]),
-        isNull(preheatJobs.nextRunAt),
-      ),
-    );
 }
 
 /** Forgets jobs that ended before, with their targets. */

@@ -150,9 +150,9 @@ test("the same request finds its job, by its content while it runs and by its ke
 
   await fleet.supernode.beat({ results: (await commandsOf(fleet.supernode)).flatMap(doneOf) });
   await stateOf(fleet, first.json.id, "done");
-  let later = await fleet.call("POST preheats", { body });
-  while (later.json.id === first.json.id) later = await fleet.call("POST preheats", { body });
-  expect(later.json.state).toBe("running");
+  const later = await fleet.call("POST preheats", { body });
+  expect(later.json).toMatchObject({ state: "running" });
+  expect(later.json.id).not.toBe(first.json.id);
 }, 30_000);
 
 test("a cancelled job tells those that were told, and is over when they say so", async () => {
@@ -175,6 +175,18 @@ test("a cancelled job tells those that were told, and is over when they say so",
   expect(commands[0]!.hosts!.toSorted()).toEqual(fleet.hosts.toSorted());
   const { json: after } = await fleet.call(`GET preheats/${json.id}`);
   expect(after.counts).toMatchObject({ cancelling: 0, cancelled: 2 });
+}, 30_000);
+
+test("what was cancelled before anyone was told is over at once, and may be asked for again", async () => {
+  const fleet = await fleetFixture(1, () => ({}));
+  const body = { urls: [URL_A], scope: "peers" };
+  const first = await fleet.call("POST preheats", { body });
+
+  const { json } = await fleet.call(`DELETE preheats/${first.json.id}`);
+  const second = await fleet.call("POST preheats", { body });
+
+  expect(json).toMatchObject({ state: "cancelled", counts: { cancelled: 1, cancelling: 0 } });
+  expect(second.json.id).not.toBe(first.json.id);
 }, 30_000);
 
 test("when a host's supernode leaves, another one that the host comes to is told", async () => {

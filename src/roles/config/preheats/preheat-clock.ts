@@ -7,7 +7,6 @@ import {
   changePreheatTargets,
   countPreheatTargets,
   forgetPreheats,
-  freePreheatKeys,
   hasLivePreheats,
   isPreheatLive,
   listPreheatJobs,
@@ -17,7 +16,7 @@ import {
 } from "../../../store/fleet-database/preheats.ts";
 import { dropWorkLease, takeWorkLease } from "../../../store/fleet-database/work-leases.ts";
 import { isDfError, messageOf } from "../../../errors.ts";
-import { CONTENT_KEY_PREFIX, nextRunAfter, type PreheatJobs, requestOf } from "./preheat-jobs.ts";
+import { ended, nextRunAfter, type PreheatJobs, requestOf } from "./preheat-jobs.ts";
 
 const ROUND_MS = 1_000;
 const LEASE_MS = 10_000;
@@ -78,7 +77,9 @@ export class PreheatClock {
     const nowMs = Date.now();
     const lease = { name: LEASE_NAME, holder: this.#holder, expiresAt: nowMs + LEASE_MS };
     try {
-      if (await takeWorkLease(database, lease, nowMs)) await this.#advance(nowMs);
+      // Looking costs less than the lease: an idle fleet writes nothing.
+      const isDue = nowMs >= this.#forgetAtMs || (await isAnythingDue(database, nowMs));
+      if (isDue && (await takeWorkLease(database, lease, nowMs))) await this.#advance(nowMs);
       this.#isFailing = false;
     } catch (error) {
       // Said once: the same cause every second would hide all else.
@@ -110,7 +111,6 @@ export class PreheatClock {
     }
     await this.#conclude(live, nowMs);
     await this.#endCancelling(nowMs);
-    await freePreheatKeys(database, CONTENT_KEY_PREFIX);
   }
 
   async #planAbandoned(job: PreheatJobRow, nowMs: number): Promise<void> {
@@ -122,7 +122,7 @@ export class PreheatClock {
         changePreheatJob(
           database,
           { id: job.id, from: ["planning"] },
-          { state: "failed", updatedAt: nowMs, error: errorOf(error) },
+          { ...ended(job, "failed", nowMs), error: errorOf(error) },
         ),
       );
   }
@@ -139,12 +139,13 @@ export class PreheatClock {
 
   async #conclude(live: readonly PreheatJobRow[], nowMs: number): Promise<void> {
     const { database } = this.#options;
-    for (const { id, state } of live) {
-      if (state !== "running" || (await isPreheatLive(database, id))) continue;
+    for (const job of live) {
+      const { id } = job;
+      if (job.state !== "running" || (await isPreheatLive(database, id))) continue;
       const counts = await countPreheatTargets(database, [id]);
       const hasFailed = counts.some((row) => row.state === "failed");
-      const ended = { state: hasFailed ? "failed" : "done", updatedAt: nowMs };
-      await changePreheatJob(database, { id, from: ["running"] }, ended);
+      const end = ended(job, hasFailed ? "failed" : "done", nowMs);
+      await changePreheatJob(database, { id, from: ["running"] }, end);
     }
   }
 
@@ -178,6 +179,11 @@ export class PreheatClock {
       await changePreheatTargets(database, { jobId: id, from }, { state: "cancelled" });
     }
   }
+}
+
+async function isAnythingDue(database: FleetDatabase, nowMs: number): Promise<boolean> {
+  if (await hasLivePreheats(database)) return true;
+  return (await listPreheatsToRefresh(database, nowMs)).length > 0;
 }
 
 function errorOf(error: unknown): { code: string; message: string } {

@@ -31,7 +31,7 @@ import type { FleetKeys } from "../fleet-keys.ts";
 import { type ChosenMachine, chooseMachines } from "./choose-targets.ts";
 
 /** Keys of requests that named none: they count until their job is over. */
-export const CONTENT_KEY_PREFIX = "content ";
+const CONTENT_KEY_PREFIX = "content ";
 
 /** What the database keeps of a request: no values of headers. */
 const keptRequestSchema = z.object({
@@ -99,7 +99,7 @@ export class PreheatJobs {
     const job = await this.find(id);
     const updatedAt = Date.now();
     const from = ["planning", "running", "done", "failed"];
-    const cancelled = { state: "cancelled", nextRunAt: null, updatedAt };
+    const cancelled = ended({ ...job, nextRunAt: null }, "cancelled", updatedAt);
     const isEnded = await changePreheatJob(this.#database, { id, from }, cancelled);
     if (!isEnded) return job;
     const target = { jobId: id };
@@ -239,6 +239,16 @@ export class PreheatJobs {
 
 export function requestOf({ request }: PreheatJobRow): KeptRequest {
   return keptRequestSchema.parse(request);
+}
+
+/** What a job becomes when a round is over; with its last one the same request makes a new job. */
+export function ended(
+  { idempotencyKey, nextRunAt }: PreheatJobRow,
+  state: PreheatState,
+  updatedAt: number,
+): Partial<PreheatJobRow> {
+  const isKeyFree = nextRunAt === null && idempotencyKey?.startsWith(CONTENT_KEY_PREFIX) === true;
+  return { state, updatedAt, nextRunAt, ...(isKeyFree ? { idempotencyKey: null } : {}) };
 }
 
 /** When a job is done again after a round that begins now; null: never. */

@@ -38,6 +38,8 @@ interface Round {
   p99Ms: number;
   /** Of one core. */
   cpuShare: number;
+  /** What a whole core answers; does not depend on who else has the machine. */
+  requestsPerCpuSecond: number;
 }
 
 /** Hosts ask one after another, over so many connections, as fast as they are answered. */
@@ -70,6 +72,7 @@ async function measureRound(port: number, pid: number, hosts: BenchHost[]): Prom
     p50Ms: rounded(quantile(waitedMs, 0.5)),
     p99Ms: rounded(quantile(waitedMs, 0.99)),
     cpuShare: rounded(cpuSeconds / seconds),
+    requestsPerCpuSecond: Math.round(waitedMs.length / cpuSeconds),
   };
 }
 
@@ -157,6 +160,7 @@ async function main(session: Session): Promise<void> {
   const median = (of: (round: Round) => number): number => rounded(quantile(rounds.map(of), 0.5));
   const result = {
     requestsPerSecond: Math.round(median((round) => round.requestsPerSecond)),
+    requestsPerCpuSecond: Math.round(median((round) => round.requestsPerCpuSecond)),
     p50Ms: median((round) => round.p50Ms),
     p99Ms: median((round) => round.p99Ms),
     fleet: { supernodes: supernodeCount, clusters: clusterCount, rules: Number(values.rules) },

@@ -56,8 +56,26 @@ function maskOf(bits: number): number {
 
 /** Compiles a pattern in which `*` stands for any characters and `?` for one. */
 export function compileGlob(pattern: string): (text: string) => boolean {
-  return (text) => matchesGlob(pattern, text);
+  if (pattern.includes("?")) return (text) => matchesGlob(pattern, text);
+  const [first = "", ...others] = pattern.split("*");
+  const last = others.pop();
+  if (last === undefined) return (text) => text === pattern;
+  return (text) => {
+    const end = text.length - last.length;
+    let at = first.length;
+    if (end < at || !text.startsWith(first) || !text.endsWith(last)) return false;
+    for (const part of others) {
+      // The first place leaves the most room for the parts that follow.
+      const found = text.indexOf(part, at);
+      if (found < 0) return false;
+      at = found + part.length;
+    }
+    return at <= end;
+  };
 }
+
+const STAR = "*".charCodeAt(0);
+const QUESTION = "?".charCodeAt(0);
 
 /** Goes back only to the last `*`, so that no pattern costs more than both lengths multiplied. */
 function matchesGlob(pattern: string, text: string): boolean {
@@ -65,11 +83,11 @@ function matchesGlob(pattern: string, text: string): boolean {
   let starAt = -1;
   let starText = 0;
   for (let i = 0; i < text.length;) {
-    const sign = pattern[at];
-    if (sign === "*") {
+    const sign = at < pattern.length ? pattern.charCodeAt(at) : -1;
+    if (sign === STAR) {
       starAt = at++;
       starText = i;
-    } else if (sign === "?" || sign === text[i]) {
+    } else if (sign === QUESTION || sign === text.charCodeAt(i)) {
       at++;
       i++;
     } else if (starAt !== -1) {
@@ -79,6 +97,6 @@ function matchesGlob(pattern: string, text: string): boolean {
       return false;
     }
   }
-  while (pattern[at] === "*") at++;
+  while (pattern.charCodeAt(at) === STAR) at++;
   return at === pattern.length;
 }

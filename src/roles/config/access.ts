@@ -3,14 +3,21 @@
 //
 //   anyone      no token: tells nothing of the fleet
 //   joiner      a join token; or a credential, to renew it; in an open fleet anyone
-//   member      a credential of this fleet; in an open fleet anyone
+//   machine     a credential of this fleet; in an open fleet anyone
 //   supernode   a supernode's credential
 //   viewer ⊂ operator ⊂ admin     admin tokens by role
 
 import { DfError } from "../../errors.ts";
 import type { Caller } from "./callers.ts";
 
-export type Access = "anyone" | "joiner" | "member" | "supernode" | "viewer" | "operator" | "admin";
+export type Access =
+  | "anyone"
+  | "joiner"
+  | "machine"
+  | "supernode"
+  | "viewer"
+  | "operator"
+  | "admin";
 
 /** The weakest that may call, and the most bytes that its body may have. */
 interface RouteRule {
@@ -35,7 +42,7 @@ export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {
 
   "POST /api/v1/join": { access: "joiner" },
   "POST /api/v1/heartbeat": { access: "supernode", bodyBytesMax: LONG_BODY_BYTES_MAX },
-  "POST /api/v1/routes": { access: "member" },
+  "POST /api/v1/routes": { access: "machine" },
 
   "GET /api/v1/whoami": { access: "viewer" },
   "GET /api/v1/clusters": { access: "viewer" },
@@ -91,7 +98,7 @@ export function bodyBytesMaxOf(rule: RouteRule): number {
  */
 export function requireAccess(access: Access, caller: Caller, isOpen: boolean): void {
   if (access === "anyone") return;
-  if (isOpen && (access === "joiner" || access === "member")) return;
+  if (isOpen && (access === "joiner" || access === "machine")) return;
   if (caller.kind === "nobody") {
     throw new DfError("unauthorized", "answer the request: it carries no token", {
       hint: hintOf(access),
@@ -107,7 +114,7 @@ function isEnough(access: Exclude<Access, "anyone">, caller: Caller): boolean {
   switch (access) {
     case "joiner":
       return caller.kind === "joiner" || caller.kind === "machine";
-    case "member":
+    case "machine":
       return caller.kind === "machine";
     case "supernode":
       return caller.kind === "machine" && caller.credential.role === "supernode";
@@ -122,7 +129,7 @@ function hintOf(access: Exclude<Access, "anyone">): string {
   switch (access) {
     case "joiner":
       return "send a join token: Authorization: Bearer dfj_…";
-    case "member":
+    case "machine":
     case "supernode":
       return "join the fleet first and send the credential that it gave";
     case "viewer":

@@ -116,7 +116,7 @@ function guard({ callers, database, isOpen, onChange }: ConfigAppOptions): Handl
     if (context.req.method === "GET") return next();
     await limits.get(route)!(context, next);
     // What machines say again by themselves may be lost with the power, what was granted or set may not.
-    if (rule.access !== "member" && rule.access !== "supernode") await database.persist();
+    if (rule.access !== "machine" && rule.access !== "supernode") await database.persist();
     if (caller.kind === "administrator" && context.res.ok) {
       onChange?.(`${context.req.method} ${context.req.path} by token ${caller.token.id}`);
     }

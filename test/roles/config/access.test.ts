@@ -16,7 +16,7 @@ import {
 /** The strongest of those who may not, by what a route asks for. */
 const WEAKER: Record<Exclude<Access, "anyone">, readonly Holder[]> = {
   joiner: ["revoked join token", "expired join token", "viewer", "admin"],
-  member: ["join token", "admin"],
+  machine: ["join token", "admin"],
   supernode: ["peer", "join token", "admin"],
   viewer: ["join token", "peer", "supernode", "revoked admin token"],
   operator: ["viewer", "supernode"],
@@ -103,7 +103,7 @@ test("each route lets the weakest that may call come as far as its body", async 
     const fixture = await configFixture(session);
     const tokens = await tokensOf(fixture);
     const weakest: Record<Exclude<Access, "anyone">, string> = {
-      ...{ joiner: tokens["join token"], member: tokens.peer, supernode: tokens.supernode },
+      ...{ joiner: tokens["join token"], machine: tokens.peer, supernode: tokens.supernode },
       ...{ viewer: tokens.viewer, operator: tokens.operator, admin: tokens.admin },
     };
     const refused: string[] = [];

@@ -19,7 +19,7 @@ const REFRESH_SECONDS = 60;
 const routesRoute = createRoute({
   method: "post",
   path: "/api/v1/routes",
-  tags: ["members"],
+  tags: ["machines"],
   summary: "A host's supernodes, best first",
   request: { body: jsonBody(routeRequestSchema) },
   responses: jsonAnswer("Its supernodes", routeAnswerSchema),

@@ -21,7 +21,7 @@ import {
 } from "../../fixtures/config-fixture.ts";
 
 test("the first start's join string makes a machine a member that supernodes can check", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const join = parseJoinString(fixture.config.firstStart.joinString!.text);
     const machine = machineFixture();
@@ -39,7 +39,7 @@ test("the first start's join string makes a machine a member that supernodes can
 });
 
 test("a machine cannot join as another, nor beyond what its token says", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const token = async (body: object): Promise<string> =>
       (await fixture.call("POST tokens", { body: { kind: "join", ...body } })).json.secret;
@@ -60,7 +60,7 @@ test("a machine cannot join as another, nor beyond what its token says", async (
 });
 
 test("a token for one machine admits one, which may ask again", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const made = await fixture.call("POST tokens", { body: { kind: "join", usesMax: 1 } });
     const token = made.json.secret as string;
@@ -79,7 +79,7 @@ test("a token for one machine admits one, which may ask again", async () => {
 });
 
 test("a credential is renewed by its machine alone, and not once it is revoked", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const { machine, credential } = await joinedFixture(fixture);
     const renew = (body: object) => fixture.call("POST join", { body, token: credential });
@@ -93,7 +93,7 @@ test("a credential is renewed by its machine alone, and not once it is revoked",
 });
 
 test("revoking a join token with its credentials puts out what it let in, and supernodes are told", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
     const { json: token } = await fixture.call("POST tokens", { body: { kind: "join" } });
@@ -112,7 +112,7 @@ test("revoking a join token with its credentials puts out what it let in, and su
 });
 
 test("members of a cluster and of its upstream are told with each heartbeat", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const up = await supernodeFixture(fixture, { address: "10.0.0.1:8002", cluster: "up" });
     const a = await supernodeFixture(fixture, { address: "10.0.0.2:8002", cluster: "down" });
@@ -134,7 +134,7 @@ test("members of a cluster and of its upstream are told with each heartbeat", as
 });
 
 test("a heartbeat is taken from its own supernode alone", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
 
@@ -157,7 +157,7 @@ async function routesFor(
 }
 
 test("a host is sent where rules say, else where its labels say", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     await supernodeFixture(fixture, { address: "10.0.0.1:8002", cluster: "near" });
     await supernodeFixture(fixture, { address: "10.0.0.2:8002", cluster: "far" });
@@ -181,7 +181,7 @@ test("a host is sent where rules say, else where its labels say", async () => {
 });
 
 test("without a living supernode the answer is a problem, never an empty list", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const host = await joinedFixture(fixture);
 
@@ -202,7 +202,7 @@ test("without a living supernode the answer is a problem, never an empty list", 
 });
 
 test("a request is held while the list is known, and let go when it changes or the wait is over", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     await supernodeFixture(fixture, { address: "10.0.0.1:8002" });
     const host = await joinedFixture(fixture);
@@ -224,7 +224,7 @@ test("a request is held while the list is known, and let go when it changes or t
 });
 
 test("a silent supernode leaves every list, and comes back with its next heartbeat", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session, { leaseMs: 3_000, intervalMs: 500 });
     const silent = await supernodeFixture(fixture, { address: "10.0.0.1:8002" });
     const living = await supernodeFixture(fixture, { address: "10.0.0.2:8002" });
@@ -250,7 +250,7 @@ test("a silent supernode leaves every list, and comes back with its next heartbe
 }, 30_000);
 
 test("a removed supernode is out at once: of lists, and by its credential", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
     const host = await joinedFixture(fixture);
@@ -265,7 +265,7 @@ test("a removed supernode is out at once: of lists, and by its credential", asyn
 });
 
 test("hosts are listed with what they told and by whom they are reached", async () => {
-  await Session.run("members", async (session) => {
+  await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
     const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
     const hosts = await Promise.all([1, 2, 3].map(() => joinedFixture(fixture)));

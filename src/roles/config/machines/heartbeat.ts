@@ -34,7 +34,7 @@ const toldAnswerSchema = heartbeatAnswerSchema.extend({
 const heartbeatRoute = createRoute({
   method: "post",
   path: "/api/v1/heartbeat",
-  tags: ["members"],
+  tags: ["machines"],
   summary: "Renew a supernode's lease",
   request: { body: jsonBody(heartbeatSchema) },
   responses: jsonAnswer("What the fleet tells this supernode", toldAnswerSchema),

@@ -29,7 +29,7 @@ const ED25519_SPKI_LENGTH = 44;
 const joinRoute = createRoute({
   method: "post",
   path: "/api/v1/join",
-  tags: ["members"],
+  tags: ["machines"],
   summary: "Become part of the fleet, or renew a credential",
   request: { body: jsonBody(joinRequestSchema) },
   responses: jsonAnswer("A credential for this machine", joinAnswerSchema),

@@ -192,7 +192,7 @@ export class PeerDownload {
   #joinOtherMember(): void {
     if (this.#state.kind !== "running" || this.#turn.isTaken || this.#isConnected) return;
     const member = this.#around.supernodes.openMemberFor(this.taskId);
-    if (member !== undefined) this.#joinAt(member, true);
+    if (member !== undefined) this.#attempt(() => this.#joinAt(member, true));
   }
 
   #goOnWithoutOwner(): void {
@@ -239,14 +239,16 @@ export class PeerDownload {
   }
 
   /** `isDelegated`: a member that does not own the task is to serve it, because the owner says so or is out of reach. */
-  #joinAt(supernode: SwarmClient, isDelegated: boolean): void {
+  async #joinAt(supernode: SwarmClient, isDelegated: boolean): Promise<void> {
+    // Two writers in one piece could spoil it: the swarm goes on only when the source read ended.
+    await this.#turn.giveWay();
+    if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
     this.#isDelegated = isDelegated;
     this.#swarm.joinAt(supernode);
   }
 
   /** Joins the owner again: after its return, or because the source has a new version. */
   async #rejoin(): Promise<void> {
-    // Two writers in one piece could spoil it: the swarm goes on only when the source read ended.
     await this.#turn.giveWay();
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
     this.#swarm.join();

@@ -141,7 +141,7 @@ class Peer implements RunningPeer {
     this.#settings = new LiveSettings({
       ...memory,
       given: givenSettings(options),
-      preferred: () => this.#supernodes.all.map(({ address }) => address),
+      preferred: () => this.#supernodes.addresses,
     });
     this.#sources = createSourceService(sourceLimitsOf(this.#settings.current));
   }

@@ -45,6 +45,11 @@ export class Supernodes {
     return [...this.#clients.values()];
   }
 
+  /** The list, nearest first. */
+  get addresses(): string[] {
+    return this.#list.map(({ address }) => address);
+  }
+
   get isEmpty(): boolean {
     return this.#list.length === 0;
   }

@@ -84,16 +84,17 @@ export class LiveSettings {
     for (const listener of this.#listeners) listener(next, changed);
   }
 
-  /** The newest version's; of several that name it, the most preferred one's. */
+  /**
+   * The newest version's; of several that name it, the most preferred one's. Who is not among the
+   * preferred ones any more is believed only while none of these has spoken.
+   */
   #believed(): Settings {
     const order = this.#options.preferred?.() ?? [];
-    const rank = (speaker: string): number => {
-      const at = order.indexOf(speaker);
-      return at < 0 ? order.length : at;
-    };
-    const [best] = [...this.#words]
-      .toReversed()
-      .toSorted(([a, x], [b, y]) => y.version - x.version || rank(a) - rank(b));
+    const words = [...this.#words].toReversed();
+    const preferred = words.filter(([speaker]) => order.includes(speaker));
+    const [best] = (preferred.length > 0 ? preferred : words).toSorted(
+      ([a, x], [b, y]) => y.version - x.version || order.indexOf(a) - order.indexOf(b),
+    );
     return mergeSettings({}, best?.[1].settings ?? {});
   }
 

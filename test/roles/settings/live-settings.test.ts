@@ -26,6 +26,17 @@ test("a newer version counts whoever says it, and of one version the preferred s
   expect(rateAfter("near:1", 5, 51_000)).toBe(51_000);
 });
 
+test("who is not among the preferred ones any more does not hold back an older version", () => {
+  let preferred = ["a:1", "b:1"];
+  const settings = new LiveSettings({ preferred: () => preferred });
+  settings.hear("a:1", 9, { downloadRate: 90_000 });
+
+  preferred = ["b:1"];
+  settings.hear("b:1", 3, { downloadRate: 30_000 });
+
+  expect(settings.current.downloadRate).toBe(30_000);
+});
+
 test("a speaker's later word replaces its earlier one, also when its version went back", () => {
   const settings = new LiveSettings();
 

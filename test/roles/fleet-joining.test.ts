@@ -210,3 +210,42 @@ test("who answers for another fleet is not joined", () =>
     expect(joining).rejects.toThrow("does not have the fleet's key");
     expect(fleet.peer({ fleet: { urls: [fleet.url], token: `${token}x` } })).rejects.toThrow();
   }));
+
+test(
+  "a supernode tells its hosts that lists changed: one that waits after a fault asks at once",
+  () =>
+    Session.run("joining", async (session) => {
+      const fleet = await fleetFixture(session);
+      const { running } = await fleet.supernode("a");
+      const asked: number[] = [];
+      // A df config of its own for the host, which fails; the supernode's is the real one.
+      const failing = Bun.serve({
+        ...{ hostname: "127.0.0.1", port: 0, development: false },
+        async fetch(request) {
+          const { pathname } = new URL(request.url);
+          if (pathname.endsWith("/routes") && asked.push(performance.now()) > 2) {
+            return new Response(null, { status: 503 });
+          }
+          return fetch(`${fleet.url}${pathname}`, {
+            method: "POST",
+            headers: request.headers,
+            body: await request.text(),
+          });
+        },
+      });
+      session.defer(() => failing.stop(true));
+      const address = await fleet.address();
+      const peer = await fleet.peer({
+        fleet: { ...address, urls: [`http://127.0.0.1:${failing.port}`] },
+      });
+      await waitUntil("it is connected", () => isConnectedTo(peer, running.address));
+      await waitUntil("faults are met", () => asked.length > 6, 60_000);
+
+      const before = asked.length;
+      await fleet.call("POST rules", { body: { priority: 1, conditions: {}, clusters: ["a"] } });
+
+      await waitUntil("it asked again", () => asked.length > before, 10_000);
+      expect(peer.supernodes()).toEqual([running.address]);
+    }),
+  60_000,
+);

@@ -115,7 +115,8 @@ export class SupernodeFleet {
   }
 
   /**
-   * Tells the fleet from now on how this supernode is, and ends channels of hosts that it shuts out.
+   * Tells the fleet from now on how this supernode is, hosts that lists changed, and ends channels of
+   * hosts that the fleet shuts out.
    * @param listen where this supernode listens; used where nothing is advertised
    */
   async start(
@@ -131,6 +132,9 @@ export class SupernodeFleet {
         if (credential === undefined || !this.#check.isRevoked(credential)) continue;
         channel.refuse("the credential was revoked");
       }
+    });
+    this.link.onRoutes((version) => {
+      for (const { channel } of peers()) channel.send({ type: "routes", version });
     });
     const addresses = advertised.length > 0 ? advertised : [await this.#addressOf(listen, signal)];
     const describe = stateReporter(addresses, status, this.#options.dataDir);

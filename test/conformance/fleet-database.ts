@@ -54,6 +54,7 @@ import {
 } from "../../src/store/fleet-database/tokens.ts";
 import {
   dropWorkLease,
+  forgetWorkLeases,
   isAnyWorkLeased,
   takeWorkLease,
 } from "../../src/store/fleet-database/work-leases.ts";
@@ -254,6 +255,8 @@ export function testFleetDatabase(name: string, create: () => Promise<FleetDatab
         true,
         false,
       ]);
+      await forgetWorkLeases(database, 26);
+      expect(await take("r1", 17)).toBe(false);
       await dropWorkLease(database, { name: "w", holder: "r2" });
       expect(await take("r1", 17)).toBe(true);
     });

@@ -157,10 +157,10 @@ function open(place: FleetPlace, options: { isReadOnly: boolean }): Promise<Flee
   return openFleetDatabase({ dataDir: place.dataDir, url: place.databaseUrl }, options);
 }
 
-/** SQLite's folder is locked; of PostgreSQL's replicas one always has the turn of some work. */
+/** SQLite's folder is locked; on PostgreSQL each replica shows itself. */
 function stillServed(): DfError {
   return new DfError("conflict", "restore the fleet: a df config serves this database", {
-    hint: "stop all of them first; one that was killed is waited for 10 s",
+    hint: "stop all of them first; one that was killed is waited for 15 s",
   });
 }
 

@@ -9,8 +9,10 @@ import {
   silenceSupernodes,
   type SupernodeRow,
 } from "../../store/fleet-database/supernodes.ts";
+import { forgetWorkLeases } from "../../store/fleet-database/work-leases.ts";
 import type { FleetView } from "./fleet-view.ts";
 import type { HostRegistrations } from "./host-registrations.ts";
+import { ReplicaPresence } from "./replica-presence.ts";
 import { WriteBatch } from "./write-batch.ts";
 
 /** So often other replicas' changes are seen and leases end. */
@@ -35,6 +37,7 @@ export interface LeaseKeeperOptions {
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
   readonly #heartbeats: WriteBatch<SupernodeRow>;
+  readonly #presence: ReplicaPresence;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #round: Promise<void> = Promise.resolve();
   /** The round for news, if one is due. */
@@ -52,6 +55,7 @@ export class LeaseKeeper {
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
     this.#graceUntilMs = Date.now() + options.leaseMs;
+    this.#presence = new ReplicaPresence(options.database);
     this.#heartbeats = new WriteBatch({
       keyOf: ({ hostId }) => hostId,
       rowsMax: 500,
@@ -95,6 +99,8 @@ export class LeaseKeeper {
     clearTimeout(this.#timer);
     await this.#news;
     await this.#enqueue();
+    // It runs out by itself.
+    await this.#presence.leave().catch(() => {});
   }
 
   #schedule(): void {
@@ -115,6 +121,7 @@ export class LeaseKeeper {
       await this.#silence();
       await view.refresh();
       await hosts.flush();
+      await this.#presence.show(Date.now());
       await this.#forget();
       if (this.#failure !== null) onWarning("the database answers again");
       this.#failure = null;
@@ -142,6 +149,7 @@ export class LeaseKeeper {
     if (nowMs < this.#forgetAtMs) return;
     this.#forgetAtMs = nowMs + FORGET_EVERY_MS;
     await forgetHosts(database, nowMs - HOST_FORGOTTEN_AFTER_MS);
+    await forgetWorkLeases(database, nowMs);
     await forgetCredentials(database, nowMs - CREDENTIAL_FORGOTTEN_AFTER_MS);
   }
 }

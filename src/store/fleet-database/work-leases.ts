@@ -1,6 +1,6 @@
 // Which replica does a work that only one may do at a time.
 
-import { and, eq, gt, sql } from "drizzle-orm";
+import { and, eq, gt, lt, sql } from "drizzle-orm";
 import type { FleetDatabase } from "./fleet-database.ts";
 
 export interface WorkLease {
@@ -31,7 +31,7 @@ export async function takeWorkLease(
   return taken.length > 0;
 }
 
-/** Whether some replica has a work now: every running one takes its turn. */
+/** Whether some replica holds any lease now: a living one always holds one (replica-presence.ts). */
 export async function isAnyWorkLeased(
   { db, tables }: FleetDatabase,
   nowMs: number,
@@ -39,6 +39,14 @@ export async function isAnyWorkLeased(
   const { workLeases } = tables;
   const rows = await db.select().from(workLeases).where(gt(workLeases.expiresAt, nowMs)).limit(1);
   return rows.length > 0;
+}
+
+/** Forgets those that ended. */
+export async function forgetWorkLeases(
+  { db, tables }: FleetDatabase,
+  nowMs: number,
+): Promise<void> {
+  await db.delete(tables.workLeases).where(lt(tables.workLeases.expiresAt, nowMs));
 }
 
 /** Gives it back, so that another need not wait for its end. */

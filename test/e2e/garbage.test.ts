@@ -82,9 +82,10 @@ test.if(hasDf)("garbage on every port gets a refusal and harms nobody", async ()
     for (const port of ports) {
       const answers = await Promise.all(GARBAGE.map(([, garbage]) => send(port, garbage)));
       for (const [i, answer] of answers.entries()) {
-        // A refusal of ours, or a connection that was cut off without a word.
+        // A refusal of ours, a connection that was cut off without a word, or what the runtime's own
+        // parser answers to bytes that look like a request of another HTTP version.
         expect({ port, sent: GARBAGE[i]![0], answer }).toMatchObject({
-          answer: expect.stringMatching(/^(?:HTTP\/1\.[01] 4\d\d.*)?$/),
+          answer: expect.stringMatching(/^(?:HTTP\/1\.[01] (?:4\d\d|505).*)?$/),
         });
       }
     }

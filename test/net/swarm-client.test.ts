@@ -1,6 +1,6 @@
 // The peer's end of the channel against a supernode that does what the test says.
 
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, expect, spyOn, test } from "bun:test";
 import { SwarmClient } from "../../src/net/swarm/swarm-client.ts";
 import type { SwarmMember } from "../../src/net/swarm/swarm-member.ts";
 import type { Joined, SupernodeMessage } from "../../src/net/wire/swarm-messages.ts";
@@ -219,6 +219,46 @@ test("swarm client comes back after the channel was lost and tells its members b
   expect(await hears(2)).toEqual(["lost", "opened"]);
   await supernode.until(() => supernode.ofType("hello").length === 2);
   expect(openedCount()).toBe(2);
+});
+
+test("peers of a large swarm that lost their supernode do not come back before their turn", async () => {
+  const random = spyOn(Math, "random").mockReturnValue(0.5);
+  cleanups.push(() => random.mockRestore());
+  const supernode = supernodeFixture({
+    on(message, channel) {
+      if (message.type !== "join") return;
+      channel.say({ ...joinedMessage(message.request, 1), swarmSize: 20_000 });
+      channel.close();
+    },
+  });
+  const { client } = clientFixture(supernode.address);
+  const { member, hears } = memberFixture();
+  await client.reach();
+  client.join(member, TASK);
+  expect(await hears(2)).toEqual(["joined 1", "lost"]);
+
+  // Ten seconds for twenty thousand: this one's turn is in five.
+  expect(await client.reach()).toBe(false);
+  expect(supernode.connections).toBe(1);
+});
+
+test("swarm client passes on whom the supernode named as neighbours", async () => {
+  const addresses = ["10.0.0.1:65002", "10.0.0.2:65002"];
+  const supernode = supernodeFixture({
+    on(message, channel) {
+      if (message.type !== "join") return;
+      channel.say(joinedMessage(message.request, 7));
+      channel.say({ type: "neighbours", handle: 7, addresses, swarmSize: 40 });
+      channel.say({ type: "neighbours", handle: 8, addresses: [], swarmSize: 1 });
+    },
+  });
+  const { client } = clientFixture(supernode.address);
+  const { member, hears } = memberFixture();
+  await client.reach();
+  client.join(member, TASK);
+
+  expect(await hears(2)).toEqual(["joined 7", `neighbours ${JSON.stringify([addresses, 40])}`]);
+  expect(client.swarmSize).toBe(40);
 });
 
 test("swarm client reaches nothing where nobody listens, and a supernode that starts later", async () => {

@@ -39,6 +39,21 @@ test("flags win over the environment, and units are understood", () => {
   expect(read([], env).supernodes).toEqual(["env:1"]);
 });
 
+test("--advertise names one address for all and one for each further zone", () => {
+  const flags = ["10.0.0.1:1", "192.0.2.7:2@east", "[2001:db8::1]@west"];
+  const options = read(flags.flatMap((address) => ["--advertise", address]));
+
+  expect(options).toMatchObject({
+    advertise: "10.0.0.1:1",
+    zonedAddresses: [
+      { address: "192.0.2.7:2", zone: "east" },
+      { address: "[2001:db8::1]:65002", zone: "west" },
+    ],
+  });
+  expect(read([])).toMatchObject({ advertise: null, zonedAddresses: [] });
+  expect(() => read(["--advertise", "a:1@"])).toThrow("not an address");
+});
+
 test("listening beyond loopback asks for --open", () => {
   expect(() => read(["--listen", "0.0.0.0:65002"])).toThrow("anyone who reaches it");
   expect(read(["--listen", "10.0.0.7:1", "--open"]).listen).toEqual({

@@ -163,3 +163,48 @@ test(
     }),
   60_000,
 );
+
+test(
+  "URLs that differ only in a parameter that the fleet looks through are one content",
+  () =>
+    Session.run("fleet-settings", async (session) => {
+      await using source = await CountingSource.start({ bytes: randomPayload(MB) });
+      const fleet = await fleetFixture(session);
+      await fleet.supernode("default", NOTHING_GIVEN_TO_SUPERNODE);
+      const [one, other] = [await fleet.peer(NOTHING_GIVEN), await fleet.peer(NOTHING_GIVEN)];
+      await set(fleet, "fleet", { filterQuery: { "127.0.0.1": ["sid"] }, quota: 200 * MB });
+      const quotas = () => [one, other].map(({ running }) => running.status().store.quotaBytes);
+      await waitUntil("apply", () => quotas().every((quota) => quota === 200 * MB));
+
+      await downloadThrough(one.running.socketPath, { url: `${source.url}?sid=1`, noOrigin: true });
+      await downloadThrough(other.running.socketPath, {
+        url: `${source.url}?sid=2`,
+        noOrigin: true,
+      });
+
+      expect(source.bodyBytes).toBe(MB);
+    }),
+  60_000,
+);
+
+test(
+  "where the fleet forbids the way back to the source, a lost supernode is an error",
+  () =>
+    Session.run("fleet-settings", async (session) => {
+      await using source = await CountingSource.start({ bytes: randomPayload(MB) });
+      const fleet = await fleetFixture(session);
+      const supernode = await fleet.supernode("default", NOTHING_GIVEN_TO_SUPERNODE);
+      const peer = await fleet.peer(NOTHING_GIVEN);
+      await set(fleet, "fleet", { backToSource: false, quota: 200 * MB });
+      await waitUntil("apply", () => peer.running.status().store.quotaBytes === 200 * MB);
+      await supernode.stop();
+
+      const failed = await downloadThrough(peer.running.socketPath, { url: source.url }).catch(
+        (error: unknown) => error,
+      );
+
+      expect(failed).toMatchObject({ code: "no-supernode" });
+      expect(source.requests).toBe(0);
+    }),
+  60_000,
+);

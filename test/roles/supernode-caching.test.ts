@@ -6,7 +6,7 @@ import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { VALIDATED_FRESH_MS } from "../../src/limits.ts";
 import type { Joined, SupernodeMessage } from "../../src/net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../src/net/wire/task.ts";
-import type { SupernodeOptions } from "../../src/roles/supernode/run.ts";
+import type { SupernodeOptions } from "../../src/roles/supernode/supernode-options.ts";
 import {
   startBadSource,
   type BadSource,

@@ -20,7 +20,7 @@ import { Scheduler } from "../../src/engine/core/scheduler.ts";
 import { replay } from "../../src/engine/core/trace.ts";
 import type { PieceReport } from "../../src/engine/core/scheduler-events.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
-import type { SupernodeOptions } from "../../src/roles/supernode/run.ts";
+import type { SupernodeOptions } from "../../src/roles/supernode/supernode-options.ts";
 
 const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {

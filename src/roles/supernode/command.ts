@@ -26,7 +26,8 @@ import {
   parseAdvertisedAddress,
   parseListenAddress,
 } from "./listen-address.ts";
-import { givenSettings, startSupernode, type SupernodeOptions } from "./run.ts";
+import { startSupernode } from "./run.ts";
+import { givenSettings, type SupernodeOptions } from "./supernode-options.ts";
 
 const OWN_FLAGS: readonly Flag[] = [
   { name: "listen", value: "HOST:PORT", help: `where peers connect (127.0.0.1:${SUPERNODE_PORT})` },

@@ -39,7 +39,7 @@ export interface SwarmDeskOptions {
   resolve: (task: TaskRequest, hops: readonly string[]) => Promise<Seeding>;
   /** What is here of a task already; null: nothing. */
   held: (taskId: string) => Promise<Seeding | null>;
-  cluster: Pick<Cluster, "placeOf" | "isMember" | "childJoined">;
+  cluster: () => Pick<Cluster, "placeOf" | "isMember" | "childJoined">;
   seeding: (contentId: string) => Seeding | undefined;
   childLeft: (seeding: Seeding) => void;
   step: (event: SchedulerEvent) => void;
@@ -129,7 +129,7 @@ export class SwarmDesk implements SwarmListener {
 
   arrived(channel: PeerChannel): void {
     const { role, hostId } = channel.hello;
-    const isSeed = role === "supernode" && this.#options.cluster.isMember(hostId);
+    const isSeed = role === "supernode" && this.#options.cluster().isMember(hostId);
     const peer = new ConnectedPeer(channel, this.#hosts.take(), isSeed);
     this.#peers.set(channel, peer);
     this.#byHost[peer.host] = peer;
@@ -269,7 +269,7 @@ export class SwarmDesk implements SwarmListener {
       if (peer.isGone) return;
       if (seeding.state.kind === "failed") throw seeding.state.error;
       this.#takePart(peer, seeding, message);
-      this.#options.cluster.childJoined(seeding, task);
+      this.#options.cluster().childJoined(seeding, task);
     } catch (error) {
       const failure =
         error instanceof DfError ? error : new DfError("internal", `join: ${messageOf(error)}`);
@@ -289,7 +289,7 @@ export class SwarmDesk implements SwarmListener {
     // Only who passes joins on has something to say of their way.
     const hops = isSupernode ? (message.hops ?? []) : [];
     const asked = { taskId, hostId, isSupernode, isDelegated, onlyHeld, hops };
-    const place = await cluster.placeOf(asked);
+    const place = await cluster().placeOf(asked);
     switch (place.kind) {
       case "here":
         return resolve(task, hops);

@@ -1,0 +1,184 @@
+// Wires scheduler, registry, desk and cluster together: the part of a supernode that decides.
+
+import { hostname } from "node:os";
+import { version } from "../../../package.json";
+import { Pacer } from "../../engine/bytes/pacing.ts";
+import type { HelloFields } from "../../net/swarm/swarm-client.ts";
+import type { PieceStore } from "../../store/piece-store.ts";
+import { UnkeptContents } from "../freshness/unkept-contents.ts";
+import type { HostIdentity } from "../peer/host-identity.ts";
+import type { LiveSettings } from "../settings/live-settings.ts";
+import { diskShare } from "../worker/disk-share.ts";
+import type { PieceService } from "../worker/piece-service.ts";
+import { createSourceService, type SourceService } from "../worker/source-service.ts";
+import { Cluster } from "./cluster/cluster.ts";
+import { fleetMembers, listedMembers } from "./cluster/cluster-members.ts";
+import { FleetOrders } from "./fleet-orders.ts";
+import { isLoopback } from "./listen-address.ts";
+import { SEED_SLOTS_MAX, sourceLimits, uploadLimits } from "./machine-limits.ts";
+import { pieceAddressFor } from "./piece-address.ts";
+import { SchedulerDriver, type SchedulerDriverOptions } from "./scheduler-driver.ts";
+import { openTrace } from "./scheduler-trace.ts";
+import { seedingEvents } from "./seeding-events.ts";
+import type { SupernodeFleet } from "./supernode-fleet.ts";
+import type { SupernodeOptions } from "./supernode-options.ts";
+import { SwarmDesk } from "./swarm-desk.ts";
+import { TaskRegistry } from "./task-registry.ts";
+
+const ALONE = listedMembers("", { members: [], upstream: [] });
+
+export interface Hall {
+  desk: SwarmDesk;
+  registry: TaskRegistry;
+  cluster: Cluster;
+  settings: LiveSettings;
+  stop(): void;
+}
+
+export interface HallParts {
+  store: PieceStore;
+  pieces: PieceService;
+  identity: HostIdentity;
+  settings: LiveSettings;
+  diskPacer: Pacer;
+  fleet: SupernodeFleet | null;
+}
+
+/** Wires scheduler, registry and desk: the part that decides. */
+export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
+  const { store, pieces, identity, settings, diskPacer, fleet } = parts;
+  const { onWarning: warned, originAllow: allowed } = options;
+  const sources = createSourceService(sourceLimits(settings.current));
+  const { driver, stop: stopDriver } = openDriver(options.tracePath, {
+    perform: (effect) => desk.perform(effect),
+    broke: (error) => {
+      warned(`${error.message}; the scheduler starts anew`);
+      desk.restart(registry.seedings);
+    },
+  });
+  const seedAddress = pieceAddressFor(options, pieces.port);
+  const registry = new TaskRegistry({
+    store,
+    sources,
+    suppliers: { supplierOf: (wanted) => cluster.suppliers.supplierOf(wanted) },
+    settings,
+    policy: { allowsLocal: isPrivate(options), allowed },
+    events: seedingEvents(options, pieces, { desk: () => desk, cluster: () => cluster }),
+  });
+  const helloWith = (pieceAddress: string): HelloFields => ({
+    ...{ hostId: identity.hostId, publicKey: identity.publicKey, hostname: hostname() },
+    ...{ version, capabilities: [], labels: {}, pieceAddress, uploadSlots: SEED_SLOTS_MAX },
+  });
+  const desk: SwarmDesk = new SwarmDesk({
+    hello: (origin) => helloWith(seedAddress(origin)),
+    seedAddress,
+    seedSlots: SEED_SLOTS_MAX,
+    taskIdOf: (task) => registry.idOf(task),
+    resolve: (task, hops) => registry.resolve(task, hops),
+    held: (taskId) => registry.held(taskId),
+    cluster: () => cluster,
+    seeding: (contentId) => registry.seeding(contentId),
+    childLeft: (seeding) => registry.childLeft(seeding),
+    step: (event) => driver.step(event),
+    arrived: (peer) => {
+      fleet?.arrived(peer);
+      orders.arrived(peer);
+      cluster.arrived(peer);
+    },
+    answered: (peer, result) => orders.answered(peer, result),
+    departed: (peer) => fleet?.departed(peer),
+    admit: fleet?.admit ?? null,
+    warned,
+  });
+  const swarmPacer = new Pacer(settings.current.downloadRate);
+  const cluster = joinCluster(options, {
+    ...{ store, identity, fleet, registry, desk, pacer: swarmPacer },
+    // Whoever hears of all addresses takes the one that this channel comes from.
+    hello: () => helloWith(seedAddress({ remoteAddress: "", reachedAs: "0.0.0.0" })),
+  });
+  const orders = new FleetOrders({
+    ...{ hostId: identity.hostId, labels: options.labels, settings, store },
+    ...{ link: fleet?.link ?? null, peers: () => desk.peers, onWarning: warned },
+    resolve: (task) => registry.resolve(task),
+  });
+  followSettings(options, { settings, pieces, diskPacer, swarmPacer, sources });
+  desk.start();
+  const unkept = new UnkeptContents({ store, settings, onDeleted() {}, onWarning: warned });
+  const stop = (): void => {
+    orders.stop();
+    cluster.stop();
+    stopDriver();
+    unkept.stop();
+    sources.stop();
+  };
+  return { desk, registry, cluster, settings, stop };
+}
+
+/** Whether only this machine reaches any listener. */
+function isPrivate({ listen, pieceListen }: SupernodeOptions): boolean {
+  return isLoopback(listen.hostname) && isLoopback((pieceListen ?? listen).hostname);
+}
+
+function followSettings(
+  { onSettings }: SupernodeOptions,
+  parts: Pick<HallParts, "settings" | "pieces" | "diskPacer"> & {
+    swarmPacer: Pacer;
+    sources: SourceService;
+  },
+): void {
+  const { settings, pieces, diskPacer, swarmPacer, sources } = parts;
+  settings.follow((now) => {
+    diskPacer.setRate(diskShare(now.diskRate));
+    swarmPacer.setRate(now.downloadRate);
+    sources.setLimits(sourceLimits(now));
+    pieces.setLimits(uploadLimits(now));
+    onSettings?.(now);
+  });
+}
+
+/** Traced where a file is named for it. */
+function openDriver(
+  tracePath: string | undefined,
+  ears: Pick<SchedulerDriverOptions, "perform" | "broke">,
+): { driver: SchedulerDriver; stop: () => void } {
+  const seed = Date.now() >>> 0;
+  const trace = tracePath === undefined ? null : openTrace(tracePath, seed);
+  const traced = trace === null ? {} : { trace: trace.write };
+  const driver = new SchedulerDriver({ seed, ...ears, ...traced });
+  const stop = (): void => {
+    driver.stop();
+    trace?.end();
+  };
+  return { driver, stop };
+}
+
+/** This supernode among the others: as flags say, else the fleet. */
+function joinCluster(
+  { members, childrenMax, onWarning }: SupernodeOptions,
+  parts: Pick<HallParts, "store" | "identity" | "fleet"> & {
+    registry: TaskRegistry;
+    desk: SwarmDesk;
+    pacer: Pacer;
+    hello: () => HelloFields;
+  },
+): Cluster {
+  const { store, identity, fleet, registry, desk, pacer, hello } = parts;
+  return new Cluster({
+    hostId: identity.hostId,
+    members: members ?? (fleet === null ? ALONE : fleetMembers(fleet.link)),
+    hello: () => ({
+      ...hello(),
+      role: "supernode",
+      ...(fleet === null ? {} : { credential: fleet.credential }),
+    }),
+    store,
+    pacer,
+    ownSwarm: desk.ownParts,
+    current: (taskId) => registry.current(taskId),
+    held: (taskId) => registry.held(taskId),
+    takePart: (task) => registry.resolve(task),
+    peers: () => desk.peers,
+    childrenMax,
+    onWarning,
+  });
+}

@@ -249,3 +249,26 @@ test(
     }),
   60_000,
 );
+
+test("a download goes on at a supernode that left the list, which is let go afterwards", () =>
+  Session.run("joining", async (session) => {
+    const fleet = await fleetFixture(session);
+    const first = await fleet.supernode("a", { sourceRate: 400_000 });
+    const peer = await fleet.peer();
+    const { url } = source(session, randomBytes(1_000_000));
+    const finished = download(peer, url);
+    await waitUntil("it is under way", () => first.running.status().contents.length === 1);
+
+    const second = await fleet.supernode("b");
+    await fleet.call(`DELETE supernodes/${first.running.status().hostId}`);
+    await waitUntil("the list is new", () =>
+      Bun.deepEquals(keptList(peer), [second.running.address]),
+    );
+    expect(peer.supernodes()).toContain(first.running.address);
+
+    expect(await finished).toBe(1_000_000);
+    await waitUntil("it is let go", () =>
+      Bun.deepEquals(peer.supernodes(), [second.running.address]),
+    );
+    expect(second.running.status().contents).toHaveLength(0);
+  }));

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { parseFlags } from "../../src/roles/command-line/flags.ts";
+import { formatJoinString } from "../../src/net/fleet/join-string.ts";
 import { FLAGS, isLoopback, readPeerOptions } from "../../src/roles/peer/peer-options.ts";
 
 function read(args: string[], env: Record<string, string> = {}, uid = 1000) {
@@ -95,4 +96,40 @@ test.each([
   ["files", false],
 ])("%s is loopback: %p", (hostname, expected) => {
   expect(isLoopback(hostname)).toBe(expected);
+});
+
+const fleetKey = Buffer.alloc(32, 7).toString("base64");
+const joinFor = (url: string): string =>
+  formatJoinString({ urls: [url], token: "dfj_x", fleetKey });
+
+test("a host with a join string listens for others unless its fleet is on loopback", () => {
+  const shared = read(["--join", joinFor("http://10.0.0.2:8000")]);
+  const alone = read(["--join", joinFor("http://127.0.0.1:8000")]);
+
+  expect(shared.listen.hostname).toBe("0.0.0.0");
+  expect(alone.listen.hostname).toBe("127.0.0.1");
+  expect(shared.fleet).toEqual({ urls: ["http://10.0.0.2:8000"], token: "dfj_x", fleetKey });
+});
+
+test("the address of an open fleet needs no scheme, a join string wins over it", () => {
+  const urls = ["http://a:8000", "https://b"];
+  expect(read(["--config-service", "a:8000,https://b"]).fleet).toEqual({ urls });
+
+  const both = ["--config-service", "a:8000", "--join", joinFor("http://c:8000")];
+  expect(read(both).fleet?.urls).toEqual(["http://c:8000"]);
+});
+
+test("labels are given one by one or together; what is none is told", () => {
+  const labels = { idc: "paris", location: "europe|fr", "team/tier": "web=1" };
+
+  expect(
+    read(["--label", "idc=paris,location=europe|fr", "--label", "team/tier=web=1"]).labels,
+  ).toEqual(labels);
+  expect(() => read(["--label", "paris"])).toThrow("not a label");
+});
+
+test("a damaged join string is told without repeating it", () => {
+  expect(() => read(["--join", "df1.c2VjcmV0"])).toThrow(
+    "read the join string: it is damaged or not one",
+  );
 });

@@ -5,7 +5,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import type { Heartbeat, JoinFleetAnswer, RouteRequest } from "../../src/net/wire/fleet-api.ts";
-import { HttpConnection, requestOf } from "./http-connection.ts";
+import { type HttpAnswer, HttpConnection, requestOf } from "./http-connection.ts";
 
 /** Between two heartbeats of one supernode, as `df config` asks by default. */
 const HEARTBEAT_INTERVAL_MS = 2_000;
@@ -54,7 +54,7 @@ export class BenchFleet {
       const machine = machineOf("supernode", `supernode-${i}`);
       const cluster = `cluster-${i % clusterCount}`;
       const join = requestOf("join", { ...machine, cluster }, joinToken);
-      const { credential } = read<JoinFleetAnswer>(await connections[worker]!.ask(join));
+      const { credential } = readJoin(await connections[worker]!.ask(join));
       const beat = requestOf("heartbeat", heartbeatOf(machine.hostId, i), credential);
       const connection = await HttpConnection.open(this.#port);
       this.#heartbeats.push(connection);
@@ -76,7 +76,7 @@ export class BenchFleet {
     await eachOf(count, CONNECTIONS, async (i, worker) => {
       const machine = machineOf("peer", `web-${i}.example.org`);
       const join = requestOf("join", machine, joinToken);
-      const { credential } = read<JoinFleetAnswer>(await connections[worker]!.ask(join));
+      const { credential } = readJoin(await connections[worker]!.ask(join));
       const { hostId, hostname, version } = machine;
       const measured = Array.from({ length: 16 }, (_, k) => [
         `10.200.0.${(i + 7 * k) % 100}:8002`,
@@ -167,7 +167,7 @@ export async function eachOf(
   await Promise.all(Array.from({ length: Math.min(count, workers) }, (_, worker) => run(worker)));
 }
 
-function read<Body>({ status, body }: { status: number; body: string }): Body {
+function readJoin({ status, body }: HttpAnswer): JoinFleetAnswer {
   if (status !== 200) throw new Error(`df config answered ${status}: ${body}`);
-  return JSON.parse(body) as Body;
+  return JSON.parse(body) as JoinFleetAnswer;
 }

@@ -133,6 +133,17 @@ test("piece server tells its bitmap", async () => {
   expect(Buffer.from(bytes)).toEqual(Buffer.from(set.toBytes()));
 });
 
+test("piece server tells the rows that its host gives it, from where it is asked", async () => {
+  const rows = async (contentId: string, from: number) =>
+    contentId === CONTENT ? Uint8Array.of(from) : null;
+  const { get } = await serverFixture({ rows });
+
+  expect([...(await (await get(`/v1/rows/${CONTENT}?from=7`)).bytes())]).toEqual([7]);
+  expect((await get(`/v1/rows/${"0".repeat(64)}?from=0`)).status).toBe(404);
+  expect((await get(`/v1/rows/${CONTENT}`)).status).toBe(400);
+  expect((await get(`/v1/rows/${CONTENT}?from=-1`)).status).toBe(400);
+});
+
 test("piece server refuses with 503 and Retry-After while its slots are taken, then serves again", async () => {
   const pacer = new Pacer(1);
   const { get, server } = await serverFixture({ uploadSlots: 1, pacers: [pacer] });

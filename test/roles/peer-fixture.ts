@@ -71,7 +71,7 @@ export async function peerFixture(cleanups: Cleanups, overrides: Partial<StartPe
 
 /** A source that counts its requests and body bytes. */
 export function sourceFixture(cleanups: Cleanups, data: Uint8Array, etag = '"v1"') {
-  const state = { data, etag, gets: 0, isDown: false };
+  const state = { data, etag, gets: 0, isDown: false, givesRanges: true };
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -79,8 +79,10 @@ export function sourceFixture(cleanups: Cleanups, data: Uint8Array, etag = '"v1"
     fetch(request) {
       if (state.isDown) return new Response(null, { status: 503 });
       if (request.method === "GET") state.gets++;
-      const headers = { etag: state.etag, "accept-ranges": "bytes" };
-      const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
+      const { givesRanges } = state;
+      const headers = { etag: state.etag, "accept-ranges": givesRanges ? "bytes" : "none" };
+      const asked = givesRanges ? request.headers.get("range") : null;
+      const range = /^bytes=(\d+)-(\d*)$/.exec(asked ?? "");
       const { length } = state.data;
       if (range === null || length === 0) return new Response(state.data.slice(), { headers });
       const start = Number(range[1]);

@@ -125,6 +125,16 @@ test("pieces that no neighbour has are read from the source, by ranges, and told
   expect(notices.length).toBeGreaterThan(0);
 }, 30_000);
 
+test("a source that gives no ranges is read whole for what is missing", async () => {
+  const swarm = await orphans([{ gives: range(0, 6), neighbours: [] }]);
+  swarm.source.givesRanges = false;
+
+  const [events] = await Promise.all(swarm.downloads);
+
+  expect(eventOf(events!, "done").md5).toBe(swarm.content.md5);
+  expect(eventOf(events!, "done").bytes).toMatchObject({ source: 2 * PIECE_LENGTH - 1_000 });
+}, 30_000);
+
 test("with --no-origin the source is never read, and the supernode's return ends the download", async () => {
   const parts = [{ gives: range(0, 3) }, { gives: range(3, 6) }];
   const swarm = await orphans(parts, { request: { noOrigin: true } });

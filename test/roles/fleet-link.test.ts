@@ -54,7 +54,7 @@ async function linkFixture(session: Session) {
     });
   const link = make();
   const { addresses, load, disk, contents } = heartbeatFixture(hostId);
-  link.start(() => Promise.resolve({ addresses, load, disk, contents }));
+  await link.start(() => Promise.resolve({ addresses, load, disk, contents }));
   session.defer(() => link.stop());
   await waitUntil("it is a member", () => link.members.length > 0);
   return { fleet, wire, link, hostId, warnings, make };

@@ -50,6 +50,9 @@ const RESULT_DELAY_MS = 200;
 /** A supernode that is told to stop does not wait longer for `df config`. */
 const LEAVE_TIMEOUT_MS = 2_000;
 
+/** A supernode that is ready shall be in the lists; while df config is down it serves all the same. */
+const FIRST_ANSWER_PATIENCE_MS = 2_000;
+
 export class FleetLink {
   readonly #options: FleetLinkOptions;
   readonly #client: FleetClient;
@@ -147,10 +150,12 @@ export class FleetLink {
     if (told !== null) this.#take(told);
   }
 
-  /** Sends heartbeats from now on until `stop`. */
-  start(describe: () => Promise<SupernodeState>): void {
+  /** Sends heartbeats from now on until `stop`; returns when the fleet knows of it, or after some patience. */
+  async start(describe: () => Promise<SupernodeState>): Promise<void> {
     this.#describe = describe;
-    this.#loop = this.#run(describe);
+    const first = this.#beat(describe, this.#stopped.signal);
+    this.#loop = first.then(() => this.#run(describe));
+    await Promise.race([first, Bun.sleep(FIRST_ANSWER_PATIENCE_MS)]);
   }
 
   /** Ends the heartbeats and says that this supernode leaves. */
@@ -167,11 +172,11 @@ export class FleetLink {
   async #run(describe: () => Promise<SupernodeState>): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      await this.#beat(describe, signal);
       // Supernodes that started together shall not be heard together for ever.
       const jitter = 0.9 + 0.2 * Math.random();
       const pauseMs = 1_000 * this.#intervalSeconds * jitter;
       await this.#pause.wait(this.#outbox.isUrgent && !this.#isSilent ? 0 : pauseMs, signal);
+      if (!signal.aborted) await this.#beat(describe, signal);
     }
   }
 

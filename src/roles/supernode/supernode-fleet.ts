@@ -138,7 +138,7 @@ export class SupernodeFleet {
     });
     const addresses = advertised.length > 0 ? advertised : [await this.#addressOf(listen, signal)];
     const describe = stateReporter(addresses, status, this.#options.dataDir);
-    this.link.start(describe);
+    await this.link.start(describe);
   }
 
   stop(): Promise<void> {

@@ -77,6 +77,25 @@ export type DownloadStreamEvent =
     }
   | { event: "failed"; error: WireError };
 
+/** What is held, and the disk that holds it. */
+export interface StoreStatus {
+  contents: number;
+  /** Contents that stay whatever the need. */
+  pinned: number;
+  usedBytes: number;
+  quotaBytes: number | null;
+  disk: {
+    /** By everything on it. */
+    usedBytes: number;
+    freeBytes: number;
+    /** Shares of the disk in use: contents go at the high one, down to the low one. */
+    highMark: number;
+    lowMark: number;
+    /** Above the high mark with nothing left that may go. */
+    isTooFull: boolean;
+  };
+}
+
 export interface PeerStatus {
   version: string;
   peerId: string;
@@ -93,7 +112,7 @@ export interface PeerStatus {
     readers: number;
     bytes: BytesBySource;
   }[];
-  store: { contents: number; usedBytes: number; quotaBytes: number | null; isDiskTooFull: boolean };
+  store: StoreStatus;
   uploadedBytes: number;
   downloadedBytes: number;
 }

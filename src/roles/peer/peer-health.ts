@@ -8,7 +8,7 @@ import { peerMetrics, type PeerReadings } from "./peer-metrics.ts";
 export function peerHealth(readings: PeerReadings): Hono {
   const notReadyBecause = (): string | null => {
     const { supernodes, store } = readings.status();
-    if (store.isDiskTooFull) return "the disk is above its high mark";
+    if (store.disk.isTooFull) return "the disk is above its high mark";
     const isAlone = supernodes.length > 0 && !supernodes.some(({ connected }) => connected);
     return isAlone ? "no supernode answers" : null;
   };

@@ -4,13 +4,11 @@
 //                              ▲                                                 ▼
 //   children ◀─ piece worker ◀─ store ◀─ ContentTransfer ◀─ PieceClient ◀─ parents
 
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { hostname as ownHostname } from "node:os";
-import { dirname } from "node:path";
 import type { Hono } from "hono";
 import packageJson from "../../../package.json" with { type: "json" };
 import { Pacer } from "../../engine/bytes/pacing.ts";
-import { DfError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
@@ -22,6 +20,7 @@ import { OwnPreheats } from "../commands/own-preheats.ts";
 import { LiveSettings, type LiveSettingsOptions } from "../settings/live-settings.ts";
 import { settingsMemory } from "../settings/settings-memory.ts";
 import { storeLimitsOf } from "../settings/store-limits.ts";
+import { storeStatusOf } from "../status/store-status.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
 import type { UploadCounts } from "../worker/piece-worker-messages.ts";
@@ -38,6 +37,7 @@ import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
 import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
+import { admitGroup, clearSocket, removeSocket } from "./socket-file.ts";
 import { knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
@@ -122,10 +122,7 @@ class Peer implements RunningPeer {
   #uploads: UploadCounts | undefined;
   #lingerTimer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(
-    options: StartPeerOptions,
-    { store, diskPacer, memory }: PeerParts,
-  ) {
+  constructor(options: StartPeerOptions, { store, diskPacer, memory }: PeerParts) {
     this.#options = options;
     this.#store = store;
     this.#diskPacer = diskPacer;
@@ -218,12 +215,7 @@ class Peer implements RunningPeer {
       })),
       ...(fleet === null ? {} : { configService: [...fleet.urls] }),
       downloads,
-      store: {
-        contents: this.#store.list().length,
-        usedBytes: this.#store.usedBytes,
-        quotaBytes: this.#settings.current.quota,
-        isDiskTooFull: this.#store.disk.isTooFull,
-      },
+      store: storeStatusOf(this.#store, this.#settings.current.quota),
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
       downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
     };
@@ -381,49 +373,5 @@ class Peer implements RunningPeer {
       if (isUsed) this.#used();
       else onUnused();
     }, lingerMs);
-  }
-}
-
-/**
- * Makes way for the socket: a file that a dead peer left is removed.
- * @throws {DfError} usage when a living one has it
- */
-async function clearSocket(path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (!existsSync(path)) return;
-  const isAlive = await Bun.connect({ unix: path, socket: { data() {} } }).then(
-    (socket) => {
-      socket.end();
-      return true;
-    },
-    () => false,
-  );
-  if (isAlive) {
-    throw new DfError("usage", `listen on ${path}: another peer serves there`, {
-      hint: "stop it, or choose another --socket",
-    });
-  }
-  removeSocket(path);
-}
-
-/** @throws {DfError} denied when this user may not give files to the group */
-function admitGroup(path: string, groupId: number): void {
-  try {
-    // A hardened service may not change owners at all, and its own group has the socket already.
-    if (statSync(path).gid !== groupId) chownSync(path, process.getuid!(), groupId);
-    chmodSync(path, 0o660);
-  } catch (cause) {
-    throw new DfError("denied", `give the socket ${path} to group ${groupId}`, {
-      cause,
-      hint: "--socket-group takes a group that this user is a member of",
-    });
-  }
-}
-
-function removeSocket(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Bun removes it too; whoever was first.
   }
 }

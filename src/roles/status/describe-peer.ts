@@ -2,11 +2,10 @@
 
 import type { BytesBySource, PeerStatus } from "../../net/wire/local-api.ts";
 import { formatBytes } from "../get/progress.ts";
+import { describeStore } from "./store-status.ts";
 
 export function describePeer(status: PeerStatus): string {
   const { store } = status;
-  const quota = store.quotaBytes === null ? "" : ` of ${formatBytes(store.quotaBytes)}`;
-  const full = store.isDiskTooFull ? "  (the disk is above its high mark)" : "";
   return [
     `peer ${status.peerId.slice(0, 12)}  df ${status.version}  pid ${status.pid}`,
     `serves pieces on ${status.listen ?? "no address: it only downloads"}`,
@@ -14,7 +13,7 @@ export function describePeer(status: PeerStatus): string {
       ({ address, connected }) =>
         `supernode ${address}  ${connected ? "connected" : "not connected"}`,
     ),
-    `holds ${store.contents} contents, ${formatBytes(store.usedBytes)}${quota}${full}`,
+    describeStore(store),
     `downloaded ${formatBytes(status.downloadedBytes)}, uploaded ${formatBytes(status.uploadedBytes)}`,
     ...status.downloads.map(({ url, doneBytes, length, bytes }) => {
       const whole = length === null ? "?" : formatBytes(length);

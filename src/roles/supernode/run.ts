@@ -9,6 +9,7 @@ import { openStore } from "../../store/open-store.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
 import { loadHostIdentity } from "../peer/host-identity.ts";
 import { LiveSettings } from "../settings/live-settings.ts";
+import { storeStatusOf } from "../status/store-status.ts";
 import { type PieceService, startPieceService } from "../worker/piece-service.ts";
 import { listenForPeers } from "./control-port.ts";
 import { describeSeeding } from "./describe-seeding.ts";
@@ -118,12 +119,7 @@ function statusOf(
     version,
     peers: desk.peerCount,
     contents: [...registry.seedings].map(describeSeeding),
-    store: {
-      contents: store.list().length,
-      usedBytes: store.usedBytes,
-      quotaBytes: settings.current.quota,
-      isDiskTooFull: store.disk.isTooFull,
-    },
+    store: storeStatusOf(store, settings.current.quota),
     sourceBytes: registry.sourceBytes,
     sourceReads: registry.sourceReads,
   };

@@ -5,6 +5,7 @@ import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { DfError } from "../../errors.ts";
 import { holdsPath, type Holding } from "../../net/wire/holds-api.ts";
+import type { StoreStatus } from "../../net/wire/local-api.ts";
 import { ID_PATTERN } from "../../net/wire/piece-api.ts";
 import { taskSchema, type TaskRequest } from "../../net/wire/task.ts";
 import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
@@ -28,7 +29,7 @@ export interface SupernodeStatus {
     /** What decides whether it is given without asking its source, in a sentence. */
     freshness: string;
   }[];
-  store: { contents: number; usedBytes: number; quotaBytes: number | null; isDiskTooFull: boolean };
+  store: StoreStatus;
   /** Since the start. */
   sourceBytes: number;
   sourceReads: number;

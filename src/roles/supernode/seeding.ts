@@ -90,6 +90,8 @@ export class Seeding {
 
   addChild(member: Member): void {
     this.#children.set(member.peer, member);
+    // It will ask for work in a moment.
+    this.pulled();
     this.#release ??= this.stored.lease();
     this.stored.touch();
   }

@@ -63,8 +63,8 @@ export class ExtraSeeds {
     const wanted = seedsFor(seeding.childCount - asked.size);
     for (const { channel } of links.othersFor(seeding.stored.facts.taskId)) {
       if (asked.size >= wanted) return;
-      const { hostId, isOpen } = channel;
-      if (hostId === null || !isOpen || asked.has(hostId)) continue;
+      const { hostId } = channel;
+      if (hostId === null || asked.has(hostId)) continue;
       if (ask(hostId, task)) asked.add(hostId);
     }
   }

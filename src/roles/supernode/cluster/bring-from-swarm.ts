@@ -28,6 +28,10 @@ const MOVES_MAX = 4;
 /** How often a read that makes no progress looks whether the other supernode lives. */
 const WATCH_INTERVAL_MS = 1_000;
 
+/** One that lives and admits no channel for so long does not want this supernode. */
+const REACH_PATIENCE_MS = 10_000;
+const REACH_INTERVAL_MS = 200;
+
 /** What a supernode says of itself, not of the source: another place may still have the content. */
 const REASONS_TO_GO_ON = new Set<ErrorCode>([
   ...(["unavailable", "interrupted", "internal", "no-space", "denied", "usage"] as const),
@@ -110,8 +114,7 @@ class SwarmBringing implements SwarmReadEvents {
     signal.addEventListener("abort", abandon);
     const watch = setInterval(() => void this.#watch(), WATCH_INTERVAL_MS);
     try {
-      const isReached = await this.#place.link.channel.reach();
-      if (isReached) this.#read.joinAt(this.#place.link.channel);
+      if (await this.#isReached()) this.#read.joinAt(this.#place.link.channel);
       else this.#end.resolve("gone");
       const end = await this.#end.promise;
       // It stays a seed of the other swarm as long as the content is here.
@@ -123,6 +126,17 @@ class SwarmBringing implements SwarmReadEvents {
       if (this.#read.isWhole) this.#read.transfer?.stop();
       else this.#read.stop();
     }
+  }
+
+  /** A channel may be closed for a moment though the other one lives: that is no reason to read the source. */
+  async #isReached(): Promise<boolean> {
+    const { link } = this.#place;
+    const untilMs = performance.now() + REACH_PATIENCE_MS;
+    while (!(await link.channel.reach())) {
+      if (performance.now() > untilMs || !(await link.isAlive(this.#sink.signal))) return false;
+      await Bun.sleep(REACH_INTERVAL_MS);
+    }
+    return true;
   }
 
   joinOptions() {

@@ -4,6 +4,7 @@ import type { Registry } from "prom-client";
 import packageJson from "../../../package.json" with { type: "json" };
 import type { BytesBySource, PeerStatus } from "../../net/wire/local-api.ts";
 import { createMetrics } from "../service/metrics.ts";
+import { storeMetrics } from "../service/store-metrics.ts";
 import type { DownloadCounts } from "./download-counts.ts";
 
 export interface PeerReadings {
@@ -51,18 +52,6 @@ export function peerMetrics({ status, counts }: PeerReadings): Registry {
       help: "bytes of pieces given to other peers",
       read: () => status().uploadedBytes,
     },
-    { name: "contents", help: "contents held", read: () => status().store.contents },
-    {
-      name: "disk_bytes",
-      help: "bytes of contents held, and the quota where there is one",
-      labels: ["state"],
-      read: () => {
-        const { usedBytes, quotaBytes } = status().store;
-        const used = { labels: { state: "used" }, value: usedBytes };
-        return quotaBytes === null
-          ? [used]
-          : [used, { labels: { state: "quota" }, value: quotaBytes }];
-      },
-    },
+    ...storeMetrics(() => status().store),
   ]);
 }

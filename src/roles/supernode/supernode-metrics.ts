@@ -3,6 +3,7 @@
 import type { Registry } from "prom-client";
 import { version } from "../../../package.json";
 import { createMetrics } from "../service/metrics.ts";
+import { storeMetrics } from "../service/store-metrics.ts";
 import type { SupernodeStatus } from "./status.ts";
 
 const STATES = ["reading", "complete", "failed"] as const;
@@ -38,17 +39,6 @@ export function supernodeMetrics(status: () => SupernodeStatus): Registry {
       help: "bytes of pieces given to peers",
       read: () => status().uploadedBytes,
     },
-    {
-      name: "disk_bytes",
-      help: "bytes of contents on disk, and the quota where there is one",
-      labels: ["state"],
-      read: () => {
-        const { usedBytes, quotaBytes } = status().store;
-        const used = { labels: { state: "used" }, value: usedBytes };
-        return quotaBytes === null
-          ? [used]
-          : [used, { labels: { state: "quota" }, value: quotaBytes }];
-      },
-    },
+    ...storeMetrics(() => status().store),
   ]);
 }

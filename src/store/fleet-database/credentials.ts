@@ -13,15 +13,23 @@ export async function insertCredential(
   await db.insert(tables.credentials).values(row);
 }
 
-/** Revokes all of one host, or all that one join token gave out; returns how many. */
+export async function findCredential(
+  { db, tables }: FleetDatabase,
+  id: string,
+): Promise<CredentialRow | undefined> {
+  const [row] = await db.select().from(tables.credentials).where(eq(tables.credentials.id, id));
+  return row;
+}
+
+/** Revokes one, all of one host, or all that go back to one join token; returns how many. */
 export async function revokeCredentials(
   { db, tables }: FleetDatabase,
-  of: { hostId: string } | { tokenId: string },
+  of: { id: string } | { hostId: string } | { tokenId: string },
   nowMs: number,
 ): Promise<number> {
   const { credentials } = tables;
-  const owner =
-    "hostId" in of ? eq(credentials.hostId, of.hostId) : eq(credentials.tokenId, of.tokenId);
+  const [[column, value]] = Object.entries(of) as [["id" | "hostId" | "tokenId", string]];
+  const owner = eq(credentials[column], value);
   const revoked = await db
     .update(credentials)
     .set({ revokedAt: nowMs })

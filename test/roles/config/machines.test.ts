@@ -1,7 +1,9 @@
 // How machines take part in a fleet: joining, leases, lists of supernodes that are held until they
 // change and are never empty.
 
+import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { Session } from "../../../bench/harness/session.ts";
 import { CredentialCheck } from "../../../src/net/fleet/credential.ts";
 import { parseJoinString } from "../../../src/net/fleet/join-string.ts";
@@ -23,16 +25,19 @@ import {
 test("the first start's join string makes a machine a member that supernodes can check", async () => {
   await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
-    const join = parseJoinString(fixture.config.firstStart.joinString!.text);
+    const joinString = parseJoinString(fixture.config.firstStart.joinString!.text);
     const machine = machineFixture();
 
-    const { status, json } = await fixture.call("POST join", { body: machine, token: join.token! });
+    const { status, json } = await fixture.call("POST join", {
+      body: machine,
+      token: joinString.token!,
+    });
 
     expect(status).toBe(200);
     const answer = joinAnswerSchema.parse(json);
-    expect([answer.cluster, answer.fleetKey]).toEqual(["default", join.fleetKey]);
-    expect(join.urls).toEqual([fixture.url]);
-    expect(await new CredentialCheck(join.fleetKey).check(answer.credential)).toMatchObject({
+    expect([answer.cluster, answer.fleetKey]).toEqual(["default", joinString.fleetKey]);
+    expect(joinString.urls).toEqual([fixture.url]);
+    expect(await new CredentialCheck(joinString.fleetKey).check(answer.credential)).toMatchObject({
       ...{ hostId: machine.hostId, role: "peer", cluster: "default" },
     });
   });
@@ -89,6 +94,45 @@ test("a credential is renewed by its machine alone, and not once it is revoked",
     expect((await renew(machineFixture())).status).toBe(403);
     expect((await fixture.call(`DELETE hosts/${machine.hostId}`)).status).toBe(204);
     expect((await renew(machine)).status).toBe(401);
+  });
+});
+
+test("a credential that another replica just revoked is not renewed", async () => {
+  await Session.run("machines", async (session) => {
+    const fixture = await configFixture(session);
+    const { machine, credential } = await joinedFixture(fixture);
+    using database = new Database(join(fixture.dataDir, "fleet.sqlite"));
+    database.run("PRAGMA busy_timeout = 5000");
+    database.run("UPDATE credentials SET revoked_at = 1");
+
+    const renewed = await fixture.call("POST join", { body: machine, token: credential });
+
+    expect(renewed.status).toBe(401);
+  });
+});
+
+test("a token's credentials can be revoked after the token, the renewed ones too", async () => {
+  await Session.run("machines", async (session) => {
+    const fixture = await configFixture(session);
+    const { json: token } = await fixture.call("POST tokens", { body: { kind: "join" } });
+    const machine = machineFixture();
+    const renewWith = async (bearer: string): Promise<string> =>
+      (await fixture.call("POST join", { body: machine, token: bearer })).json.credential;
+    const renewed = await renewWith(await renewWith(token.secret));
+
+    const revoke = (query: string) => fixture.call(`DELETE tokens/${token.id}${query}`);
+    const [first, second, third] = [
+      (await revoke("")).status,
+      (await revoke("?credentials=true")).status,
+      (await revoke("?credentials=true")).status,
+    ];
+    const routes = await fixture.call("POST routes", {
+      body: routeRequestFixture(machine.hostId),
+      token: renewed,
+    });
+
+    expect([first, second, third]).toEqual([204, 204, 404]);
+    expect(routes.status).toBe(401);
   });
 });
 

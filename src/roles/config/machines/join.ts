@@ -10,7 +10,13 @@ import {
   joinRequestSchema,
 } from "../../../net/wire/fleet-api.ts";
 import { insertCluster } from "../../../store/fleet-database/clusters.ts";
-import { hasJoinedWith, insertCredential } from "../../../store/fleet-database/credentials.ts";
+import {
+  findCredential,
+  hasJoinedWith,
+  insertCredential,
+  revokeCredentials,
+} from "../../../store/fleet-database/credentials.ts";
+import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
 import { saveJoinedSupernode } from "../../../store/fleet-database/supernodes.ts";
 import { type TokenRow, useJoinToken } from "../../../store/fleet-database/tokens.ts";
 import type { Caller } from "../callers.ts";
@@ -44,8 +50,8 @@ export function joinResource({ database, keys }: JoinParts): Resource {
       refuseWrongKey(request);
       const caller = context.get("caller");
       const cluster = clusterFor(request, caller);
-      const token = caller.kind === "joiner" ? caller.token : null;
-      if (token !== null) await spend(token, request, { database, keys });
+      if (caller.kind === "joiner") await spend(caller.token, request, { database, keys });
+      const tokenId = await tokenBehind(caller, database);
       const nowMs = Date.now();
       const { hostId, role, hostname, version } = request;
       const credential = {
@@ -65,9 +71,11 @@ export function joinResource({ database, keys }: JoinParts): Resource {
         });
       }
       await insertCredential(database, {
-        ...{ ...credential, tokenId: token?.id ?? null },
+        ...{ ...credential, tokenId },
         ...{ issuedAt: nowMs, revokedAt: null },
       });
+      if (caller.kind === "machine")
+        await refuseRevoked(caller.credential.id, credential.id, database);
       return context.json(
         { credential: await keys.sign(credential), cluster, fleetKey: keys.publicKey },
         200,
@@ -138,6 +146,28 @@ async function spend(
   if (await hasJoinedWith(database, { tokenId: id, hostId })) return;
   if ((await useJoinToken(database, { id, secretSha256, nowMs: Date.now() })) !== undefined) return;
   throw refusal("its token is used up");
+}
+
+/** A renewed credential goes with the token of the first one when that is revoked; null: none is known. */
+async function tokenBehind(caller: Caller, database: FleetDatabase): Promise<string | null> {
+  if (caller.kind === "joiner") return caller.token.id;
+  if (caller.kind !== "machine") return null;
+  return (await findCredential(database, caller.credential.id))?.tokenId ?? null;
+}
+
+/**
+ * This replica may not have seen yet that the former one was revoked. Asked when the new one is stored:
+ * a revocation that comes later finds it.
+ * @throws {DfError} unauthorized
+ */
+async function refuseRevoked(formerId: string, id: string, database: FleetDatabase): Promise<void> {
+  const former = await findCredential(database, formerId);
+  // One that a restored backup does not know was signed by this fleet all the same.
+  if (former === undefined || former.revokedAt === null) return;
+  await revokeCredentials(database, { id }, Date.now());
+  throw new DfError("unauthorized", "renew the credential: it was revoked", {
+    hint: "ask the fleet's operator for a new join string",
+  });
 }
 
 function refusal(because: string): DfError {

@@ -78,13 +78,16 @@ export function tokensResource({ database, view, keys, urls }: TokenParts): Reso
       const { id } = context.req.valid("param");
       const nowMs = Date.now();
       refuseLastAdmin(id, await listTokens(database), nowMs);
-      if (!(await revokeToken(database, id, nowMs))) {
+      const wasGood = await revokeToken(database, id, nowMs);
+      // Also of a token that was revoked before: that a machine is not to be trusted may show later.
+      const revokedCount =
+        context.req.valid("query").credentials === "true"
+          ? await revokeCredentials(database, { tokenId: id }, nowMs)
+          : 0;
+      if (!wasGood && revokedCount === 0) {
         throw new DfError("not-found", `revoke token ${id}: there is none that is still good`);
       }
-      if (context.req.valid("query").credentials === "true") {
-        await revokeCredentials(database, { tokenId: id }, nowMs);
-        await view.refresh();
-      }
+      if (revokedCount > 0) await view.refresh();
       return context.body(null, 204);
     });
   };

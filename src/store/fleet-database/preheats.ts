@@ -77,17 +77,17 @@ export async function listPreheatJobs(
     .limit(rowsMax);
 }
 
-/** Jobs that wait for their next round, and those whose time has come. */
+/** Jobs whose next round's time has come, also such as have not ended the last one. */
 export async function listPreheatsToRefresh(
   { db, tables }: FleetDatabase,
   nowMs: number,
 ): Promise<PreheatJobRow[]> {
   const { preheatJobs } = tables;
-  const isWaiting = inArray(preheatJobs.state, ["done", "failed"]);
+  const hasBegun = inArray(preheatJobs.state, ["running", "done", "failed"]);
   return await db
     .select()
     .from(preheatJobs)
-    .where(and(isWaiting, lte(preheatJobs.nextRunAt, nowMs)));
+    .where(and(hasBegun, lte(preheatJobs.nextRunAt, nowMs)));
 }
 
 /** Returns false when the job is in another state than `from` by now. */

@@ -224,6 +224,29 @@ test("a job that is kept fresh is done again by the same machines when its time 
   });
 }, 30_000);
 
+test("a host that is away does not keep the others from the next round", async () => {
+  const fleet = await fleetFixture(2, () => ({}));
+  const [present, away] = fleet.hosts as [string, string];
+  const { json } = await fleet.call("POST preheats", {
+    body: { urls: [URL_A], scope: "peers", refreshSeconds: 3_600 },
+  });
+  const [first] = await commandsOf(fleet.supernode);
+  await fleet.supernode.beat({
+    hosts: { arrived: [], gone: [away], isAll: false },
+    results: doneOf({ ...first!, hosts: [present] }),
+  });
+
+  using database = new Database(join(fleet.dataDir, "fleet.sqlite"));
+  database.run("PRAGMA busy_timeout = 5000");
+  database.run("UPDATE preheat_jobs SET next_run_at = 1");
+  const [second] = await commandsOf(fleet.supernode);
+
+  expect(second!.hosts).toEqual([present]);
+  expect((await fleet.call(`GET preheats/${json.id}`)).json).toMatchObject({
+    ...{ state: "running", round: 2, counts: { sent: 1, pending: 1 } },
+  });
+}, 30_000);
+
 test("headers rest sealed, and private ones are refused with the reason", async () => {
   const fleet = await fleetFixture(1, () => ({}));
   const headers = { "X-Edition": "very-recognisable-value" };

@@ -153,10 +153,14 @@ export class PreheatClock {
   async #renew(job: PreheatJobRow, nowMs: number): Promise<void> {
     const { database } = this.#options;
     const request = requestOf(job);
-    // The targets first: a replica that dies in between leaves a job that the next one renews again.
+    // Hosts that are away must not keep the others from the next round. Ended first: else a heartbeat
+    // in between would tell machines that are done the last round's command again.
+    const over = ended(job, "failed", nowMs);
+    await changePreheatJob(database, { id: job.id, from: ["running"] }, over);
+    // The targets before the job: a replica that dies in between leaves one that the next renews again.
     await changePreheatTargets(
       database,
-      { jobId: job.id, from: ["done", "failed"] },
+      { jobId: job.id, from: ["pending", "sent", "running", "done", "failed"] },
       { state: "pending", attemptCount: 0, doneBytes: 0, error: null, updatedAt: nowMs },
     );
     await changePreheatJob(

@@ -77,13 +77,14 @@ const VERBS: Record<string, Verb> = {
   },
   config: {
     summary: "run the fleet's registry: who belongs to it, who serves whom, what is set",
-    synopsis: "[backup FILE | restore FILE] [flags]",
+    synopsis: "[backup FILE | restore FILE | settings …] [flags]",
     takesArguments: true,
     readsSettings: true,
     examples: [
       "df config --listen 10.0.0.2:8000",
       "df config --database @/etc/dragonfly/database-url --keys /etc/dragonfly/keys.json",
       "df config backup /root/fleet.backup",
+      "df config settings --help",
     ],
     load: () => import("./roles/config/command.ts"),
   },
@@ -131,6 +132,7 @@ const VERBS: Record<string, Verb> = {
       "df status",
       "df status --supernode 10.0.0.5:8002",
       "df status --fleet",
+      "df status --why http://files.lan/image.iso",
       "df status --json",
     ],
     load: () => import("./roles/status/command.ts"),
@@ -157,7 +159,7 @@ const VERBS: Record<string, Verb> = {
     summary: "print a completion script",
     synopsis: "bash|zsh|fish",
     takesArguments: true,
-    examples: ['eval "$(df completion bash)"'],
+    examples: ['eval "$(df completion bash)"', "df completion fish | source"],
     load: loadCompletion,
   },
 };
@@ -173,7 +175,7 @@ async function main(args: string[]): Promise<void> {
     return;
   }
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-    if (rest[0] !== undefined && Object.hasOwn(VERBS, rest[0])) return main([rest[0], "--help"]);
+    if (rest[0] !== undefined && Object.hasOwn(VERBS, rest[0])) return main([...rest, "--help"]);
     console.log(renderHelp(overview()));
     if (name === undefined) process.exitCode = 2;
     return;

@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import { DfError, messageOf } from "../errors.ts";
 import { errorOfResponse } from "./problem.ts";
+import { wordsOfFaults } from "./schema-fault.ts";
 
 export interface AdminClientOptions {
   /** "http://host:port". */
@@ -45,7 +46,7 @@ export class AdminClient {
     const answer = schema.safeParse(json);
     if (answer.success) return answer.data;
     throw new DfError("protocol", `ask ${this.#url}: the answer is not one of df config`, {
-      cause: answer.error,
+      cause: new Error(wordsOfFaults(answer.error)),
       hint: "check the address, and that both ends have the same version of df",
     });
   }

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { URL_BYTES_MAX } from "../../limits.ts";
+import { wordsOfFaults } from "../schema-fault.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../wire/local-api.ts";
 import { ID_PATTERN } from "../wire/piece-api.ts";
 import { taskSchema, type TaskRequest } from "../wire/task.ts";
@@ -105,7 +106,7 @@ async function downloadRequestOf(request: Request): Promise<DownloadRequest> {
   const json: unknown = await request.json().catch(() => undefined);
   const parsed = requestSchema.safeParse(json);
   if (!parsed.success) {
-    throw new DfError("usage", `read the download request: ${z.prettifyError(parsed.error)}`);
+    throw new DfError("usage", `read the download request: ${wordsOfFaults(parsed.error)}`);
   }
   // Absent and undefined say the same here.
   return parsed.data as DownloadRequest;

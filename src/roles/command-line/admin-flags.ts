@@ -3,7 +3,8 @@
 import { DfError } from "../../errors.ts";
 import { CONFIG_PORT } from "../../limits.ts";
 import { AdminClient } from "../../net/admin-client.ts";
-import { defaultConfigDir, readAdminToken } from "../config/config-dir.ts";
+import { readAdminToken } from "../config/config-dir.ts";
+import { isLoopbackUrl } from "./fleet-flags.ts";
 import type { Flag, ParsedFlags } from "./flags.ts";
 import { readSecret } from "./secret.ts";
 
@@ -36,8 +37,9 @@ export function adminClientOf(flags: ParsedFlags): AdminClient {
     });
   }
   const given = text("admin-token", "DRAGONFLY_ADMIN_TOKEN");
-  const adminToken =
-    given === undefined ? readAdminToken(defaultConfigDir()) : readSecret("--admin-token", given);
+  // The token of the df config here is for it alone: who mistypes a host must not send it there.
+  const own = isLoopbackUrl(url) ? readAdminToken() : undefined;
+  const adminToken = given === undefined ? own : readSecret("--admin-token", given);
   if (adminToken !== undefined) return new AdminClient({ url, adminToken });
   throw new DfError("unauthorized", "ask df config: no admin token is at hand", {
     hint: "give --admin-token @FILE or DRAGONFLY_ADMIN_TOKEN; the first one is in the data directory of df config",

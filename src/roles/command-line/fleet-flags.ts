@@ -67,5 +67,10 @@ export function parseLabels(flag: string, texts: readonly string[]): Labels {
 
 /** Whether the fleet lives on this machine alone: then so does what joins it. */
 export function isLoopbackFleet({ urls }: FleetAddress): boolean {
-  return urls.every((url) => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname));
+  return urls.every(isLoopbackUrl);
+}
+
+/** Whether nobody but this machine answers there. */
+export function isLoopbackUrl(url: string): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
 }

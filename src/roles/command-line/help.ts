@@ -20,12 +20,13 @@ export function renderHelp(help: CommandHelp): string {
     .filter((flag) => flag.help !== undefined)
     .map((flag) => [spell(flag), flag.help!] as const);
   const width = Math.min(30, Math.max(0, ...rows.map(([left]) => left.length)));
+  const nameWidth = Math.max(0, ...(help.commands ?? []).map(([name]) => name.length));
   const lines = [
     `${help.command}: ${help.summary}`,
     "",
     `Usage: ${help.command} ${help.synopsis}`,
     ...(help.commands === undefined ? [] : ["", "Commands:"]),
-    ...(help.commands ?? []).map(([name, summary]) => `  ${name.padEnd(12)}${summary}`),
+    ...(help.commands ?? []).map(([name, summary]) => `  ${name.padEnd(nameWidth)}  ${summary}`),
     ...(rows.length > 0 ? ["", "Flags:"] : []),
     ...rows.map(([left, text]) =>
       left.length > width

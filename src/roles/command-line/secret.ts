@@ -13,6 +13,9 @@ export function readSecret(flag: string, text: string): string {
   try {
     return readFileSync(path === "-" ? 0 : path, "utf8").trim();
   } catch (cause) {
-    throw new DfError("file-unreadable", `read ${path} for ${flag}`, { cause });
+    throw new DfError("file-unreadable", `read ${path} for ${flag}`, {
+      cause,
+      hint: `write ${flag} @FILE with the path of a file that you may read`,
+    });
   }
 }

@@ -128,7 +128,7 @@ function isEnough(access: Exclude<Access, "anyone">, caller: Caller): boolean {
 function hintOf(access: Exclude<Access, "anyone">): string {
   switch (access) {
     case "joiner":
-      return "send a join token: Authorization: Bearer dfj_…";
+      return "give the fleet's join line: --join @FILE, or a join token: Authorization: Bearer dfj_…";
     case "machine":
     case "supernode":
       return "join the fleet first and send the credential that it gave";

@@ -57,8 +57,8 @@ const command: CommandDef = defineCommand({
     const [verb, file, ...rest] = flags.positionals;
     if (verb === undefined) return serve(flags);
     if ((verb !== "backup" && verb !== "restore") || file === undefined || rest.length > 0) {
-      throw new DfError("usage", `df config takes no argument ${flags.positionals.join(" ")}`, {
-        hint: "write df config, df config backup FILE or df config restore FILE",
+      throw new DfError("usage", `read df config ${flags.positionals.join(" ")}: not a command`, {
+        hint: "write df config, df config backup FILE, df config restore FILE or df config settings",
       });
     }
     const { backUpFleet, restoreFleet } = await import("./backup.ts");

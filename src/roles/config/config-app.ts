@@ -9,6 +9,7 @@ import { matchedRoutes } from "hono/route";
 import { z } from "zod";
 import { DfError, isDfError } from "../../errors.ts";
 import { PROBLEM_TYPE, problemResponse, problemSchema } from "../../net/problem.ts";
+import { wordsOfFaults } from "../../net/schema-fault.ts";
 import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { bodyBytesMaxOf, requireAccess, ROUTE_RULES } from "./access.ts";
 import type { Caller, Callers } from "./callers.ts";
@@ -38,7 +39,7 @@ export function createConfigApp(options: ConfigAppOptions): ConfigApp {
   const app: ConfigApp = new OpenAPIHono<ConfigEnv>({
     defaultHook: (result) => {
       if (!result.success) {
-        throw new DfError("usage", `read the request: ${oneLine(z.prettifyError(result.error))}`);
+        throw new DfError("usage", `read the request: ${wordsOfFaults(result.error)}`);
       }
     },
   });

@@ -11,16 +11,28 @@ export function defaultConfigDir(): string {
   return join(state, "dragonfly", "config");
 }
 
+/** Where `df up` keeps its fleet if nobody names a directory; its `df config` is in `config` below. */
+export function defaultFleetDir(): string {
+  const data = process.env["XDG_DATA_HOME"] || join(homedir(), ".local", "share");
+  return join(data, "dragonfly", "up");
+}
+
 /** Where the first admin token of this data directory lies. */
 export function adminTokenPath(dataDir: string): string {
   return join(dataDir, "admin-token");
 }
 
-/** The admin token that a command on this machine may use, if the user may read it. */
-export function readAdminToken(dataDir: string): string | undefined {
-  try {
-    return readFileSync(adminTokenPath(dataDir), "utf8").trim();
-  } catch {
-    return undefined;
+/**
+ * The admin token that a command on this machine may use, if the user may read it: of a `df config`
+ * where it is by default, or else of a `df up`.
+ */
+export function readAdminToken(): string | undefined {
+  for (const dataDir of [defaultConfigDir(), join(defaultFleetDir(), "config")]) {
+    try {
+      return readFileSync(adminTokenPath(dataDir), "utf8").trim();
+    } catch {
+      // None is there, or it is not this user's.
+    }
   }
+  return undefined;
 }

@@ -62,10 +62,12 @@ export class ProgressDisplay {
   finish(progress: TransferProgress, nowMs: number): void {
     if (this.#style === "none") return;
     const seconds = Math.max(0.001, (nowMs - this.#startedAtMs) / 1000);
-    const rate = (progress.doneBytes - progress.bytes.cache) / seconds;
+    const broughtBytes = progress.doneBytes - progress.bytes.cache;
+    // What was on this host already came at no rate.
+    const rate = broughtBytes > 0 ? `, ${formatBytes(broughtBytes / seconds)}/s` : "";
     const size = formatBytes(progress.doneBytes);
     this.line(
-      `${this.#name}: ${size} in ${seconds.toFixed(1)} s, ${formatBytes(rate)}/s, from ${origins(progress.bytes)}`,
+      `${this.#name}: ${size} in ${seconds.toFixed(1)} s${rate}, from ${origins(progress.bytes)}`,
     );
   }
 

@@ -5,6 +5,9 @@ import { readFileSync } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { parseJoinString } from "../../net/fleet/join-string.ts";
+import { readSecret } from "../command-line/secret.ts";
+import { parseSettings } from "../command-line/settings-file.ts";
 import { Installation, type FileOutcome, type InstalledFile } from "./installation.ts";
 import { SERVICE_ROLES, type ServiceRole } from "./service-role.ts";
 import { systemdUnit } from "./systemd-unit.ts";
@@ -28,6 +31,7 @@ export default command;
 
 async function install(flags: ParsedFlags): Promise<void> {
   const role = roleOf(flags.positionals);
+  const settings = settingsText(role, flags.values.get("set") ?? [], await role.flags());
   const root = flags.values.get("root")?.at(-1) ?? "";
   const startsServices = root === "" && !flags.values.has("no-start");
   const unit = `dragonfly-${role.name}.service`;
@@ -39,7 +43,7 @@ async function install(flags: ParsedFlags): Promise<void> {
     if (startsServices) await run(["systemctl", "daemon-reload"]);
     return;
   }
-  const files = filesOf(role, flags);
+  const files = filesOf(role, flags, settings);
   const commands = [
     ["systemd-sysusers", "/etc/sysusers.d/dragonfly.conf"],
     ["systemctl", "daemon-reload"],
@@ -68,7 +72,7 @@ function roleOf([how, name, ...rest]: readonly string[]): ServiceRole {
 }
 
 /** @throws {DfError} usage, file-unreadable */
-function filesOf(role: ServiceRole, flags: ParsedFlags): InstalledFile[] {
+function filesOf(role: ServiceRole, flags: ParsedFlags, settings: string): InstalledFile[] {
   if (!Bun.isStandaloneExecutable) {
     throw new DfError("usage", "install this executable: it runs from its sources", {
       hint: "npm run build makes dist/df, which installs itself",
@@ -90,7 +94,7 @@ function filesOf(role: ServiceRole, flags: ParsedFlags): InstalledFile[] {
     {
       path: `/etc/dragonfly/${role.name}.yaml`,
       mode: 0o644,
-      content: settingsText(role, flags.values.get("set") ?? []),
+      content: settings,
       keepsExisting: !flags.values.has("set"),
     },
     {
@@ -101,18 +105,19 @@ function filesOf(role: ServiceRole, flags: ParsedFlags): InstalledFile[] {
   ];
 }
 
-/** @throws {DfError} file-unreadable */
+/** @throws {DfError} file-unreadable; usage: a service with a damaged line would never start */
 function joinText(join: string): string {
-  if (!join.startsWith("@")) return `${join.trim()}\n`;
-  try {
-    return `${readFileSync(join.slice(1), "utf8").trim()}\n`;
-  } catch (cause) {
-    throw new DfError("file-unreadable", `read --join ${join}`, { cause });
-  }
+  const text = readSecret("--join", join).trim();
+  parseJoinString(text);
+  return `${text}\n`;
 }
 
-/** @throws {DfError} usage */
-function settingsText(role: ServiceRole, settings: readonly string[]): string {
+/** @throws {DfError} usage, also for what the service would refuse when it starts */
+export function settingsText(
+  role: ServiceRole,
+  settings: readonly string[],
+  flags: readonly Flag[],
+): string {
   const lines = settings.map((setting) => {
     const [, key, value] = /^([a-z][a-z0-9-]*)=(.+)$/.exec(setting) ?? [];
     if (key === undefined) {
@@ -122,6 +127,7 @@ function settingsText(role: ServiceRole, settings: readonly string[]): string {
     }
     return `${key}: ${value}`;
   });
+  parseSettings("--set", lines.join("\n"), flags);
   return [
     `# Settings of df ${role.name}: one key for each long flag of df ${role.name} --help.`,
     ...role.settingsHints.map((hint) => `# ${hint}`),

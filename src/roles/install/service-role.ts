@@ -1,5 +1,7 @@
 // What differs between the units of the three services.
 
+import type { Flag } from "../command-line/flags.ts";
+
 export interface ServiceRole {
   name: "config" | "supernode" | "peer";
   description: string;
@@ -9,6 +11,8 @@ export interface ServiceRole {
   lines: readonly string[];
   /** What its settings file begins with, as comments: the keys that are set first. */
   settingsHints: readonly string[];
+  /** What its settings file may set; loads the role. */
+  flags: () => Promise<readonly Flag[]>;
 }
 
 export const SERVICE_ROLES: readonly ServiceRole[] = [
@@ -18,6 +22,7 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
     arguments: ["--data-dir", "%S/dragonfly/config"],
     lines: [],
     settingsHints: ["listen: 0.0.0.0:8000", "database: postgres://…  # several replicas"],
+    flags: async () => (await import("../config/command.ts")).FLAGS,
   },
   {
     name: "supernode",
@@ -25,6 +30,7 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
     arguments: ["--data-dir", "%S/dragonfly/supernode"],
     lines: [],
     settingsHints: ["listen: 0.0.0.0:8002", "quota: 500G", "source-rate: 200M"],
+    flags: async () => (await import("../supernode/command.ts")).FLAGS,
   },
   {
     name: "peer",
@@ -42,5 +48,6 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
       "IOWeight=50",
     ],
     settingsHints: ["listen: 0.0.0.0:65002", "quota: 200G", "upload-rate: 50M"],
+    flags: async () => (await import("../peer/command.ts")).FLAGS,
   },
 ];

@@ -10,6 +10,7 @@ import {
   type Preheat,
   preheatSchema,
   preheatsPageSchema,
+  preheatTargetsPageSchema,
 } from "../../net/wire/preheat-api.ts";
 import { ADMIN_FLAGS, adminClientOf } from "../command-line/admin-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
@@ -49,8 +50,17 @@ const command: CommandDef = defineCommand({
     const client = adminClientOf(flags);
     if (verb === "list" && id === undefined) return list(flags, client);
     const isOfOne = id !== undefined && rest.length === 0;
-    if (verb === "show" && isOfOne) return tell(flags, await one(client, "GET", id));
+    if (verb === "show" && isOfOne) return show(flags, client, await one(client, "GET", id));
     if (verb === "cancel" && isOfOne) return tell(flags, await one(client, "DELETE", id));
+    if (verb === "list" || verb === "show" || verb === "cancel") {
+      throw new DfError(
+        "usage",
+        `read df preheat ${flags.positionals.join(" ")}: not a whole command`,
+        {
+          hint: "write df preheat list, df preheat show ID or df preheat cancel ID",
+        },
+      );
+    }
     return order(flags, client);
   },
 });
@@ -68,7 +78,7 @@ async function order(flags: ParsedFlags, client: AdminClient): Promise<void> {
   if (!flags.values.has("wait")) return tell(flags, made);
   if (!flags.values.has("json")) console.error(describe(made));
   const ended = await waitForPreheat(client, made.id, process.stderr);
-  tell(flags, ended);
+  await show(flags, client, ended);
   if (ended.counts.failed > 0 || ended.state === "cancelled") process.exitCode = 1;
 }
 
@@ -78,7 +88,13 @@ async function list(flags: ParsedFlags, client: AdminClient): Promise<void> {
   else if (preheats.length > 0) console.log(preheats.map(describe).join("\n"));
 }
 
-function one(client: AdminClient, method: "GET" | "DELETE", id: string): Promise<Preheat> {
+/** @throws {DfError} usage, as AdminClient.ask */
+async function one(client: AdminClient, method: "GET" | "DELETE", id: string): Promise<Preheat> {
+  if (!PREHEAT_ID.test(id)) {
+    throw new DfError("usage", `find preheat ${id}: not an id`, {
+      hint: "df preheat list shows the ids, 20 hex digits each",
+    });
+  }
   return client.ask({ method, path: `preheats/${encodeURIComponent(id)}` }, preheatSchema);
 }
 
@@ -137,6 +153,26 @@ function headersOf(flags: ParsedFlags): Record<string, string> {
     headers[match[1]!] = match[2]!;
   }
   return headers;
+}
+
+const PREHEAT_ID = /^[0-9a-f]{20}$/;
+
+/** As `tell`, with what failed and why: the machines that it failed on are counted, not named. */
+async function show(flags: ParsedFlags, client: AdminClient, preheat: Preheat): Promise<void> {
+  tell(flags, preheat);
+  if (flags.values.has("json")) return;
+  if (preheat.error !== null) console.log(`  ${preheat.error.message}`);
+  if (preheat.counts.failed === 0) return;
+  const path = `preheats/${preheat.id}/targets?state=failed&limit=1000`;
+  const { targets } = await client.ask({ method: "GET", path }, preheatTargetsPageSchema);
+  const machines = new Map<string, number>();
+  for (const { url, error } of targets) {
+    const told = `${url}: ${error?.message ?? "no reason is known"}`;
+    machines.set(told, (machines.get(told) ?? 0) + 1);
+  }
+  for (const [told, count] of machines) {
+    console.log(`  ${told} (on ${count === 1 ? "1 machine" : `${count} machines`})`);
+  }
 }
 
 function tell(flags: ParsedFlags, preheat: Preheat): void {

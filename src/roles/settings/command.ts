@@ -44,9 +44,13 @@ const command: CommandDef = defineCommand({
     if (verb === "history" && rest.length === 0) return history(ask);
     if (verb === "diff" && rest.length >= 1 && rest.length <= 2) return diff(ask, rest);
     if (verb === "rollback" && rest.length === 1) return rollback(ask, rest[0]!);
-    throw new DfError("usage", `df config settings takes no ${flags.positionals.join(" ")}`, {
-      hint: "write get [KEY…], set KEY=VALUE…, unset KEY…, history, diff FROM [TO] or rollback VERSION",
-    });
+    throw new DfError(
+      "usage",
+      `read df config ${["settings", ...flags.positionals].join(" ")}: not a whole command`,
+      {
+        hint: "write get [KEY…], set KEY=VALUE…, unset KEY…, history, diff FROM [TO] or rollback VERSION",
+      },
+    );
   },
 });
 export default command;

@@ -29,5 +29,5 @@ function describeSupernode({ addresses, hostname, state, report, version }: Supe
   const quota = disk.quotaBytes === null ? "" : ` of ${formatBytes(disk.quotaBytes)}`;
   const rates = `up ${formatBytes(load.uploadBytesPerSec)}/s, source ${formatBytes(load.sourceBytesPerSec)}/s`;
   const held = `${contents} contents, ${formatBytes(disk.usedBytes)}${quota}, ${formatBytes(disk.freeBytes)} free`;
-  return `${head}  ${load.peers} peers, ${load.downloads} downloads, ${rates}  ${held}`;
+  return `${head}  ${load.peers} peers, ${load.downloads} in swarms, ${rates}  ${held}`;
 }

@@ -13,7 +13,7 @@ export function describeSupernode(address: string, status: SupernodeStatus): str
     ...contents.map(({ url, state, pieces, seededPieces, children, length }) => {
       const whole = length === null ? "?" : formatBytes(length);
       const share = state === "reading" ? ` ${seededPieces}/${pieces ?? "?"} pieces` : "";
-      return `${state}${share}  ${url}  ${whole}  ${children} downloading`;
+      return `${state}${share}  ${url}  ${whole}  ${children} in its swarm`;
     }),
   ].join("\n");
 }

@@ -75,7 +75,7 @@ export class Seeding {
     this.#settle = resolve;
   }
 
-  /** How many peers download it. */
+  /** How many peers download it, or are done and give it to others. */
   get childCount(): number {
     return this.#children.size;
   }

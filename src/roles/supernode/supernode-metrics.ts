@@ -25,7 +25,7 @@ export function supernodeMetrics(status: () => SupernodeStatus): Registry {
     },
     {
       name: "children",
-      help: "downloads that the scheduler serves",
+      help: "peers in the swarms of its contents, also those that are done",
       read: () => status().contents.reduce((sum, { children }) => sum + children, 0),
     },
     {

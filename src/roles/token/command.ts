@@ -39,9 +39,13 @@ const command: CommandDef = defineCommand({
     if (verb === "create" && rest.length === 0) return create(flags);
     if (verb === "list" && rest.length === 0) return list(flags);
     if (verb === "revoke" && rest.length === 1) return revoke(flags, rest[0]!);
-    throw new DfError("usage", `df token takes no argument ${flags.positionals.join(" ")}`, {
-      hint: "write df token create, df token list or df token revoke ID",
-    });
+    throw new DfError(
+      "usage",
+      `read df ${["token", ...flags.positionals].join(" ")}: not a whole command`,
+      {
+        hint: "write df token create, df token list or df token revoke ID",
+      },
+    );
   },
 });
 export default command;

@@ -1,12 +1,12 @@
 // `df up`: a whole fleet in one process, on loopback: config service, supernode and peer, joined to
 // each other as they would be on three machines. Ports that are taken are replaced by free ones.
 
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { type CommandDef, defineCommand } from "citty";
 import { CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { defaultSocket } from "../peer/peer-options.ts";
+import { defaultFleetDir } from "../config/config-dir.ts";
 import { parseRate } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog } from "../service/service-log.ts";
@@ -34,7 +34,7 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
     isJson: flags.values.has("json"),
     level: flags.values.has("verbose") ? "debug" : "info",
   });
-  const dataDir = flags.values.get("data-dir")?.at(-1) ?? defaultDataDir();
+  const dataDir = flags.values.get("data-dir")?.at(-1) ?? defaultFleetDir();
   const socketPath =
     flags.values.get("socket")?.at(-1) ?? defaultSocket(process.env, process.getuid?.() ?? -1);
   const uploadRate = flags.values.get("upload-rate")?.at(-1);
@@ -56,9 +56,4 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
   log.info("try: df get URL");
   await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
   await fleet.stop();
-}
-
-function defaultDataDir(): string {
-  const data = process.env["XDG_DATA_HOME"] || join(homedir(), ".local/share");
-  return join(data, "dragonfly", "up");
 }

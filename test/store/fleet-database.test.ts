@@ -6,9 +6,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SQL } from "bun";
+import { DrizzleQueryError } from "drizzle-orm";
 import { getTableConfig as postgresConfigOf, type PgTable } from "drizzle-orm/pg-core";
 import { getTableConfig as sqliteConfigOf, type SQLiteTable } from "drizzle-orm/sqlite-core";
 import { isDfError } from "../../src/errors.ts";
+import { databaseError, withoutQuery } from "../../src/store/fleet-database/fleet-database.ts";
 import {
   POSTGRES_MIGRATIONS,
   SQLITE_MIGRATIONS,
@@ -189,3 +191,14 @@ function describeTable({ name, columns, primaryKeys, indexes }: TableConfig) {
     ]),
   };
 }
+
+test("what is told of a failed query never repeats its parameters", () => {
+  const cause = new Error("connection lost");
+  const failed = new DrizzleQueryError("insert into hosts values ($1)", ["secret-name"], cause);
+
+  const told = databaseError(failed)!;
+
+  expect(told.code).toBe("unavailable");
+  expect(told.cause).toBe(cause);
+  expect(withoutQuery(failed)).toBe(cause);
+});

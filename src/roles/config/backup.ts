@@ -21,7 +21,7 @@ import {
   replaceAllRows,
   type TableRow,
 } from "../../store/fleet-database/all-rows.ts";
-import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { openFleetDatabase } from "../../store/fleet-database/open-fleet-database.ts";
 import { isAnyWorkLeased } from "../../store/fleet-database/work-leases.ts";
 import { claimStateDir } from "../../store/state-dir.ts";
@@ -70,6 +70,8 @@ export async function backUpFleet(place: FleetPlace, file: string): Promise<stri
   lines.push(JSON.stringify({ keys }));
   try {
     await readAllRows(database, (row) => lines.push(JSON.stringify(row)));
+  } catch (error) {
+    throw databaseError(error) ?? error;
   } finally {
     await database.close();
   }
@@ -103,6 +105,8 @@ export async function restoreFleet(
       refuseForeignRows(database, archive.rows, file);
       await replaceAllRows(database, archive.rows);
       await writeSecretFile(place.keysPath, `${JSON.stringify(keys.document)}\n`);
+    } catch (error) {
+      throw databaseError(error) ?? error;
     } finally {
       await database.close();
     }

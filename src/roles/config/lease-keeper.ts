@@ -2,7 +2,8 @@
 // that other replicas made, forgets what is old. Every replica does all of it; nothing needs a leader.
 
 import { forgetCredentials } from "../../store/fleet-database/credentials.ts";
-import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { messageOf } from "../../errors.ts";
+import { type FleetDatabase, withoutQuery } from "../../store/fleet-database/fleet-database.ts";
 import { forgetChannels, forgetHosts } from "../../store/fleet-database/hosts.ts";
 import {
   saveHeartbeats,
@@ -129,7 +130,8 @@ export class LeaseKeeper {
       this.#graceUntilMs = Date.now() + leaseMs;
       // Said once: the same cause every second would hide all else.
       if (this.#failure === null) {
-        onWarning(`the database does not answer; going on with what is known: ${String(error)}`);
+        const reason = messageOf(withoutQuery(error));
+        onWarning(`the database does not answer; going on with what is known: ${reason}`);
       }
       this.#failure = error;
     }

@@ -38,12 +38,17 @@ export function proposed(column: Column): SQL {
   return sql`excluded.${sql.identifier(column.name)}`;
 }
 
+/** What the database said alone: a query's parameters are URLs, names and digests, thousands of them. */
+export function withoutQuery(error: unknown): unknown {
+  return error instanceof DrizzleQueryError ? (error.cause ?? new Error("a query failed")) : error;
+}
+
 /** The error of a query as a caller can act on it; undefined for what no database threw. */
 export function databaseError(error: unknown): DfError | undefined {
   const isQuery = error instanceof DrizzleQueryError || error instanceof SQLiteError;
   if (!isQuery && !(error instanceof BunSql.SQLError)) return undefined;
   return new DfError("unavailable", "ask the fleet's database: it does not answer as it should", {
-    cause: error,
+    cause: withoutQuery(error),
     hint: "try again; the log of df config says more",
   });
 }

@@ -1,7 +1,11 @@
 // What happens to preheats with time: jobs end, expire and begin anew, and hosts that lost their
 // supernode go to another one. One replica at a time does it; when it dies the next one goes on.
 
-import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
+import {
+  databaseError,
+  type FleetDatabase,
+  withoutQuery,
+} from "../../../store/fleet-database/fleet-database.ts";
 import {
   changePreheatJob,
   changePreheatTargets,
@@ -83,7 +87,7 @@ export class PreheatClock {
       this.#isFailing = false;
     } catch (error) {
       // Said once: the same cause every second would hide all else.
-      if (!this.#isFailing) onWarning(`preheats: ${messageOf(error)}`);
+      if (!this.#isFailing) onWarning(`preheats: ${messageOf(withoutQuery(error))}`);
       this.#isFailing = true;
     }
   }
@@ -191,5 +195,6 @@ async function isAnythingDue(database: FleetDatabase, nowMs: number): Promise<bo
 }
 
 function errorOf(error: unknown): { code: string; message: string } {
-  return { code: isDfError(error) ? error.code : "internal", message: messageOf(error) };
+  const known = isDfError(error) ? error : databaseError(error);
+  return { code: known?.code ?? "internal", message: messageOf(known ?? error) };
 }

@@ -17,6 +17,7 @@
 import { z } from "zod";
 import { clusterNameSchema } from "./admin-api.ts";
 import type { Selector } from "./fleet-settings.ts";
+import { plainText } from "./plain-text.ts";
 import { parseSelector } from "./settings-api.ts";
 
 const hostId = z.string().regex(/^[0-9a-f]{64}$/);
@@ -29,6 +30,9 @@ const DAY_SECONDS = 86_400;
 export const PREHEAT_KEEP_SECONDS = DAY_SECONDS;
 
 export const PREHEAT_URLS_MAX = 10_000;
+
+/** An answer to a heartbeat has 1,000 commands, each with all headers and its URL: 24 MB of its 32 MiB. */
+const HEADER_CHARS_MAX = 16 << 10;
 
 /** URLs times machines of one job: each is a row that heartbeats change. */
 export const PREHEAT_TARGETS_MAX = 200_000;
@@ -63,7 +67,13 @@ export const newPreheatSchema = z
       .min(1)
       .max(PREHEAT_URLS_MAX),
     /** Sent to the sources. One that is not neutral must be named in `publicHeaders`. */
-    headers: z.record(z.string().max(256), z.string().max(8192)).default({}),
+    headers: z
+      .record(z.string().max(256), z.string().max(8192))
+      .refine(
+        (headers) => Object.entries(headers).flat().join("").length <= HEADER_CHARS_MAX,
+        `all headers together have more than ${HEADER_CHARS_MAX} characters`,
+      )
+      .default({}),
     /** Names of headers whose values are no secret and make the bytes differ. */
     publicHeaders: z.array(z.string().max(256)).max(64).default([]),
     tag: z.string().max(256).default(""),
@@ -143,7 +153,7 @@ export type Preheat = z.infer<typeof preheatSchema>;
 export const preheatsQuerySchema = z.strictObject({
   state: preheatStateSchema.optional(),
   /** `next` of the page before. */
-  after: z.string().max(64).optional(),
+  after: plainText(64).optional(),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 });
 

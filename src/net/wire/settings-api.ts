@@ -21,10 +21,11 @@ import {
   settingsSchema,
   type SettingKey,
 } from "./fleet-settings.ts";
+import { plainText } from "./plain-text.ts";
 
 const version = z.int().min(0);
 const settingKey = z.enum(Object.keys(settingsSchema.shape) as [SettingKey, ...SettingKey[]]);
-const changeComment = z.string().max(256).default("");
+const changeComment = plainText(256).default("");
 
 /** Layers of labels that a fleet may have: each is looked at for every machine. */
 export const LABEL_LAYERS_MAX = 256;

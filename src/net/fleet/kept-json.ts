@@ -9,6 +9,7 @@ import { DfError } from "../../errors.ts";
 export class KeptJson<Schema extends z.ZodType> {
   readonly #path: string;
   readonly #schema: Schema;
+  #writing: Promise<void> = Promise.resolve();
 
   constructor(path: string, schema: Schema) {
     this.#path = path;
@@ -25,10 +26,16 @@ export class KeptJson<Schema extends z.ZodType> {
   }
 
   /**
-   * Replaces what was kept; only this user may read it.
+   * Replaces what was kept, after the writes before; only this user may read it.
    * @throws {DfError} file-unwritable
    */
-  async write(value: z.infer<Schema>): Promise<void> {
+  write(value: z.infer<Schema>): Promise<void> {
+    const written = this.#writing.then(() => this.#replace(value));
+    this.#writing = written.catch(() => {});
+    return written;
+  }
+
+  async #replace(value: z.infer<Schema>): Promise<void> {
     const draft = `${this.#path}.new`;
     try {
       await mkdir(dirname(this.#path), { recursive: true, mode: 0o700 });

@@ -12,12 +12,11 @@ export async function settingsMemory(
   onWarning: (message: string) => void,
 ): Promise<Required<Pick<LiveSettingsOptions, "remembered" | "remember">>> {
   const kept = new KeptJson(join(dataDir, "settings.json"), heardSettingsSchema);
-  let writing = Promise.resolve();
   return {
     remembered: (await kept.read()) ?? undefined,
     remember(settings) {
-      writing = writing
-        .then(() => kept.write(settings))
+      kept
+        .write(settings)
         .catch((error: unknown) => onWarning(`remember the settings: ${messageOf(error)}`));
     },
   };

@@ -76,20 +76,21 @@ export class FleetView {
       return this.#refreshing;
     }
     this.#refreshing = this.#look();
-    try {
-      await this.#refreshing;
-    } finally {
-      this.#refreshing = null;
-    }
+    return this.#refreshing;
   }
 
   async #look(): Promise<void> {
-    do {
-      this.#isRefreshWanted = false;
-      await this.#readRevoked();
-      const { routesVersion } = await readFleet(this.#database);
-      if (routesVersion !== this.#version) await this.#read(routesVersion);
-    } while (this.#isRefreshWanted);
+    try {
+      do {
+        this.#isRefreshWanted = false;
+        await this.#readRevoked();
+        const { routesVersion } = await readFleet(this.#database);
+        if (routesVersion !== this.#version) await this.#read(routesVersion);
+      } while (this.#isRefreshWanted);
+    } finally {
+      // Here, in the turn of the last question: a call after it would else be answered by this look.
+      this.#refreshing = null;
+    }
   }
 
   async #readRevoked(): Promise<void> {

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { version } from "../../../package.json";
 import { DfError, messageOf } from "../../errors.ts";
 import { CredentialCheck } from "../../net/fleet/credential.ts";
-import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import { raiseRoutesVersion } from "../../store/fleet-database/fleet-row.ts";
 import { openFleetDatabase } from "../../store/fleet-database/open-fleet-database.ts";
 import { claimStateDir } from "../../store/state-dir.ts";
 import { healthRoutes } from "../service/health-routes.ts";
@@ -91,7 +92,7 @@ export async function startConfig(options: ConfigOptions): Promise<RunningConfig
     return await startWith(database, options, undo);
   } catch (error) {
     await undo.disposeAsync();
-    throw error;
+    throw databaseError(error) ?? error;
   }
 }
 
@@ -101,6 +102,8 @@ async function startWith(
   undo: AsyncDisposableStack,
 ): Promise<RunningConfig> {
   const { dataDir, leaseMs, intervalMs, onWarning } = options;
+  // A power loss may forget changes that hosts heard of (open-sqlite.ts): their versions never come again.
+  if (database.dialect === "sqlite") await raiseRoutesVersion(database, Date.now());
   const keys = await loadFleetKeys(options.keysPath ?? keysPathIn(dataDir), database);
   const credentials = new CredentialCheck(keys.publicKey);
   const waits = new RouteWaits();

@@ -32,7 +32,7 @@ export async function claimKeyFingerprint(
   return keyFingerprint ?? fingerprint;
 }
 
-/** Lifts the version above everything that was told before a restored backup was made. */
+/** Lifts the version above everything that was told before this moment. @param above Unix milliseconds */
 export async function raiseRoutesVersion(
   { db, tables }: FleetDatabase,
   above: number,

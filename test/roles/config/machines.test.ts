@@ -59,8 +59,9 @@ test("a machine cannot join as another, nor beyond what its token says", async (
     expect(await join(narrow, { cluster: "bj" })).toBe(403);
     expect(await join(narrow, { cluster: "hz" })).toBe(200);
     expect(await join(narrow, {})).toBe(200);
+    expect(await join(any, { role: "supernode", cluster: "bj" })).toBe(200);
     const { json } = await fixture.call("GET clusters");
-    expect(json.clusters.map(({ name }: { name: string }) => name)).toEqual(["hz"]);
+    expect(json.clusters.map(({ name }: { name: string }) => name)).toEqual(["bj"]);
   });
 });
 
@@ -221,6 +222,24 @@ test("a host is sent where rules say, else where its labels say", async () => {
     expect(await firstCluster()).toBe("far");
     await fixture.call("DELETE rules/office");
     expect(await firstCluster()).toBe("near");
+  });
+});
+
+test("no version of the lists comes again after a power loss", async () => {
+  await Session.run("machines", async (session) => {
+    const fixture = await configFixture(session);
+    const before = (await supernodeFixture(fixture, { address: "10.0.0.5:8002" })).beat;
+    const told = (await before()).json.routesVersion;
+    await fixture.config.stop();
+    const path = join(fixture.dataDir, "fleet.sqlite");
+    const forgotten = new Database(path);
+    forgotten.run("UPDATE fleet SET routes_version = ?", [told - 1]);
+    forgotten.close();
+
+    const again = await configFixture(session, { dataDir: fixture.dataDir });
+    const { json } = await (await supernodeFixture(again, { address: "10.0.0.6:8002" })).beat();
+
+    expect(json.routesVersion).toBeGreaterThan(told + 1);
   });
 });
 

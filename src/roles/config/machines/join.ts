@@ -58,10 +58,11 @@ export function joinResource({ database, keys }: JoinParts): Resource {
         ...{ id: crypto.randomUUID(), hostId, role, cluster },
         expiresAt: nowMs + CREDENTIAL_LIFE_MS,
       };
-      await insertCluster(database, {
-        ...{ name: cluster, labels: {}, upstream: null, createdAt: nowMs },
-      });
       if (role === "supernode") {
+        // A host's wish makes none: anybody could make thousands, each news for every host.
+        await insertCluster(database, {
+          ...{ name: cluster, labels: {}, upstream: null, createdAt: nowMs },
+        });
         await saveJoinedSupernode(database, {
           hostId,
           cluster,

@@ -108,6 +108,15 @@ test("a log sees a line every ten seconds and one at the end", () => {
   expect(written.at(-1)).toBe("out: 100 MB in 25.0 s, 4.0 MB/s, from supernode 20%, peers 80%\n");
 });
 
+// It ended "in 0.0 s, 0 B/s, from cache 100%", as if something had gone wrong.
+test("a file that this host had already is told without a rate", () => {
+  const { written, progress } = display("plain");
+  const bytes = { source: 0, supernode: 0, peers: 0, cache: 100e6 };
+  progress.finish({ ...HALF, doneBytes: 100e6, bytes }, 20);
+
+  expect(written.at(-1)).toBe("out: 100 MB in 0.0 s, from cache 100%\n");
+});
+
 test.each([
   [0, "0 B"],
   [999, "999 B"],

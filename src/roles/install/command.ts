@@ -143,10 +143,14 @@ function describe({ path, mode, content, keepsExisting }: InstalledFile): string
   return `${head}\n${mode === 0o600 ? "(secret)\n" : content}`;
 }
 
+const NOTES: Partial<Record<FileOutcome["outcome"], string>> = {
+  kept: " (it is yours: not touched)",
+  shared: " (another service uses it: it goes with that)",
+};
+
 function report(outcomes: readonly FileOutcome[]): void {
   for (const { path, outcome } of outcomes) {
-    const note = outcome === "kept" ? " (it is yours: not touched)" : "";
-    console.log(`${outcome.padEnd(9)} ${path}${note}`);
+    console.log(`${outcome.padEnd(9)} ${path}${NOTES[outcome] ?? ""}`);
   }
 }
 

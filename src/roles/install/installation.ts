@@ -1,11 +1,13 @@
 // Files that an installation puts in place, and the record by which it is undone. What was there
-// before is kept beside it; what the operator changed since is left alone.
+// before is kept beside it; what the operator changed since is left alone. What several roles of a host
+// use, e.g. the executable, goes with the last of them.
 
 import { createHash } from "node:crypto";
 import {
   chmodSync,
   copyFileSync,
   existsSync,
+  globSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -35,7 +37,7 @@ interface RecordedFile {
 /** What became of one file, for the user. */
 export interface FileOutcome {
   path: string;
-  outcome: "written" | "unchanged" | "kept" | "restored" | "removed" | "gone";
+  outcome: "written" | "unchanged" | "kept" | "shared" | "restored" | "removed" | "gone";
 }
 
 export class Installation {
@@ -44,7 +46,7 @@ export class Installation {
 
   /**
    * @param root folder that stands for "/": an image that is being built, or "" for this system
-   * @param recordPath absolute, on the installed system
+   * @param recordPath absolute, on the installed system; other roles' records lie beside it
    */
   constructor(root: string, recordPath: string) {
     this.#root = root;
@@ -53,20 +55,22 @@ export class Installation {
 
   /** @throws {DfError} file-unwritable; files written before stay recorded, so that `undo` takes them away */
   write(files: readonly InstalledFile[]): FileOutcome[] {
-    const recorded = this.#readRecord();
+    const recorded = this.#readRecord(this.#recordPath);
     return files.map((file) => {
       const before = this.#read(file.path);
       const sha256 = sha256Of(file.content);
       if (before !== null && file.keepsExisting === true)
         return { path: file.path, outcome: "kept" };
-      if (before !== null && sha256Of(before) === sha256)
-        return { path: file.path, outcome: "unchanged" };
       const earlier = recorded.findIndex(({ path }) => path === file.path);
-      const known = recorded[earlier];
+      const known = recorded[earlier] ?? this.#sharerOf(file.path)?.file;
+      const isUnchanged = before !== null && sha256Of(before) === sha256;
+      // It was there before any of ours: nothing is to be taken back.
+      if (isUnchanged && known === undefined) return { path: file.path, outcome: "unchanged" };
       const backup = known === undefined ? this.#backUp(file.path) : known.backup;
       if (earlier >= 0) recorded.splice(earlier, 1);
       recorded.push({ path: file.path, sha256, backup });
-      this.#put(this.#recordPath, `${JSON.stringify({ files: recorded }, null, 2)}\n`, 0o644);
+      this.#record(this.#recordPath, recorded);
+      if (isUnchanged) return { path: file.path, outcome: "unchanged" };
       this.#put(file.path, file.content, file.mode);
       return { path: file.path, outcome: "written" };
     });
@@ -82,7 +86,7 @@ export class Installation {
         hint: "nothing was installed here by df install",
       });
     }
-    const outcomes = this.#readRecord()
+    const outcomes = this.#readRecord(this.#recordPath)
       .toReversed()
       .map((file): FileOutcome => ({ path: file.path, outcome: this.#takeBack(file) }));
     rmSync(this.#at(this.#recordPath));
@@ -93,6 +97,12 @@ export class Installation {
     const now = this.#read(path);
     if (now === null) return "gone";
     if (sha256Of(now) !== sha256) return "kept";
+    const sharer = this.#sharerOf(path);
+    if (sharer !== undefined) {
+      const others = this.#readRecord(sharer.recordPath).filter((file) => file.path !== path);
+      this.#record(sharer.recordPath, [...others, { ...sharer.file, sha256 }]);
+      return "shared";
+    }
     if (backup === null) {
       rmSync(this.#at(path));
       return "removed";
@@ -125,8 +135,24 @@ export class Installation {
     }
   }
 
-  #readRecord(): RecordedFile[] {
-    const text = this.#read(this.#recordPath);
+  /** Another role's installation that needs the file too; undefined: none does. */
+  #sharerOf(path: string): { recordPath: string; file: RecordedFile } | undefined {
+    const folder = dirname(this.#recordPath);
+    for (const name of globSync(".installed-*.json", { cwd: this.#at(folder) })) {
+      const recordPath = join(folder, name);
+      if (recordPath === this.#recordPath) continue;
+      const file = this.#readRecord(recordPath).find((file) => file.path === path);
+      if (file !== undefined) return { recordPath, file };
+    }
+    return undefined;
+  }
+
+  #record(recordPath: string, files: readonly RecordedFile[]): void {
+    this.#put(recordPath, `${JSON.stringify({ files }, null, 2)}\n`, 0o644);
+  }
+
+  #readRecord(recordPath: string): RecordedFile[] {
+    const text = this.#read(recordPath);
     return text === null ? [] : (JSON.parse(text.toString()) as { files: RecordedFile[] }).files;
   }
 

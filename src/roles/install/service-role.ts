@@ -6,7 +6,7 @@ export interface ServiceRole {
   name: "config" | "supernode" | "peer";
   description: string;
   /** Arguments after the role's name; systemd expands %S (state), %t (run) and %d (credentials). */
-  arguments: readonly string[];
+  arguments: (user: string) => readonly string[];
   /** Lines of the unit's [Service] that only this role has. */
   lines: readonly string[];
   /** What its settings file begins with, as comments: the keys that are set first. */
@@ -19,15 +19,18 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
   {
     name: "config",
     description: "Dragonfly config service",
-    arguments: ["--data-dir", "%S/dragonfly/config"],
+    arguments: () => ["--data-dir", "%S/dragonfly/config"],
     lines: [],
-    settingsHints: ["listen: 0.0.0.0:8000", "database: postgres://…  # several replicas"],
+    settingsHints: [
+      "listen: 0.0.0.0:8000",
+      `database: "@/var/lib/dragonfly/config/database"  # its URL, a secret; for several replicas`,
+    ],
     flags: async () => (await import("../config/command.ts")).FLAGS,
   },
   {
     name: "supernode",
     description: "Dragonfly supernode",
-    arguments: ["--data-dir", "%S/dragonfly/supernode"],
+    arguments: () => ["--data-dir", "%S/dragonfly/supernode"],
     lines: [],
     settingsHints: ["listen: 0.0.0.0:8002", "quota: 500G", "source-rate: 200M"],
     flags: async () => (await import("../supernode/command.ts")).FLAGS,
@@ -35,9 +38,9 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
   {
     name: "peer",
     description: "Dragonfly peer",
-    arguments: [
+    arguments: (user) => [
       ...["--data-dir", "%S/dragonfly/peer"],
-      ...["--socket", "%t/dragonfly/peer.sock", "--socket-group", "dragonfly"],
+      ...["--socket", "%t/dragonfly/peer.sock", "--socket-group", user],
       ...["--metrics-listen", "127.0.0.1:65003"],
     ],
     lines: [

@@ -70,7 +70,7 @@ export function systemdUnit({ role, binary, user, joinFile }: UnitOptions): stri
     "[Service]",
     "Type=notify",
     "NotifyAccess=main",
-    `ExecStart=${binary} ${role.name} ${role.arguments.join(" ")}`,
+    `ExecStart=${binary} ${role.name} ${role.arguments(user).join(" ")}`,
     "ExecReload=/bin/kill -HUP $MAINPID",
     "Restart=on-failure",
     "RestartSec=2s",

@@ -81,3 +81,26 @@ test("a file that the operator changed since is not taken back", () => {
 test("an undo without an installation says that there is none", () => {
   expect(() => new Installation(root, RECORD).undo()).toThrow("there is no /etc/dragonfly");
 });
+
+test("what two services use goes with the last of them, whichever that is", () => {
+  const binary = "/usr/local/bin/dragonfly";
+  place(binary, "from a package");
+  const roleFixture = (name: string) => {
+    const installation = new Installation(root, `/etc/dragonfly/.installed-${name}.json`);
+    const files = (content: string) => [{ path: binary, mode: 0o755, content }];
+    return {
+      install: (content: string) => installation.write(files(content))[0]!.outcome,
+      undo: () => installation.undo()[0]!.outcome,
+    };
+  };
+  const [peer, supernode] = [roleFixture("peer"), roleFixture("supernode")];
+
+  const installed = [peer.install("1.0"), supernode.install("1.0"), supernode.install("1.1")];
+  const first = supernode.undo();
+  const between = read(binary);
+  const last = peer.undo();
+
+  expect(installed).toEqual(["written", "unchanged", "written"]);
+  expect([first, between, last]).toEqual(["shared", "1.1", "restored"]);
+  expect(read(binary)).toBe("from a package");
+});

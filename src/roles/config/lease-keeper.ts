@@ -51,6 +51,8 @@ export class LeaseKeeper {
    * written, and silence proves nothing.
    */
   #graceUntilMs: number;
+  /** When leases were looked at last. */
+  #lookedAtMs = Date.now();
   #forgetAtMs = 0;
 
   constructor(options: LeaseKeeperOptions) {
@@ -64,9 +66,9 @@ export class LeaseKeeper {
     });
   }
 
-  /** Why the database does not answer; null: it does. */
-  get failure(): unknown {
-    return this.#failure;
+  /** Whether the database fails, or keeps a round waiting for longer than a lease. */
+  get isDatabaseAway(): boolean {
+    return this.#failure !== null || Date.now() - this.#lookedAtMs > this.#options.leaseMs;
   }
 
   /** When a supernode heard now is silent; a round early, so that lists are right within the lease. */
@@ -138,7 +140,11 @@ export class LeaseKeeper {
   }
 
   async #silence(): Promise<void> {
+    const { leaseMs } = this.#options;
     const nowMs = Date.now();
+    // A write that hung, a process that was stopped, a clock that was set: nobody was heard meanwhile.
+    if (nowMs - this.#lookedAtMs > leaseMs / 2) this.#graceUntilMs = nowMs + leaseMs;
+    this.#lookedAtMs = nowMs;
     if (nowMs < this.#graceUntilMs) return;
     const silent = await silenceSupernodes(this.#options.database, nowMs);
     await forgetChannels(this.#options.database, silent);

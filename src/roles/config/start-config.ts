@@ -189,7 +189,7 @@ function serviceResource(
   ]);
   const notReadyBecause = (): string | null => {
     if (!hasStarted()) return "starting";
-    return leases.failure === null ? null : "the database does not answer";
+    return leases.isDatabaseAway ? "the database does not answer" : null;
   };
   return (app) => {
     app.route("/", healthRoutes({ notReadyBecause, metrics }));

@@ -312,6 +312,26 @@ test("a silent supernode leaves every list, and comes back with its next heartbe
   });
 }, 30_000);
 
+test("a standstill of df config ends no lease", async () => {
+  await Session.run("machines", async (session) => {
+    const leaseMs = 3_000;
+    const fixture = await configFixture(session, { leaseMs, intervalMs: 300 });
+    const { machine, beat } = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
+    // Past the time after a start in which no lease ends.
+    for (let beats = 0; beats < 8; beats++) {
+      await Bun.sleep(500);
+      await beat();
+    }
+
+    Bun.sleepSync(leaseMs + 500);
+    // The round that was due comes before the next heartbeat can.
+    await Bun.sleep(100);
+    const { json } = await fixture.call(`GET supernodes/${machine.hostId}`);
+
+    expect(json.state).toBe("alive");
+  });
+}, 30_000);
+
 test("a removed supernode is out at once: of lists, and by its credential", async () => {
   await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);

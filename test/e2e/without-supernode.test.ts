@@ -72,7 +72,8 @@ test.if(hasDf)(
       await killHard(swarm.supernode.child);
 
       await expectAllDone(gets, bytes);
-      expect(source.bodyBytes).toBeLessThanOrEqual(3 * LENGTH);
+      // The ration lets so few peers read at once: at worst each what it lacks, never the whole.
+      expect(source.bodyBytes).toBeLessThanOrEqual((1 + PEERS / 2) * LENGTH);
     });
   },
   120_000,

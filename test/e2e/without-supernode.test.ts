@@ -72,8 +72,9 @@ test.if(hasDf)(
       await killHard(swarm.supernode.child);
 
       await expectAllDone(gets, bytes);
-      // The ration lets so few peers read at once: at worst each what it lacks, never the whole.
-      expect(source.bodyBytes).toBeLessThanOrEqual((1 + PEERS / 2) * LENGTH);
+      // The ration lets so few peers read at once: at worst each what it lacks (the fastest had half
+      // when the supernode died, the slowest a quarter), never the whole.
+      expect(source.bodyBytes).toBeLessThanOrEqual((1 + 0.75 * PEERS) * LENGTH);
     });
   },
   120_000,

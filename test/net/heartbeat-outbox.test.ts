@@ -76,3 +76,24 @@ test("whoever applies the answered heartbeats in order knows which hosts are her
     }),
   );
 });
+
+test("the largest heartbeat is below what df config takes, and the rest goes with the next", () => {
+  const outbox = new HeartbeatOutbox();
+  const idOf = (index: number): string => index.toString(16).padStart(64, "0");
+  const error = { code: "internal", message: "€".repeat(1_024) };
+  for (let index = 0; index < 2_500; index++) {
+    outbox.report({ id: idOf(index), hostId: idOf(index), state: "failed", error });
+  }
+  const hosts = Array.from({ length: 30_000 }, (_, index) => idOf(index));
+  outbox.hostsChanged({ arrived: hosts, gone: hosts.map((id) => `f${id.slice(1)}`) });
+
+  const told = new Set<string>();
+  for (let beats = 0; beats < 3; beats++) {
+    const contents = outbox.contents();
+    expect(Buffer.byteLength(JSON.stringify(contents))).toBeLessThan(7 << 20);
+    for (const { id } of contents.results) told.add(id);
+    outbox.heard(contents);
+  }
+
+  expect(told.size).toBe(2_500);
+});

@@ -29,7 +29,7 @@ interface RouteRule {
 /** What a person or a host says is short. */
 const BODY_BYTES_MAX = 256 << 10;
 
-/** Results of 10,000 commands, 40,000 host IDs; a list of URLs to preheat. */
+/** Results of commands and 40,000 host IDs (heartbeat-outbox.ts); a list of URLs to preheat. */
 const LONG_BODY_BYTES_MAX = 8 << 20;
 
 export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {

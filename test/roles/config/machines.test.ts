@@ -228,8 +228,8 @@ test("a host is sent where rules say, else where its labels say", async () => {
 test("no version of the lists comes again after a power loss", async () => {
   await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
-    const before = (await supernodeFixture(fixture, { address: "10.0.0.5:8002" })).beat;
-    const told = (await before()).json.routesVersion;
+    const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
+    const told = (await supernode.beat()).json.routesVersion;
     await fixture.config.stop();
     const path = join(fixture.dataDir, "fleet.sqlite");
     const forgotten = new Database(path);
@@ -316,17 +316,17 @@ test("a standstill of df config ends no lease", async () => {
   await Session.run("machines", async (session) => {
     const leaseMs = 3_000;
     const fixture = await configFixture(session, { leaseMs, intervalMs: 300 });
-    const { machine, beat } = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
+    const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
     // Past the time after a start in which no lease ends.
     for (let beats = 0; beats < 8; beats++) {
       await Bun.sleep(500);
-      await beat();
+      await supernode.beat();
     }
 
     Bun.sleepSync(leaseMs + 500);
     // The round that was due comes before the next heartbeat can.
     await Bun.sleep(100);
-    const { json } = await fixture.call(`GET supernodes/${machine.hostId}`);
+    const { json } = await fixture.call(`GET supernodes/${supernode.machine.hostId}`);
 
     expect(json.state).toBe("alive");
   });

@@ -130,5 +130,10 @@ export function isDfError(error: unknown, code?: ErrorCode): error is DfError {
 
 /** The text of an unknown thrown value, for messages and logs. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // What Bun asks back after the system's code is not for who reads a log.
+  return error.message.replace(BUN_QUESTION, "");
 }
+
+const BUN_QUESTION =
+  /(?:[:.] )?(?:Is the computer able to access the url|Was there a typo in the url or port)\?/;

@@ -94,9 +94,10 @@ export class FleetClient {
       }
     }
     if (isDfError(lastError)) throw lastError;
-    throw new DfError("unavailable", `ask df config at ${this.#urls.join(", ")}`, {
+    const tried = `ask df config at ${this.#urls.join(", ")}`;
+    throw new DfError("unavailable", `${tried}: ${messageOf(lastError)}`, {
       cause: lastError,
-      hint: `${messageOf(lastError)}; check that df config runs and can be reached from here`,
+      hint: "check that df config runs and can be reached from here",
     });
   }
 }

@@ -133,6 +133,9 @@ function read(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new DfError("file-unreadable", `read the settings ${path}`, { cause });
+    throw new DfError("file-unreadable", `read the settings ${path}`, {
+      cause,
+      hint: "write --config FILE with the path of a YAML file that you may read",
+    });
   }
 }

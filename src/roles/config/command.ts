@@ -68,7 +68,7 @@ const command: CommandDef = defineCommand({
       verb === "backup"
         ? await backUpFleet(place, file)
         : await restoreFleet(place, file, { isReplacing: isOn(flags, "replace") });
-    console.error(told);
+    process.stderr.write(`${told}\n`);
   },
 });
 export default command;
@@ -101,11 +101,13 @@ function tellFirstStart(
     log(`machines join with: df supernode --join @${joinString.path}, df peer --join @FILE`);
   }
   if (!process.stderr.isTTY) return;
-  if (adminToken !== null) console.error(`\n  admin token: ${adminToken.text}`);
+  // Not by console.error: Bun colours it red on a terminal, and nothing is wrong.
+  const show = (line: string): void => void process.stderr.write(`${line}\n`);
+  if (adminToken !== null) show(`\n  admin token: ${adminToken.text}`);
   if (joinString !== null) {
-    console.error(`\n  On any machine, to make it part of this fleet:`);
-    console.error(`    df supernode --join ${joinString.text}`);
-    console.error(`    df peer --join ${joinString.text}\n`);
+    show("\n  On any machine, to make it part of this fleet:");
+    show(`    df supernode --join ${joinString.text}`);
+    show(`    df peer --join ${joinString.text}\n`);
   }
 }
 

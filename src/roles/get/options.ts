@@ -292,6 +292,9 @@ export function readTextFile(flag: string, path: string): string {
   try {
     return readFileSync(path === "-" ? 0 : path, "utf8");
   } catch (cause) {
-    throw new DfError("file-unreadable", `read ${path} for ${flag}`, { cause });
+    throw new DfError("file-unreadable", `read ${path} for ${flag}`, {
+      cause,
+      hint: `write ${flag} @FILE with the path of a file that you may read`,
+    });
   }
 }

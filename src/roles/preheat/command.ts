@@ -76,7 +76,7 @@ async function order(flags: ParsedFlags, client: AdminClient): Promise<void> {
     preheatSchema,
   );
   if (!flags.values.has("wait")) return tell(flags, made);
-  if (!flags.values.has("json")) console.error(describe(made));
+  if (!flags.values.has("json")) process.stderr.write(`${describe(made)}\n`);
   const ended = await waitForPreheat(client, made.id, process.stderr);
   await show(flags, client, ended);
   if (ended.counts.failed > 0 || ended.state === "cancelled") process.exitCode = 1;
@@ -167,7 +167,8 @@ async function show(flags: ParsedFlags, client: AdminClient, preheat: Preheat): 
   const { targets } = await client.ask({ method: "GET", path }, preheatTargetsPageSchema);
   const machines = new Map<string, number>();
   for (const { url, error } of targets) {
-    const told = `${url}: ${error?.message ?? "no reason is known"}`;
+    const reason = error?.message ?? "no reason is known";
+    const told = reason.includes(url) ? reason : `${url}: ${reason}`;
     machines.set(told, (machines.get(told) ?? 0) + 1);
   }
   for (const [told, count] of machines) {

@@ -37,8 +37,9 @@ export async function untilStopped({
   process.on("SIGHUP", () => {
     // A terminal that closes ends what runs in it; a service without one reads its settings again.
     if (process.stderr.isTTY) return stopped.resolve("stopping: SIGHUP");
+    if (reload === undefined) return log.info("settings count from the next start on");
     Promise.resolve()
-      .then(() => reload?.())
+      .then(reload)
       .then(() => log.info("settings read again"))
       .catch((error: unknown) => log.error(`read settings again: ${messageOf(error)}`));
   });

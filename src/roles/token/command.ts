@@ -61,7 +61,7 @@ async function create(flags: ParsedFlags): Promise<void> {
     console.log(JSON.stringify(created));
     return;
   }
-  console.error(describe(created));
+  process.stderr.write(`${describe(created)}\n`);
   console.log(created.joinString ?? created.secret);
 }
 
@@ -79,7 +79,9 @@ async function revoke(flags: ParsedFlags, id: string): Promise<void> {
   const withCredentials = flags.values.has("credentials");
   const query = withCredentials ? "?credentials=true" : "";
   await client.tell({ method: "DELETE", path: `tokens/${encodeURIComponent(id)}${query}` });
-  console.error(`token ${id} is revoked${withCredentials ? ", with what was joined by it" : ""}`);
+  process.stderr.write(
+    `token ${id} is revoked${withCredentials ? ", with what was joined by it" : ""}\n`,
+  );
 }
 
 /** @throws {DfError} usage */

@@ -6,7 +6,7 @@ import type { Context, Handler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { matchedRoutes } from "hono/route";
-import { z } from "zod";
+import type { z } from "zod";
 import { DfError, isDfError } from "../../errors.ts";
 import { PROBLEM_TYPE, problemResponse, problemSchema } from "../../net/problem.ts";
 import { wordsOfFaults } from "../../net/schema-fault.ts";

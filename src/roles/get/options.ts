@@ -294,7 +294,7 @@ export function readTextFile(flag: string, path: string): string {
   } catch (cause) {
     throw new DfError("file-unreadable", `read ${path} for ${flag}`, {
       cause,
-      hint: `write ${flag} @FILE with the path of a file that you may read`,
+      hint: "name a file that you may read, or - for stdin",
     });
   }
 }

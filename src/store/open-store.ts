@@ -336,9 +336,15 @@ class DiskPieceStore implements PieceStore {
         isPinned: content.isKept,
       })),
       bytes,
-    ).map((index) => contents[index]!.facts.contentId);
-    for (const contentId of chosen) await this.delete(contentId);
-    return chosen;
+    ).map((index) => contents[index]!);
+    const evicted: string[] = [];
+    for (const content of chosen) {
+      // It may have found a reader while others were deleted.
+      if (content.isKept) continue;
+      evicted.push(content.facts.contentId);
+      await this.delete(content.facts.contentId);
+    }
+    return evicted;
   }
 
   #add(content: ContentOnDisk): void {

@@ -41,7 +41,10 @@ export class UnkeptContents {
     const gone = [...this.#unused].filter((content) => before.has(content));
     if (gone.length === 0) return;
     try {
-      for (const { facts } of gone) await store.delete(facts.contentId);
+      for (const content of gone) {
+        // It may have found a user while others were deleted.
+        if (this.#isUnused(content)) await store.delete(content.facts.contentId);
+      }
     } catch (error) {
       onWarning(`delete what must not be kept: ${messageOf(error)}`);
     }

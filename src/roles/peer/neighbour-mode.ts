@@ -49,6 +49,7 @@ export class NeighbourMode {
   readonly #scheduler: NeighbourScheduler;
   readonly #source: BackToSource;
   readonly #witnesses = new RowWitnesses();
+  readonly #pieceCount: number;
   readonly #stop = new AbortController();
   /** How many rows each neighbour has told, by its number. */
   readonly #rowsTold = new Map<number, number>();
@@ -64,6 +65,7 @@ export class NeighbourMode {
     const rows = new PieceSet(pieceCount);
     for (const piece of manifest.learned) rows.add(piece);
     const prng = new Prng(crypto.getRandomValues(new Uint32Array(1))[0]!);
+    this.#pieceCount = pieceCount;
     this.#scheduler = new NeighbourScheduler({
       ...{ prng, addresses, pieceCount, pieceLength, have, rows },
     });
@@ -154,6 +156,8 @@ export class NeighbourMode {
     const { signal } = this.#stop;
     for (let hasMore = true; hasMore && !signal.aborted;) {
       const from = this.#rowsTold.get(neighbour) ?? 0;
+      // Nobody knows more rows than there are pieces.
+      if (from >= this.#pieceCount) return;
       const answer = await askRows(address, { contentId, from }, signal);
       this.#rowsTold.set(neighbour, from + answer.rows.length);
       this.#hear(neighbour, answer.rows);
@@ -165,6 +169,7 @@ export class NeighbourMode {
     const { manifest } = this.#options.content;
     const proven = rows.filter(
       ({ piece, row }) =>
+        piece < this.#pieceCount &&
         manifest.row(piece) === undefined &&
         this.#witnesses.told(neighbour - FIRST_NEIGHBOUR, piece, row),
     );

@@ -69,6 +69,11 @@ export class SwarmRead implements SwarmMember {
   /** Messages that came while a content was being opened. */
   #backlog: (() => void)[] | null = null;
   #isStopped = false;
+  /** Whether the supernode's word counts: from its answer to a join on, until it is lost or silent. */
+  #isJoined = false;
+  /** Answers to joins, numbered as they come; and which of them named the content that is brought. */
+  #lastAnswer = 0;
+  #openedAnswer = 0;
   #neighbours: NamedNeighbours = { addresses: [], swarmSize: 1 };
   /** What the last join said to be here. */
   #told: { contentId: string; words: Uint32Array } | null = null;
@@ -142,8 +147,9 @@ export class SwarmRead implements SwarmMember {
     return transfer;
   }
 
+  /** Without effect while a content is opened: the handle is the new content's, the pull the former's. */
   pull(pull: Pull): void {
-    this.#channel?.pull(this, pull);
+    if (this.#openedAnswer === this.#lastAnswer) this.#channel?.pull(this, pull);
   }
 
   /** Stops listening; the supernode goes on sending others here for the pieces. */
@@ -175,11 +181,13 @@ export class SwarmRead implements SwarmMember {
   // What the supernode says, in the order of its messages.
 
   joined(joined: Joined): void {
+    this.#isJoined = true;
+    const answer = ++this.#lastAnswer;
     this.#options.events.joined(joined.stale);
     this.#inOrder(() => {
       const backlog: (() => void)[] = [];
       this.#backlog = backlog;
-      this.#attempt(() => this.#open(joined, backlog));
+      this.#attempt(() => this.#open(joined, backlog, answer));
     });
   }
 
@@ -226,6 +234,7 @@ export class SwarmRead implements SwarmMember {
   }
 
   #goWithout(silentMs: number): void {
+    this.#isJoined = false;
     this.#backlog = null;
     this.#transfer?.step({ kind: "channelLost" });
     this.#options.events.channelLost(silentMs);
@@ -235,7 +244,7 @@ export class SwarmRead implements SwarmMember {
    * Opens what the supernode named; messages for it wait in `backlog` meanwhile. A channel that is
    * lost, or a newer answer, has another backlog: then this one is outdated.
    */
-  async #open(joined: Joined, backlog: (() => void)[]): Promise<void> {
+  async #open(joined: Joined, backlog: (() => void)[], answer: number): Promise<void> {
     const { pieceLength, length } = joined;
     const { store, task, events } = this.#options;
     const content = await openContent(store, task.url, joined);
@@ -257,6 +266,7 @@ export class SwarmRead implements SwarmMember {
     if (this.#backlog !== backlog) return;
     const pieceCount = length === null ? null : pieceCountOf(length, pieceLength);
     const known = this.#told?.contentId === joined.contentId ? this.#told.words : null;
+    this.#openedAnswer = answer;
     transfer.step({ kind: "joined", pieceCount, known });
     events.advanced();
     this.#backlog = null;
@@ -290,8 +300,12 @@ export class SwarmRead implements SwarmMember {
     run().catch((error: unknown) => this.#options.events.broke(error));
   }
 
-  /** Runs now, or after the content that is being opened. */
+  /**
+   * Runs now, or after the content that is being opened. What a silent supernode says when it speaks
+   * again is of a part in the swarm that is over: others may be bringing its pieces meanwhile.
+   */
   #inOrder(message: () => void): void {
+    if (!this.#isJoined) return;
     if (this.#backlog === null) message();
     else this.#backlog.push(message);
   }

@@ -49,6 +49,8 @@ export class ContentTransfer {
   readonly #options: TransferOptions;
   readonly #machine: Download;
   readonly #fetches = new Map<number, AbortController>();
+  /** Told when the last of them has ended. */
+  #onQuiet: (() => void) | null = null;
   readonly #bytes: BytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
   readonly #releaseLease: () => void;
   /** What the piece worker was told last. */
@@ -139,6 +141,24 @@ export class ContentTransfer {
     this.#options.shared.share(this.content);
   }
 
+  /**
+   * Ends all fetches and begins none until `goOn`: another writer comes, and two in one piece could
+   * spoil it. Resolves when nothing is being written here.
+   */
+  async giveWay(): Promise<void> {
+    this.step({ kind: "channelLost" });
+    this.step({ kind: "slotsChanged", slots: 0 });
+    for (const fetch of this.#fetches.values()) fetch.abort();
+    if (this.#fetches.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onQuiet = resolve;
+    await promise;
+  }
+
+  goOn(): void {
+    this.step({ kind: "slotsChanged", slots: this.#options.slots ?? FETCH_SLOTS });
+  }
+
   /** Ends all fetches; pieces stay and are served on. */
   stop(): void {
     this.#isStopped = true;
@@ -186,6 +206,7 @@ export class ContentTransfer {
       this.#fetches.delete(effect.fetch);
       if (!this.#isStopped) this.#options.onFailure(error);
     }
+    if (this.#fetches.size === 0) this.#onQuiet?.();
   }
 
   async #fetchPiece({ piece, address }: { piece: number; address: string }, signal: AbortSignal) {

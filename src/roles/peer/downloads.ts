@@ -123,14 +123,19 @@ export class Downloads {
     const download = new PeerDownload(this.#options, options);
     const shared: Shared = { download, pacer, readers: new Map(), grace: undefined };
     this.#shared.set(key, shared);
-    download.start();
+    void this.#start(download, this.#shared.get(`${taskId} ${!mustReadSelf}`)?.download);
     void this.#forgetWhenSettled(key, shared);
     return shared;
   }
 
+  /** Swarm and source would write into one file: two writers in one piece could spoil it. */
+  async #start(download: PeerDownload, other: PeerDownload | undefined): Promise<void> {
+    if (other !== undefined) await settled(other);
+    if (download.state.kind === "running") download.start();
+  }
+
   async #forgetWhenSettled(key: string, shared: Shared): Promise<void> {
-    const never = new AbortController().signal;
-    while (shared.download.state.kind === "running") await shared.download.ending.next(never);
+    await settled(shared.download);
     clearTimeout(shared.grace);
     this.#forget(key, shared);
   }
@@ -165,6 +170,11 @@ export class Downloads {
     this.#shared.delete(key);
     addDownload(this.#ended, shared.download);
   }
+}
+
+async function settled(download: PeerDownload): Promise<void> {
+  const never = new AbortController().signal;
+  while (download.state.kind === "running") await download.ending.next(never);
 }
 
 function policyOf({ source, noOrigin }: DownloadRequest): DownloadPolicy {

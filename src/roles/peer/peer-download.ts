@@ -57,6 +57,7 @@ export class PeerDownload {
   #state: DownloadState = { kind: "running" };
   readonly #swarm: SwarmRead;
   #isDelegated = false;
+  #isSeeking = false;
   #moves = 0;
   #versions = new Set<string>();
   readonly #turn = new SourceTurn(this.#stop.signal);
@@ -145,10 +146,10 @@ export class PeerDownload {
   }
 
   #newWithoutOwner(): WithoutOwner {
-    const { task, changes } = this;
+    const { task } = this;
     const { pacer } = this.#options;
     return new WithoutOwner(this.#around, {
-      ...{ task, changes, pacer, swarm: this.#swarm, turn: this.#turn },
+      ...{ task, pacer, swarm: this.#swarm, turn: this.#turn },
       stopped: this.#stop.signal,
       isConnected: () => this.#isConnected,
       mayGoBackToSource: () => this.#mayGoBackToSource,
@@ -211,9 +212,8 @@ export class PeerDownload {
     return this.transfer.content.manifest.layout.length === null && this.#mayGoBackToSource;
   }
 
-  // Joining.
-
   async #joinOwner(): Promise<void> {
+    if (this.#isSeeking) return;
     const { supernodes } = this.#around;
     const kept = this.#keptVersion;
     if (kept !== null && isFreshNow(kept) && (await supernodes.ownerOf(this.taskId)) === undefined)
@@ -223,7 +223,10 @@ export class PeerDownload {
       mayReadSource: () => this.#mayGoBackToSource,
       sourceReadersPerSec: () => this.#around.settings.current.sourceReadersPerSec,
     };
+    // Two that seek would draw twice this host's share of the source.
+    this.#isSeeking = true;
     const owner = await findOwner(supernodes, task, this.#stop.signal);
+    this.#isSeeking = false;
     if (owner !== null) return this.#joinAt(owner, !supernodes.isFirstFor(this.taskId, owner));
     if (!supernodes.isEmpty) this.notices.push("no supernode answers: reading from the source");
     await this.#readSelf(null);
@@ -245,6 +248,8 @@ export class PeerDownload {
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
     this.#isDelegated = isDelegated;
     this.#swarm.joinAt(supernode);
+    // Lost or silent since it was found: nobody else would say so.
+    if (!supernode.isOpen) this.#channelLost(0);
   }
 
   /** Joins the owner again: after its return, or because the source has a new version. */
@@ -253,8 +258,6 @@ export class PeerDownload {
     if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
     this.#swarm.join();
   }
-
-  // The content.
 
   get #keptVersion(): KeptVersion | null {
     return keptVersion(this.#around, this.taskId, this.task);
@@ -306,9 +309,11 @@ export class PeerDownload {
     if (this.#turn.isTaken) return;
     const { store, sources, settings } = this.#around;
     const turn = this.#turn.take();
+    const former = this.transfer;
     let brought = transfer;
     let isOutdated = false;
     try {
+      await former?.giveWay();
       const digests = await readFromSource(
         {
           ...{ store, sources, taskId: this.taskId, task: this.task },
@@ -336,6 +341,7 @@ export class PeerDownload {
       isOutdated = isDfError(error, "source-changed");
       this.#around.onWarning(`read the source of ${this.#shownUrl}: ${messageOf(error)}`);
     } finally {
+      former?.goOn();
       turn.end();
     }
     if (isOutdated) await this.#readSelf(null);
@@ -367,7 +373,7 @@ export class PeerDownload {
   }
 
   #fail(error: unknown): void {
-    if (this.#state.kind !== "running" || this.#stop.signal.aborted) return;
+    if (this.#state.kind !== "running") return;
     const kept = this.#options.mustReadSelf ? null : this.#keptVersion;
     if (kept !== null && outlives(kept, error)) {
       const notice = `${messageOf(error)}: this host's copy is used, it may be out of date`;
@@ -381,8 +387,7 @@ export class PeerDownload {
 
   /** Runs work of this download; what it throws fails the download. */
   #attempt(work: () => Promise<void> | void): void {
-    const run = async (): Promise<void> => work();
-    run().catch((error: unknown) => this.#fail(error));
+    Promise.try(work).catch((error: unknown) => this.#fail(error));
   }
 
   get #isConnected(): boolean {

@@ -5,11 +5,9 @@ import type { Pacer } from "../../engine/bytes/pacing.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { isDfError, messageOf } from "../../errors.ts";
-import { OWNER_SILENCE_MS } from "../../limits.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { PieceRun } from "../worker/source-service.ts";
-import type { Changes } from "./changes.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import type { DownloadSurroundings } from "./download-parts.ts";
 import { NeighbourMode, type SourceRation } from "./neighbour-mode.ts";
@@ -25,7 +23,6 @@ export interface OwnerlessDownload {
   readonly turn: SourceTurn;
   /** The limit of this download. */
   readonly pacer: Pacer;
-  readonly changes: Changes;
   readonly stopped: AbortSignal;
   isConnected(): boolean;
   /** Whether the source may be read because no supernode answers. */
@@ -129,6 +126,8 @@ export class WithoutOwner {
     const { sources, onWarning } = this.#around;
     const { content } = transfer;
     if (!this.#download.mayGoBackToSource() || turn.isTaken) return false;
+    // A supernode is about to give work again: a read that begins now would not give way to it.
+    if (this.#download.isConnected()) return false;
     // A parent from before may still be sending one of them.
     let count = 0;
     while (count < run.count && !transfer.isAwaited(run.piece + count)) count++;
@@ -162,14 +161,9 @@ export class WithoutOwner {
   /** Reads the whole instead of pieces, or all that `transfer` lacks; the neighbours are done with. */
   #readInstead(transfer: ContentTransfer | null): false {
     const download = this.#download;
-    const { swarm, turn, changes, stopped } = download;
     this.end();
-    swarm.transfer?.step({ kind: "channelLost" });
     download.attempt(async () => {
-      await turn.ended();
-      // Two writers in one piece could spoil it.
-      while ((swarm.transfer?.parents ?? 0) > 0 && !download.isConnected())
-        await changes.next(stopped, OWNER_SILENCE_MS);
+      await download.turn.ended();
       if (!download.isConnected()) await download.readSelf(transfer);
     });
     return false;

@@ -91,11 +91,8 @@ test("quick reads are followed by longer ones, slow reads by shorter ones", () =
   for (const tookUs of [100_000, 100_000, 100_000, 400_000, 400_000]) {
     for (let i = 0; i < read!.count; i++) have.push(read!.piece + i);
     fixture.nowUs += tookUs;
-    const next = [
-      ...fixture.looks(have),
-      ...fixture.step({ kind: "readEnded", ok: true }),
-    ] as BackToSourceEffect[];
-    read = next.find((effect) => effect.kind === "readPieces") as typeof read;
+    const next = [...fixture.looks(have), ...fixture.step({ kind: "readEnded", ok: true })];
+    read = next.find((effect) => effect.kind === "readPieces");
     counts.push(read!.count);
   }
 

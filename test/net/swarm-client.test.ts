@@ -261,6 +261,16 @@ test("swarm client passes on whom the supernode named as neighbours", async () =
   expect(client.swarmSize).toBe(40);
 });
 
+test("swarm client knows from the hello how many lose the supernode with it", async () => {
+  const greeting = JSON.stringify({ ...SUPERNODE_HELLO, peerCount: 1_000 });
+  const supernode = supernodeFixture({ greeting });
+  const { client } = clientFixture(supernode.address);
+
+  await client.reach();
+
+  expect(client.swarmSize).toBe(1_000);
+});
+
 test("swarm client reaches nothing where nobody listens, and a supernode that starts later", async () => {
   const first = supernodeFixture();
   await first.stop();

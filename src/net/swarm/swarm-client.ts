@@ -121,7 +121,7 @@ export class SwarmClient {
     return this.#pieceAddress;
   }
 
-  /** Peers of the largest swarm that this supernode told of; 0 before the first join. */
+  /** Most peers that this supernode told of, in its hello or of one swarm: so many lose it together. */
   get swarmSize(): number {
     return this.#swarmSize;
   }
@@ -342,6 +342,7 @@ export class SwarmClient {
     this.#lostAtMs = null;
     this.#hostId = hello.hostId;
     this.#pieceAddress = hello.pieceAddress;
+    this.#swarmSize = Math.max(this.#swarmSize, hello.peerCount ?? 0);
     this.#options.onOpened();
     this.#tellAll((member) => member.channelOpened());
     return true;

@@ -50,6 +50,8 @@ const helloSchema = z.object({
     .array(z.object({ address: z.string().max(262), zone: z.string().max(64) }))
     .max(16)
     .optional(),
+  /** Of a supernode: how many peers have a channel to it, the greeted one among them. */
+  peerCount: count.optional(),
   /** What `df config` gave this machine when it joined the fleet. */
   credential: z.string().max(4096).optional(),
 });

@@ -124,7 +124,7 @@ export class SwarmDesk implements SwarmListener {
   }
 
   hello(origin: ChannelOrigin): Omit<Hello, "type" | "protocol"> {
-    return this.#options.hello(origin);
+    return { ...this.#options.hello(origin), peerCount: this.#peers.size + 1 };
   }
 
   arrived(channel: PeerChannel): void {

@@ -36,6 +36,22 @@ test("a peer without supernodes reads the source once for two readers", async ()
   expect((await bytesOf(client, contentId, data.length)).equals(data)).toBe(true);
 });
 
+test("two downloads of one task, one of them from the source alone, never write at the same time", async () => {
+  const data = randomBytes(3_000_000);
+  const source = sourceFixture(cleanups, data);
+  const { client } = await peerFixture(cleanups);
+
+  const [first, second] = await Promise.all([
+    eventsOf(client.download({ url: source.url }, never)),
+    eventsOf(client.download({ url: source.url, source: "origin" }, never)),
+  ]);
+
+  const read = [first, second].map((events) => eventOf(events, "done").bytes.source);
+  expect(read.toSorted((a, b) => a - b)).toEqual([0, data.length]);
+  const { contentId } = eventOf(second, "content");
+  expect((await bytesOf(client, contentId, data.length)).equals(data)).toBe(true);
+});
+
 test("a peer without supernodes checks its cache at the source and reads a new version anew", async () => {
   const source = sourceFixture(cleanups, randomBytes(100_000));
   const { client } = await peerFixture(cleanups);

@@ -5,25 +5,27 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { FleetDatabase } from "../../src/store/fleet-database/fleet-database.ts";
 import { forgetChannels, saveChannels } from "../../src/store/fleet-database/hosts.ts";
 import {
-  changePreheatJob,
   changePreheatTargets,
   claimPreheatTargets,
   countPreheatTargets,
   duePreheatTargets,
-  findPreheatJob,
-  forgetPreheats,
-  hasLivePreheats,
-  insertPreheatJob,
   insertPreheatTargets,
   isPreheatLive,
-  listPreheatJobs,
-  listPreheatsToRefresh,
   listPreheatTargets,
-  type PreheatJobRow,
   type PreheatTargetRow,
   preheatTargetsOf,
   releasePreheatTargets,
   savePreheatTargets,
+} from "../../src/store/fleet-database/preheat-targets.ts";
+import {
+  changePreheatJob,
+  findPreheatJob,
+  forgetPreheats,
+  hasLivePreheats,
+  insertPreheatJob,
+  listPreheatJobs,
+  listPreheatsToRefresh,
+  type PreheatJobRow,
 } from "../../src/store/fleet-database/preheats.ts";
 import {
   findSettingsVersion,

@@ -7,16 +7,20 @@ import {
   withoutQuery,
 } from "../../../store/fleet-database/fleet-database.ts";
 import {
-  changePreheatJob,
   changePreheatTargets,
   countPreheatTargets,
+  endCancelling,
+  isPreheatLive,
+  releasePreheatTargets,
+} from "../../../store/fleet-database/preheat-targets.ts";
+import {
+  changePreheatJob,
   forgetPreheats,
   hasLivePreheats,
-  isPreheatLive,
-  listPreheatJobs,
+  listLivePreheats,
   listPreheatsToRefresh,
+  type LivePreheat,
   type PreheatJobRow,
-  releasePreheatTargets,
 } from "../../../store/fleet-database/preheats.ts";
 import { dropWorkLease, takeWorkLease } from "../../../store/fleet-database/work-leases.ts";
 import { isDfError, messageOf } from "../../../errors.ts";
@@ -77,10 +81,13 @@ export class PreheatClock {
   }
 
   async #tick(): Promise<void> {
-    const { database, onWarning } = this.#options;
+    const { database, jobs, onWarning } = this.#options;
     const nowMs = Date.now();
     const lease = { name: LEASE_NAME, holder: this.#holder, expiresAt: nowMs + LEASE_MS };
     try {
+      // Each replica for itself: any of them may have opened a job's headers.
+      const live = await listLivePreheats(database, JOBS_PER_ROUND);
+      jobs.keepOnly(new Set(live.map(({ id }) => id)));
       // Looking costs less than the lease: an idle fleet writes nothing.
       const isDue = nowMs >= this.#forgetAtMs || (await isAnythingDue(database, nowMs));
       if (isDue && (await takeWorkLease(database, lease, nowMs))) await this.#advance(nowMs);
@@ -93,35 +100,30 @@ export class PreheatClock {
   }
 
   async #advance(nowMs: number): Promise<void> {
-    const { database, jobs } = this.#options;
+    const { database } = this.#options;
     for (const job of await listPreheatsToRefresh(database, nowMs)) await this.#renew(job, nowMs);
     if (nowMs >= this.#forgetAtMs) {
       this.#forgetAtMs = nowMs + FORGET_EVERY_MS;
       await forgetPreheats(database, nowMs - FORGOTTEN_AFTER_MS);
     }
-    if (!(await hasLivePreheats(database))) {
-      jobs.keepOnly(new Set());
-      return;
-    }
+    if (!(await hasLivePreheats(database))) return;
     await releasePreheatTargets(database);
-    const live = await listPreheatJobs(database, {
-      states: ["planning", "running"],
-      rowsMax: JOBS_PER_ROUND,
-    });
-    jobs.keepOnly(new Set(live.map(({ id }) => id)));
+    // After the renewals: a round that just began must not expire with the one before.
+    const live = await listLivePreheats(database, JOBS_PER_ROUND);
     for (const job of live) {
       if (job.state === "planning") await this.#planAbandoned(job, nowMs);
       else if (job.expiresAt <= nowMs) await this.#expire(job, nowMs);
     }
     await this.#conclude(live, nowMs);
-    await this.#endCancelling(nowMs);
+    await endCancelling(database, nowMs - CANCELLING_MS);
   }
 
-  async #planAbandoned(job: PreheatJobRow, nowMs: number): Promise<void> {
+  async #planAbandoned(job: LivePreheat, nowMs: number): Promise<void> {
     if (job.createdAt > nowMs - PLANNING_ABANDONED_AFTER_MS) return;
     const { database, jobs } = this.#options;
     await jobs
-      .plan(job)
+      .find(job.id)
+      .then((whole) => jobs.plan(whole))
       .catch((error: unknown) =>
         changePreheatJob(
           database,
@@ -132,7 +134,7 @@ export class PreheatClock {
   }
 
   /** Machines that are still away are not asked any more. */
-  async #expire({ id }: PreheatJobRow, nowMs: number): Promise<void> {
+  async #expire({ id }: LivePreheat, nowMs: number): Promise<void> {
     const error = { code: "timeout", message: "the machine did not finish while it was wanted" };
     await changePreheatTargets(
       this.#options.database,
@@ -141,7 +143,7 @@ export class PreheatClock {
     );
   }
 
-  async #conclude(live: readonly PreheatJobRow[], nowMs: number): Promise<void> {
+  async #conclude(live: readonly LivePreheat[], nowMs: number): Promise<void> {
     const { database } = this.#options;
     for (const job of live) {
       const { id } = job;
@@ -176,16 +178,6 @@ export class PreheatClock {
         nextRunAt: nextRunAfter(request, nowMs),
       },
     );
-  }
-
-  async #endCancelling(nowMs: number): Promise<void> {
-    const { database } = this.#options;
-    const ended = await listPreheatJobs(database, { states: ["cancelled"], rowsMax: 100 });
-    for (const { id, updatedAt } of ended) {
-      if (updatedAt > nowMs - CANCELLING_MS) continue;
-      const from = ["cancelling"];
-      await changePreheatTargets(database, { jobId: id, from }, { state: "cancelled" });
-    }
   }
 }
 

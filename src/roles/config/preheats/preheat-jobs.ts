@@ -18,14 +18,16 @@ import {
 import type { TaskRequest } from "../../../net/wire/task.ts";
 import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
 import {
-  changePreheatJob,
   changePreheatTargets,
   countPreheatTargets,
+  insertPreheatTargets,
+  type PreheatTargetRow,
+} from "../../../store/fleet-database/preheat-targets.ts";
+import {
+  changePreheatJob,
   findPreheatJob,
   insertPreheatJob,
-  insertPreheatTargets,
   type PreheatJobRow,
-  type PreheatTargetRow,
 } from "../../../store/fleet-database/preheats.ts";
 import type { FleetKeys } from "../fleet-keys.ts";
 import { type ChosenMachine, chooseMachines } from "./choose-targets.ts";
@@ -243,7 +245,7 @@ export function requestOf({ request }: PreheatJobRow): KeptRequest {
 
 /** What a job becomes when a round is over; with its last one the same request makes a new job. */
 export function ended(
-  { idempotencyKey, nextRunAt }: PreheatJobRow,
+  { idempotencyKey, nextRunAt }: Pick<PreheatJobRow, "idempotencyKey" | "nextRunAt">,
   state: PreheatState,
   updatedAt: number,
 ): Partial<PreheatJobRow> {

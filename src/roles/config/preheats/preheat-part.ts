@@ -12,12 +12,14 @@ import type { FleetDatabase } from "../../../store/fleet-database/fleet-database
 import {
   claimPreheatTargets,
   duePreheatTargets,
-  findPreheatJob,
-  hasLivePreheats,
-  type PreheatJobRow,
   type PreheatTargetRow,
   preheatTargetsOf,
   savePreheatTargets,
+} from "../../../store/fleet-database/preheat-targets.ts";
+import {
+  findPreheatJob,
+  hasLivePreheats,
+  type PreheatJobRow,
 } from "../../../store/fleet-database/preheats.ts";
 import type { HeartbeatPart } from "../config-parts.ts";
 import type { PreheatJobs } from "./preheat-jobs.ts";

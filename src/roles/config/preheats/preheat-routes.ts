@@ -11,7 +11,8 @@ import {
   preheatTargetsPageSchema,
   preheatTargetsQuerySchema,
 } from "../../../net/wire/preheat-api.ts";
-import { listPreheatJobs, listPreheatTargets } from "../../../store/fleet-database/preheats.ts";
+import { listPreheatTargets } from "../../../store/fleet-database/preheat-targets.ts";
+import { listPreheatJobs } from "../../../store/fleet-database/preheats.ts";
 import { authorOf } from "../author.ts";
 import { jsonAnswer, jsonBody, type Resource } from "../config-app.ts";
 import { describeTarget, requestOf } from "./preheat-jobs.ts";

@@ -89,6 +89,8 @@ export class SwarmClient {
   /** Since when there is no channel; null: there is one, or none was wanted yet. */
   #lostAtMs: number | null = null;
   #swarmSize = 0;
+  /** Peers that the supernode had at the hello. */
+  #peerCount = 0;
   #watch: ChannelWatch | undefined;
   /** All peers lost the supernode together: each waits for its turn until then. */
   #spreadUntilMs = 0;
@@ -123,7 +125,7 @@ export class SwarmClient {
 
   /** Most peers that this supernode told of, in its hello or of one swarm: so many lose it together. */
   get swarmSize(): number {
-    return this.#swarmSize;
+    return Math.max(this.#swarmSize, this.#peerCount);
   }
 
   /** Whether the supernode answers; tries at once when the channel waits for its next attempt. */
@@ -342,7 +344,7 @@ export class SwarmClient {
     this.#lostAtMs = null;
     this.#hostId = hello.hostId;
     this.#pieceAddress = hello.pieceAddress;
-    this.#swarmSize = Math.max(this.#swarmSize, hello.peerCount ?? 0);
+    this.#peerCount = hello.peerCount ?? 0;
     this.#options.onOpened();
     this.#tellAll((member) => member.channelOpened());
     return true;

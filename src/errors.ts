@@ -131,9 +131,9 @@ export function isDfError(error: unknown, code?: ErrorCode): error is DfError {
 /** The text of an unknown thrown value, for messages and logs. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  // What Bun asks back after the system's code is not for who reads a log.
-  return error.message.replace(BUN_QUESTION, "");
+  // What Bun adds to the system's words is for who wrote the call, not for who reads a log.
+  return error.message.replace(BUN_ADVICE, "");
 }
 
-const BUN_QUESTION =
-  /(?:[:.] )?(?:Is the computer able to access the url|Was there a typo in the url or port)\?/;
+const BUN_ADVICE =
+  /(?:[:.] )?(?:Is the computer able to access the url\?|Was there a typo in the url or port\?|For more information, pass `verbose: true` in the second argument to fetch\(\))/;

@@ -4,16 +4,27 @@ import { expect, test } from "bun:test";
 import { DfError, messageOf } from "../../src/errors.ts";
 import { formatFailure } from "../../src/roles/command-line/failure.ts";
 
-// "cause: ENOENT: Was there a typo in the url or port?" stood below a socket's path.
-test("what the runtime asks back about a URL is left out, what the system said is kept", async () => {
-  const refused = await fetch("http://127.0.0.1:1/").catch((error: unknown) => error);
-  const absent = await fetch("http://peer/", { unix: "/nonexistent.sock" }).catch(
-    (error: unknown) => error,
-  );
+// "cause: ENOENT: Was there a typo in the url or port?" stood below a socket's path, and a peer's log
+// told to "pass `verbose: true` in the second argument to fetch()" when df config was killed.
+test("what the runtime advises its programmers is left out, what the system said is kept", async () => {
+  using cutting = Bun.listen({
+    ...{ hostname: "127.0.0.1", port: 0 },
+    socket: { data: (socket) => void socket.terminate() },
+  });
+  const failureOf = (url: string, init?: BunFetchRequestInit) =>
+    fetch(url, init).then(
+      () => "",
+      (error: unknown) => messageOf(error),
+    );
 
-  expect(messageOf(refused)).toStartWith("ECONNREFUSED");
-  expect(messageOf(absent)).toStartWith("ENOENT");
-  for (const error of [refused, absent]) expect(messageOf(error)).not.toContain("?");
+  const refused = await failureOf("http://127.0.0.1:1/");
+  const absent = await failureOf("http://peer/", { unix: "/nonexistent.sock" });
+  const cut = await failureOf(`http://127.0.0.1:${cutting.port}/`);
+
+  expect(refused).toStartWith("ECONNREFUSED");
+  expect(absent).toStartWith("ENOENT");
+  expect(cut).toStartWith("ECONNRESET");
+  for (const told of [refused, absent, cut]) expect(told).not.toMatch(/\?|verbose/);
 });
 
 test("error, hint and causes have a line each, whatever a server wrote", () => {

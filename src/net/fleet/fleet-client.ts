@@ -33,11 +33,12 @@ const ANSWER_BYTES_MAX = 32 << 20;
 export class FleetClient {
   readonly #urls: readonly string[];
   readonly #credential: (() => string) | undefined;
-  /** The replica that answered last. */
-  #current = 0;
+  /** The replica that answered last; first any, so that all of them have their share. */
+  #current: number;
 
   constructor({ urls, credential }: FleetClientOptions) {
     this.#urls = urls.map((url) => url.replace(/\/+$/, ""));
+    this.#current = Math.floor(Math.random() * urls.length);
     this.#credential = credential;
   }
 

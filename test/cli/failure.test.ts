@@ -9,7 +9,7 @@ import { formatFailure } from "../../src/roles/command-line/failure.ts";
 test("what the runtime advises its programmers is left out, what the system said is kept", async () => {
   using cutting = Bun.listen({
     ...{ hostname: "127.0.0.1", port: 0 },
-    socket: { data: (socket) => void socket.terminate() },
+    socket: { data: (socket) => socket.terminate() },
   });
   const failureOf = (url: string, init?: BunFetchRequestInit) =>
     fetch(url, init).then(

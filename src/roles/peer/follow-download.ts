@@ -8,9 +8,15 @@ import type { PeerDownload } from "./peer-download.ts";
 /** Between two progress events: smooth to the eye, and a reader that copies is close behind. */
 const PROGRESS_INTERVAL_MS = 200;
 
-/** While less than this came in between, a reader has little to do: it hears of it less often. */
+/**
+ * While less than this came in between, a reader has little to do: it hears of it less often. While much
+ * comes it hears of it sooner: at 300 MiB/s what 200 ms bring is 60 MiB that it still has to copy
+ * and digest after the last piece.
+ */
 const SLOW_BYTES = 1 << 20;
 const SLOW_INTERVAL_MS = 500;
+const FAST_BYTES = 8 << 20;
+const FAST_INTERVAL_MS = 50;
 
 /**
  * Yields until `done`. A `content` event after the first one means a new version: what was read of
@@ -43,11 +49,10 @@ export async function* followDownload(
         continue;
       }
       if (transfer.doneBytes !== shownBytes) {
-        const isSlow = transfer.doneBytes - shownBytes < SLOW_BYTES;
+        const news = transfer.doneBytes - shownBytes;
         shownBytes = transfer.doneBytes;
         yield progressEvent(transfer);
-        const intervalMs = isSlow ? SLOW_INTERVAL_MS : PROGRESS_INTERVAL_MS;
-        if (state.kind === "running") await download.ending.next(signal, intervalMs);
+        if (state.kind === "running") await download.ending.next(signal, intervalAfter(news));
         continue;
       }
       if (state.kind === "done") {
@@ -59,6 +64,12 @@ export async function* followDownload(
     }
     await download.changes.next(signal);
   }
+}
+
+/** How long to wait after an event that told of so many bytes. */
+function intervalAfter(newBytes: number): number {
+  if (newBytes < SLOW_BYTES) return SLOW_INTERVAL_MS;
+  return newBytes < FAST_BYTES ? PROGRESS_INTERVAL_MS : FAST_INTERVAL_MS;
 }
 
 function contentEvent(transfer: ContentTransfer): DownloadStreamEvent {

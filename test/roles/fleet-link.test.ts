@@ -109,8 +109,13 @@ test("members that come and go are heard, and known again after a restart withou
 
     expect(counts).toEqual([2, 1]);
     wire.isDown = true;
-    const again = make();
-    await again.recall();
+    // Who hears of a change hears it before it is on the disk.
+    let again = make();
+    await waitUntil("it is kept", async () => {
+      again = make();
+      await again.recall();
+      return again.members.length === 1;
+    });
     expect(again.members).toEqual(link.members);
     expect(again.cluster).toBe("a");
   }));

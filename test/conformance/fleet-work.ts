@@ -182,7 +182,8 @@ export function testFleetWork(name: string, create: () => Promise<FleetDatabase>
       await forgetPreheats(database, 2);
 
       expect(due.map(({ id }) => id)).toEqual(["f1"]);
-      expect(await findPreheatJob(database, { id: "f2" })).toBeDefined();
+      expect(await findPreheatJob(database, { id: "f2" })).toMatchObject({ id: "f2" });
+      expect(await findPreheatJob(database, { id: "f3" })).toBeUndefined();
       expect(await countPreheatTargets(database, ["f3"])).toEqual([]);
     });
   });

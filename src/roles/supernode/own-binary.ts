@@ -2,18 +2,22 @@
 //
 //   curl -O http://SUPERNODE:8002/df && curl -s http://SUPERNODE:8002/df.sha256 | sha256sum -c
 
+import { stat } from "node:fs/promises";
 import { Hono } from "hono";
 
 /** Nothing where the role runs from its sources: what runs then is not ours to give. */
 export function ownBinaryRoutes(): Hono {
   const app = new Hono();
   if (!Bun.isStandaloneExecutable) return app;
-  let sha256: Promise<string> | null = null;
+  /** Of the file as it was then: an upgrade replaces it while this process runs on. */
+  let known = { stamp: "", sha256: "" };
   const headers = { "content-disposition": 'attachment; filename="df"' };
   app.get("/df", () => new Response(Bun.file(process.execPath), { headers }));
   app.get("/df.sha256", async (context) => {
-    sha256 ??= sha256Of(process.execPath);
-    return context.text(`${await sha256}  df\n`);
+    const { size, mtimeMs } = await stat(process.execPath);
+    const stamp = `${size} ${mtimeMs}`;
+    if (known.stamp !== stamp) known = { stamp, sha256: await sha256Of(process.execPath) };
+    return context.text(`${known.sha256}  df\n`);
   });
   return app;
 }

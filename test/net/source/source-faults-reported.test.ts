@@ -335,6 +335,7 @@ const outer = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])
   .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
 
+if (outer === undefined) console.warn("SKIPPED: a source beyond loopback needs a network address");
 test.skipIf(outer === undefined)(
   "F-29 a redirect from elsewhere to the reader's own machine is refused and not followed",
   async () => {

@@ -1,6 +1,7 @@
 // `bun bench/swarm-sim/orphaned-swarm.ts [--json]`: 200 hosts whose supernode dies for good when it
 // has given out half of the content. They end from neighbours and, rationed, from the source.
 
+import { PLAIN_FLEET } from "./plain-fleet.ts";
 import type { SimulationOptions } from "./simulation-options.ts";
 import { Simulation } from "./simulation.ts";
 
@@ -17,21 +18,11 @@ export const READERS_PER_SEC = 10;
 export function orphanedSwarm(overrides: Partial<SimulationOptions> = {}): Simulation {
   const halfUs = ((CONTENT_LENGTH / 2) * 1e6) / SEED_RATE;
   return new Simulation({
+    ...PLAIN_FLEET,
     contentLength: CONTENT_LENGTH,
     pieceLength: PIECE_LENGTH,
     peerRates: Array.from({ length: HOSTS }, () => HOST_RATE),
     seedRates: [SEED_RATE],
-    peerSlots: 3,
-    seedSlots: 64,
-    downloadSlots: 3,
-    controlUs: 2.5,
-    messageUs: 2.5,
-    rttUs: 500,
-    requestUs: 200,
-    wireFactor: 1,
-    requestBytes: 0,
-    joinSpreadUs: 20_000,
-    seed: 1,
     limitUs: 600e6,
     sourceRate: 10 * HOST_RATE,
     sourceReadersPerSec: READERS_PER_SEC,

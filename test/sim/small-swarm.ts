@@ -1,5 +1,6 @@
 // A small simulated swarm with overrides only, and runs over many seeds that name the failing one.
 
+import { PLAIN_FLEET } from "../../bench/swarm-sim/plain-fleet.ts";
 import type { SimulationOptions } from "../../bench/swarm-sim/simulation-options.ts";
 import { Simulation } from "../../bench/swarm-sim/simulation.ts";
 
@@ -7,21 +8,11 @@ import { Simulation } from "../../bench/swarm-sim/simulation.ts";
 export function smallSwarm(overrides: Partial<SimulationOptions>): Simulation {
   const rate = 10e6 / 8;
   return new Simulation({
+    ...PLAIN_FLEET,
     contentLength: 40 * 65_536 - 1_000,
     pieceLength: 65_536,
     peerRates: Array.from({ length: 40 }, () => rate),
     seedRates: [rate * 10],
-    peerSlots: 3,
-    seedSlots: 64,
-    downloadSlots: 3,
-    controlUs: 2.5,
-    messageUs: 2.5,
-    rttUs: 500,
-    requestUs: 200,
-    wireFactor: 1,
-    requestBytes: 0,
-    joinSpreadUs: 20_000,
-    seed: 1,
     limitUs: 120e6,
     ...overrides,
   });

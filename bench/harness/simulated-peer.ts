@@ -94,6 +94,8 @@ export class SimulatedPeer implements SwarmMember {
     this.#step({ kind: "joined", pieceCount, known: this.#have.words });
   }
 
+  signed(): void {}
+
   assigned(assignments: Parameters<SwarmMember["assigned"]>[0]): void {
     this.#step({ kind: "assigned", assignments });
   }

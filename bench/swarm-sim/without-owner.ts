@@ -101,8 +101,8 @@ export class WithoutOwner {
 
   #look(host: number): void {
     const have = this.#around.have(host).words;
-    const available = this.#peers.get(host)!.scheduler.available.words;
-    this.#stepSource(host, { kind: "looked", have, available });
+    const { available, seenAtUs } = this.#peers.get(host)!.scheduler;
+    this.#stepSource(host, { kind: "looked", have, available: available.words, seenAtUs });
   }
 
   #stepScheduler(host: number, event: NeighbourEvent): void {

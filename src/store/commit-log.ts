@@ -5,7 +5,7 @@
 //   record: content ID 32 bytes | index u32 | wireLength u32 | wireSha256 32 bytes | CRC-32 of these
 
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
-import type { PieceRow } from "../engine/core/manifest.ts";
+import { plainRow, type PieceRow } from "../engine/core/manifest.ts";
 import { writeError } from "./file-errors.ts";
 
 const RECORD_BYTES = 76;
@@ -74,7 +74,7 @@ function recordsOf(bytes: Buffer): LoggedRow[] {
     rows.push({
       contentId: record.toString("hex", 0, 32),
       index: record.readUInt32LE(32),
-      row: { form: "plain", wireLength, wireSha256: digest, plainSha256: digest },
+      row: plainRow(wireLength, digest),
     });
   }
   return rows;

@@ -6,7 +6,7 @@
 
 import { and, eq, sql } from "drizzle-orm";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
-import type { PieceRow } from "../engine/core/manifest.ts";
+import { plainRow, type PieceRow } from "../engine/core/manifest.ts";
 import { JOURNAL_INTERVAL_MS } from "../limits.ts";
 import { messageOf } from "../errors.ts";
 import { openDatabase, type StoreDatabase } from "./database.ts";
@@ -79,12 +79,7 @@ export class Journal {
       rowsByContent.set(record.contentId, rows);
       rows.push({
         index: record.pieceIndex,
-        row: {
-          form: "plain",
-          wireLength: record.wireLength,
-          wireSha256: new Uint8Array(record.wireSha256),
-          plainSha256: new Uint8Array(record.plainSha256),
-        },
+        row: plainRow(record.wireLength, new Uint8Array(record.wireSha256)),
       });
     }
     const records = db.select().from(contents).all();

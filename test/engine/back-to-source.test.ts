@@ -26,13 +26,14 @@ class Fixture {
     return effects;
   }
 
-  looks(have: number[], available: number[] = []): BackToSourceEffect[] {
+  looks(have: number[], available: number[] = [], seenAtUs = Infinity): BackToSourceEffect[] {
     const wordsOf = (pieces: number[]): Uint32Array => {
       const set = new PieceSet(this.#pieceCount);
       for (const piece of pieces) set.add(piece);
       return set.words;
     };
-    return this.step({ kind: "looked", have: wordsOf(have), available: wordsOf(available) });
+    const [hereWords, thereWords] = [wordsOf(have), wordsOf(available)];
+    return this.step({ kind: "looked", have: hereWords, available: thereWords, seenAtUs });
   }
 
   /** Lets time pass; returns the reads that began. */

@@ -2,11 +2,11 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { Manifest, sameBytes, type PieceRow } from "../../src/engine/core/manifest.ts";
+import { Manifest, plainRow, sameBytes, type PieceRow } from "../../src/engine/core/manifest.ts";
 
 function row(seed: number): PieceRow {
   const digest = new Uint8Array(32).fill(seed);
-  return { form: "plain", wireLength: 100, wireSha256: digest, plainSha256: digest };
+  return plainRow(100, digest);
 }
 
 test("rows may come in any order and more than once, and are listed as they were learned", () => {

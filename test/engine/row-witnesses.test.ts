@@ -1,12 +1,12 @@
 // Rows that no supernode told: two hosts must say the same.
 
 import { expect, test } from "bun:test";
-import type { PieceRow } from "../../src/engine/core/manifest.ts";
+import { plainRow, type PieceRow } from "../../src/engine/core/manifest.ts";
 import { RowWitnesses } from "../../src/engine/core/row-witnesses.ts";
 
 function row(mark: number, wireLength = 100): PieceRow {
   const digest = new Uint8Array(32).fill(mark);
-  return { form: "plain", wireLength, wireSha256: digest, plainSha256: digest };
+  return plainRow(wireLength, digest);
 }
 
 test("a row is proven when a second host tells the same", () => {

@@ -1,7 +1,7 @@
 // What a neighbour says is taken only in its right form: it may be anyone.
 
 import { afterEach, expect, test } from "bun:test";
-import type { PieceRow } from "../../src/engine/core/manifest.ts";
+import { plainRow } from "../../src/engine/core/manifest.ts";
 import { askHave, askRows } from "../../src/net/piece/ask-neighbour.ts";
 import { FrameEncoder } from "../../src/net/wire/swarm-frames.ts";
 
@@ -58,12 +58,7 @@ test("a host that is not there says nothing", async () => {
 
 test("rows come from where they were asked, and a frame that does not parse is none", async () => {
   const digest = new Uint8Array(32).fill(7);
-  const row: PieceRow = {
-    form: "plain",
-    wireLength: 9,
-    wireSha256: digest,
-    plainSha256: digest,
-  };
+  const row = plainRow(9, digest);
   const asked: string[] = [];
   const good = neighbour((url) => {
     asked.push(url.pathname + url.search);

@@ -3,7 +3,7 @@
 import { afterEach, expect, test } from "bun:test";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { Pacer } from "../../src/engine/bytes/pacing.ts";
-import type { PieceRow } from "../../src/engine/core/manifest.ts";
+import { plainRow, type PieceRow } from "../../src/engine/core/manifest.ts";
 import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
 import { PieceClient, type PieceRequest } from "../../src/net/piece/piece-client.ts";
 
@@ -60,7 +60,7 @@ function part(piece: Uint8Array, { start, end }: { start: number; end: number })
 
 function rowOf(piece: Uint8Array): PieceRow {
   const digest = digestNow("sha256", piece);
-  return { form: "plain", wireLength: piece.length, wireSha256: digest, plainSha256: digest };
+  return plainRow(piece.length, digest);
 }
 
 function pieceFixture(length = 100_000) {

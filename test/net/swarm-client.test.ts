@@ -1,6 +1,7 @@
 // The peer's end of the channel against a supernode that does what the test says.
 
 import { afterEach, expect, spyOn, test } from "bun:test";
+import { plainRow } from "../../src/engine/core/manifest.ts";
 import { SwarmClient } from "../../src/net/swarm/swarm-client.ts";
 import type { SwarmMember } from "../../src/net/swarm/swarm-member.ts";
 import type { Joined, SupernodeMessage } from "../../src/net/wire/swarm-messages.ts";
@@ -77,6 +78,7 @@ function memberFixture() {
     moved: note("moved"),
     refused: ({ code }) => note("refused")(code),
     rows: (rows) => note("rows")(rows.map(({ piece }) => piece)),
+    signed: (groups) => note("signed")(groups.map(({ group }) => group)),
     assigned: (assignments) =>
       note("assigned")(assignments.map(({ piece, address }) => [piece, address])),
     closed: ({ length }) => note("closed")(length),
@@ -115,12 +117,7 @@ test("swarm client hands rows, assignments, closed and failed to the member they
       if (message.type !== "join") return;
       channel.say(joinedMessage(message.request, message.request + 6));
       const handle = message.request + 6;
-      const row = {
-        form: "plain" as const,
-        wireLength: 10,
-        wireSha256: digest,
-        plainSha256: digest,
-      };
+      const row = plainRow(10, digest);
       channel.raw(channel.frames.rows(handle, [{ piece: 0, row }]));
       channel.raw(
         channel.frames.assign(handle, [{ piece: 0, count: 1, parent: 4, address: "p:1" }]),

@@ -4,6 +4,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 
+import { plainRow, type PieceRow, wireFormOf } from "../../src/engine/core/manifest.ts";
 import type { ReceivedAssignment } from "../../src/engine/core/download-events.ts";
 import type { PieceOutcome, Pull } from "../../src/engine/core/scheduler-events.ts";
 import {
@@ -48,17 +49,32 @@ const assignmentLists: fc.Arbitrary<ReceivedAssignment[]> = fc.array(
   { maxLength: 40 },
 );
 
+function bytesOf(length: number): fc.Arbitrary<Uint8Array> {
+  return fc.uint8Array({ minLength: length, maxLength: length });
+}
+
+function sealedRow(digest: Uint8Array): PieceRow {
+  const seal = { nonce: new Uint8Array(12).fill(1), tag: new Uint8Array(16).fill(2) };
+  const row = { zstdLevel: 0, wireLength: 5, plainLength: 5, seal };
+  return { ...row, form: wireFormOf(row), wireSha256: digest, plainSha256: digest };
+}
+
+const rowsOfAllForms: fc.Arbitrary<PieceRow> = fc
+  .record({
+    zstdLevel: fc.integer({ min: 0, max: 22 }),
+    lengths: fc.tuple(uint32, uint32),
+    digests: fc.tuple(bytesOf(32), bytesOf(32)),
+    seal: fc.option(fc.record({ nonce: bytesOf(12), tag: bytesOf(16) })),
+  })
+  .map(({ zstdLevel, lengths, digests: [wireSha256, plainSha256], seal }) => {
+    const wireLength = Math.min(...lengths);
+    if (zstdLevel === 0 && seal === null) return plainRow(wireLength, wireSha256);
+    const row = { zstdLevel, wireLength, plainLength: Math.max(...lengths), seal };
+    return { ...row, form: wireFormOf(row), wireSha256, plainSha256 };
+  });
+
 const rowLists: fc.Arbitrary<NumberedRow[]> = fc.array(
-  fc
-    .record({
-      piece: uint32,
-      wireLength: uint32,
-      digest: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-    })
-    .map(({ piece, wireLength, digest }) => ({
-      piece,
-      row: { form: "plain", wireLength, wireSha256: digest, plainSha256: digest },
-    })),
+  fc.record({ piece: uint32, row: rowsOfAllForms }),
   { maxLength: 40 },
 );
 
@@ -107,17 +123,11 @@ describe("a frame is refused whole", () => {
     encoder.assign(7, [{ piece: 1, count: 2, parent: 3, address: "10.0.0.7:65002" }]).slice(),
     encoder
       .rows(7, [
-        {
-          piece: 1,
-          row: {
-            form: "plain",
-            wireLength: 5,
-            wireSha256: new Uint8Array(32),
-            plainSha256: new Uint8Array(32),
-          },
-        },
+        { piece: 1, row: plainRow(5, new Uint8Array(32)) },
+        { piece: 2, row: sealedRow(new Uint8Array(32)) },
       ])
       .slice(),
+    encoder.signed(7, [{ group: 3, signature: new Uint8Array(64) }]).slice(),
   ];
 
   test("when a byte is missing or left over", () => {

@@ -3,6 +3,7 @@
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { plainRow } from "../../src/engine/core/manifest.ts";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
 import type { Pacer } from "../../src/engine/bytes/pacing.ts";
 import { contentIdOf, taskIdOf } from "../../src/engine/bytes/task-id.ts";
@@ -132,8 +133,7 @@ export async function seededContent(
     const from = piece * pieceLength;
     const bytes = data.subarray(from, from + pieceLengthAt(layout, piece));
     const digest = digestNow("sha256", bytes);
-    const row = { wireLength: bytes.length, wireSha256: digest, plainSha256: digest };
-    return { piece, row: { form: "plain", ...row } };
+    return { piece, row: plainRow(bytes.length, digest) };
   });
   const md5 = toHex(digestNow("md5", data));
   return {

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
+import { plainRow } from "../../src/engine/core/manifest.ts";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { startPieceService } from "../../src/roles/worker/piece-service.ts";
 import { openStore } from "../../src/store/open-store.ts";
@@ -36,8 +37,7 @@ test("the worker serves a piece from the moment it is committed, and stops when 
   const before = await fetch(url);
   await content.write(0, bytes);
   const digest = digestNow("sha256", bytes);
-  const row = { wireLength: 1_000, wireSha256: digest, plainSha256: digest };
-  content.addRow(0, { form: "plain", ...row });
+  content.addRow(0, plainRow(1_000, digest));
   content.commitPiece(0);
   const after = await fetch(url);
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
-import type { PieceRow } from "../../src/engine/core/manifest.ts";
+import { plainRow, type PieceRow } from "../../src/engine/core/manifest.ts";
 import { openStore, type StoreOptions } from "../../src/store/open-store.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../src/store/piece-store.ts";
 
@@ -62,7 +62,7 @@ export function pieceBytes(seed: number, index: number, length = PIECE_LENGTH): 
 
 export function rowOf(bytes: Uint8Array): PieceRow {
   const digest = digestNow("sha256", bytes);
-  return { form: "plain", wireLength: bytes.length, wireSha256: digest, plainSha256: digest };
+  return plainRow(bytes.length, digest);
 }
 
 /** Brings one piece into a content as a role does: row, bytes, commit. */

@@ -3,8 +3,12 @@
 // longest and gives them to its neighbours, so the swarm reads a missing piece about once.
 //
 //   looked ─▶ missing for PATIENCE ─▶ draw, once a second ─▶ readPieces ─▶ readEnded ─▶ draw …
+//
+// Where the ration is for all and all know each other, reads follow each other instead, as far as
+// what the others read meanwhile has been looked at.
 
 import type { Machine } from "./machine.ts";
+import { NEIGHBOUR_COUNT } from "./neighbour-choice.ts";
 import type { Prng } from "./prng.ts";
 
 /** A piece that no neighbour has for so long is missing: what others bring shows up sooner. */
@@ -28,11 +32,21 @@ const RUN_PIECES_MAX = 64;
  */
 const READERS_UNSEEN_SEC = 16;
 
+/**
+ * Peers that all read, and look at each other in between, bring at most a quarter of what is missing
+ * between two looks, each its share of it: an eighth of that is read twice. Without a bound each of
+ * them read everything before it knew of the others' first piece.
+ */
+const SHARES_UNSEEN = 4;
+
 export type BackToSourceEvent =
   /** The last known swarm size and the fleet's B have changed; B = 0: nobody reads. */
   | { kind: "rationed"; swarmSize: number; readersPerSec: number }
-  /** What is here, and what neighbours have for it; looked at again whenever either changed. */
-  | { kind: "looked"; have: Uint32Array; available: Uint32Array }
+  /**
+   * What is here, and what neighbours have for it, as of `seenAtUs`, Infinity: as of now. Looked at
+   * again whenever one of them changed.
+   */
+  | { kind: "looked"; have: Uint32Array; available: Uint32Array; seenAtUs: number }
   | { kind: "readEnded"; ok: boolean }
   | { kind: "woke" };
 
@@ -51,6 +65,9 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
   #isStarving = false;
   #missingCount = 0;
   #runPieces = 1;
+  /** Pieces ordered since this host looked at all its neighbours, and when the first of them was. */
+  #unseenPieces = 0;
+  #unseenSinceUs = 0;
   /** Before the first look: null. */
   #drawAtUs: number | null = null;
   #readingSinceUs: number | null = null;
@@ -89,8 +106,12 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
     this.#planWake(nowUs, effects);
   }
 
-  #looked(nowUs: number, { have, available }: Extract<BackToSourceEvent, { kind: "looked" }>) {
+  #looked(
+    nowUs: number,
+    { have, available, seenAtUs }: Extract<BackToSourceEvent, { kind: "looked" }>,
+  ): void {
     const missing = this.#missingSinceUs;
+    if (seenAtUs >= this.#unseenSinceUs) this.#unseenPieces = 0;
     this.#isStarving = true;
     this.#missingCount = 0;
     for (let piece = 0; piece < missing.length; piece++) {
@@ -123,13 +144,27 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
     if (this.#isOneForEach) this.#drawAtUs = nowUs;
   }
 
-  /** Whether the ration is one reader a second and more for each peer: then there is nothing to wait for. */
+  /**
+   * Whether the ration is one reader a second and more for each peer, and each is a neighbour of all
+   * others: then there is nothing to wait for but the next look.
+   */
   get #isOneForEach(): boolean {
-    return this.#readersPerSec >= this.#swarmSize;
+    return this.#readersPerSec >= this.#swarmSize && this.#swarmSize <= NEIGHBOUR_COUNT + 1;
+  }
+
+  /** How many pieces may be read now: a fraction of those that are missing, and at least one. */
+  get #piecesMax(): number {
+    if (this.#isOneForEach) {
+      const share = Math.floor(this.#missingCount / (SHARES_UNSEEN * this.#swarmSize));
+      return Math.max(1, share) - this.#unseenPieces;
+    }
+    const readers = Math.min(this.#swarmSize, this.#readersPerSec);
+    return Math.max(1, Math.floor(this.#missingCount / (READERS_UNSEEN_SEC * readers)));
   }
 
   get #mayDraw(): boolean {
-    return this.#readingSinceUs === null && this.#readersPerSec > 0 && this.#isStarving;
+    const isReading = this.#readingSinceUs !== null;
+    return !isReading && this.#readersPerSec > 0 && this.#isStarving && this.#piecesMax > 0;
   }
 
   #draw(nowUs: number, effects: BackToSourceEffect[]): void {
@@ -139,11 +174,12 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
     if (piece === -1 || !isMissing(piece)) return;
     this.#drawAtUs = nowUs + DRAW_INTERVAL_US;
     if (this.#prng.below(Math.max(1, this.#swarmSize)) >= this.#readersPerSec) return;
-    const readers = Math.min(this.#swarmSize, this.#readersPerSec);
-    const fraction = Math.floor(this.#missingCount / (READERS_UNSEEN_SEC * readers));
+    const countMax = Math.min(this.#runPieces, this.#piecesMax);
     let count = 1;
-    while (count < Math.min(this.#runPieces, fraction) && isMissing(piece + count)) count++;
+    while (count < countMax && isMissing(piece + count)) count++;
     this.#readingSinceUs = nowUs;
+    if (this.#unseenPieces === 0) this.#unseenSinceUs = nowUs;
+    this.#unseenPieces += count;
     effects.push({ kind: "readPieces", piece, count });
   }
 

@@ -3,18 +3,54 @@
 import { assert } from "./machine.ts";
 import type { PieceLayout } from "./piece-layout.ts";
 
-/** How a piece travels and rests. Compressed and sealed forms come with smart compression and sealing. */
-export type WireForm = "plain";
+/** How a piece travels and rests: decided once at the seed. What is sealed may have been compressed before. */
+export type WireForm = "plain" | "compressed" | "sealed" | "compressed-sealed";
 
-/** What is known of one verified piece. For plain pieces both digests are the same. */
+/** What opens a sealed piece besides its key (AES-256-GCM, NIST SP 800-38D). */
+export interface PieceSeal {
+  /** 12 bytes, random, used for this piece alone. */
+  readonly nonce: Uint8Array;
+  /** 16 bytes. */
+  readonly tag: Uint8Array;
+}
+
+/** What is known of one verified piece. For plain pieces both lengths and both digests are the same. */
 export interface PieceRow {
   readonly form: WireForm;
-  /** Bytes of the wire form. */
+  /**
+   * At which it was compressed (zstd, 1 to 22), 0: not at all. Who has the plain piece and the row can
+   * make the same bytes again, and sees by `wireSha256` whether they are.
+   */
+  readonly zstdLevel: number;
+  /** Bytes of the wire form; never more than `plainLength`. */
   readonly wireLength: number;
+  /** Bytes of the piece itself: bounds what decompression may give. */
+  readonly plainLength: number;
   /** SHA-256 of the wire form, 32 bytes: what relays check. */
   readonly wireSha256: Uint8Array;
   /** SHA-256 of the plain piece, 32 bytes: what resume, adoption and outputs check. */
   readonly plainSha256: Uint8Array;
+  /** Null: not sealed. */
+  readonly seal: PieceSeal | null;
+}
+
+/** The row of a piece that travels as it is. @param sha256 32 bytes, kept */
+export function plainRow(length: number, sha256: Uint8Array): PieceRow {
+  return {
+    form: "plain",
+    zstdLevel: 0,
+    wireLength: length,
+    plainLength: length,
+    wireSha256: sha256,
+    plainSha256: sha256,
+    seal: null,
+  };
+}
+
+/** The form that goes with what was done to a piece. */
+export function wireFormOf({ zstdLevel, seal }: Pick<PieceRow, "zstdLevel" | "seal">): WireForm {
+  if (zstdLevel === 0) return seal === null ? "plain" : "sealed";
+  return seal === null ? "compressed" : "compressed-sealed";
 }
 
 /**

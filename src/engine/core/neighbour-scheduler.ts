@@ -21,6 +21,12 @@ const IN_FLIGHT_MAX_ALONE = 2;
 const ASK_US_MIN = 500_000;
 const ASK_US_MAX = 1_000_000;
 
+/**
+ * Where this host reads the source others do too: after a read all neighbours are asked within this
+ * time for each of them, at most ASK_US_MIN. Forty questions a second in all.
+ */
+const ASK_AFTER_READ_US = 25_000;
+
 /** A neighbour without a free slot is left alone this long, as its server asks for. */
 const BUSY_US = 1_000_000;
 
@@ -41,6 +47,10 @@ interface Neighbour {
   /** When it is asked again what it has; Infinity while it is asked. */
   askAtUs: number;
   askAfterUs: number;
+  /** When it was asked last. */
+  askedAtUs: number;
+  /** What it has is known as of then; Infinity: it has all, or cannot be asked. */
+  seenAtUs: number;
   /** Nothing is taken from it before; Infinity: it sent wrong bytes. */
   blockedUntilUs: number;
   /** Failures since its last good piece. */
@@ -102,6 +112,8 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
       isAsked: false,
       askAtUs: 0,
       askAfterUs: ASK_US_MIN,
+      askedAtUs: -Infinity,
+      seenAtUs: -Infinity,
       blockedUntilUs: 0,
       failures: 0,
     }));
@@ -118,6 +130,14 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     return new PieceSet(this.#pieceCount, words);
   }
 
+  /** `available` is what neighbours have as of then; Infinity: as of now. */
+  get seenAtUs(): number {
+    return this.#neighbours.reduce(
+      (atUs, neighbour) => Math.min(atUs, neighbour.seenAtUs),
+      Infinity,
+    );
+  }
+
   step(nowUs: number, event: NeighbourEvent, effects: NeighbourEffect[]): void {
     switch (event.kind) {
       case "pulled":
@@ -132,6 +152,7 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
         break;
       case "sourceReads":
         this.#readsSource(event.piece, event.piece + event.count);
+        if (event.count === 0) this.#askSoon(nowUs);
         break;
       case "woke":
         this.#wakeAtUs = Infinity;
@@ -175,6 +196,7 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
         this.#forget(neighbour);
         neighbour.blockedUntilUs = Infinity;
         neighbour.askAtUs = Infinity;
+        neighbour.seenAtUs = Infinity;
         effects.push({ kind: "dropped", neighbour: neighbour.number, address: neighbour.address });
         return;
       case PieceOutcome.cancelled:
@@ -195,7 +217,9 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     const isNew = this.#learn(neighbour, have);
     neighbour.askAfterUs = isNew ? ASK_US_MIN : Math.min(ASK_US_MAX, neighbour.askAfterUs * 2);
     // One that has all has nothing new to tell; whether it still gives it is seen by taking it.
-    neighbour.askAtUs = this.#hasAll(neighbour) ? Infinity : nowUs + neighbour.askAfterUs;
+    const hasAll = this.#hasAll(neighbour);
+    neighbour.askAtUs = hasAll ? Infinity : nowUs + neighbour.askAfterUs;
+    neighbour.seenAtUs = hasAll ? Infinity : neighbour.askedAtUs;
     if (this.#hasWithoutRow(neighbour)) {
       effects.push({ kind: "askRows", neighbour: neighbour.number, address: neighbour.address });
     }
@@ -240,6 +264,7 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     const delayUs = Math.min(FAILED_US_MAX, FAILED_US_MIN * 2 ** neighbour.failures++);
     neighbour.blockedUntilUs = nowUs + delayUs;
     neighbour.askAtUs = neighbour.blockedUntilUs;
+    neighbour.seenAtUs = Infinity;
     this.#forget(neighbour);
   }
 
@@ -257,6 +282,12 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     this.#sourceReads = { from, end };
     for (let piece = before.from; piece < before.end; piece++) this.#setTaken(piece);
     for (let piece = from; piece < end; piece++) this.#setTaken(piece);
+  }
+
+  #askSoon(nowUs: number): void {
+    const atUs = nowUs + Math.min(ASK_US_MIN, ASK_AFTER_READ_US * this.#neighbours.length);
+    for (const neighbour of this.#neighbours)
+      if (neighbour.seenAtUs !== Infinity) neighbour.askAtUs = Math.min(neighbour.askAtUs, atUs);
   }
 
   /** Brings the row of what is not to be assigned up to date for one piece. */
@@ -331,6 +362,7 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
     for (const neighbour of this.#neighbours) {
       if (neighbour.isAsked || neighbour.askAtUs > nowUs) continue;
       neighbour.isAsked = true;
+      neighbour.askedAtUs = nowUs;
       effects.push({ kind: "askHave", neighbour: neighbour.number, address: neighbour.address });
     }
   }

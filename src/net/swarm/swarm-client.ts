@@ -294,8 +294,17 @@ export class SwarmClient {
     if (frame === null || frame.kind === "pull") return false;
     const member = this.#byHandle.get(frame.handle);
     // A frame may cross our leave.
-    if (frame.kind === "rows") member?.rows(frame.rows);
-    else member?.assigned(frame.assignments);
+    switch (frame.kind) {
+      case "rows":
+        member?.rows(frame.rows);
+        break;
+      case "assign":
+        member?.assigned(frame.assignments);
+        break;
+      case "signed":
+        member?.signed(frame.groups);
+        break;
+    }
     return true;
   }
 

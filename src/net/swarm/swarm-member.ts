@@ -2,7 +2,7 @@
 
 import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { DfError } from "../../errors.ts";
-import type { NumberedRow } from "../wire/swarm-frames.ts";
+import type { NumberedRow, SignedGroup } from "../wire/swarm-frames.ts";
 import type { Joined } from "../wire/swarm-messages.ts";
 
 /** One download's ear on the channel. Calls come in the order of the messages. */
@@ -12,6 +12,8 @@ export interface SwarmMember {
   moved(address: string, isDelegated: boolean): void;
   refused(error: DfError): void;
   rows(rows: readonly NumberedRow[]): void;
+  /** The fleet's signatures over groups of rows that were told. */
+  signed(groups: readonly SignedGroup[]): void;
   assigned(assignments: ReceivedAssignment[]): void;
   closed(facts: { length: number; md5: string; sha256: string | null }): void;
   failed(error: DfError): void;

@@ -14,6 +14,7 @@
 import { z } from "zod";
 import { commandResultSchema, commandSchema } from "./command.ts";
 import { settingsLayersSchema } from "./fleet-settings.ts";
+import { keyProofSchema } from "./key-proof.ts";
 import { plainText } from "./plain-text.ts";
 
 const hostId = z.string().regex(/^[0-9a-f]{64}$/);
@@ -42,8 +43,41 @@ export const joinRequestSchema = z.object({
   publicKey: z.string().max(128),
   /** @defaultValue the join token's cluster, else "default" */
   cluster: name.optional(),
+  /** That the machine holds the key it names. */
+  proof: keyProofSchema.optional(),
+  /** Of a supernode: the key of its TLS certificate, P-256 SPKI in base64. All else in it `df config` decides. */
+  tlsPublicKey: z.base64().max(256).optional(),
 });
 export type JoinFleetRequest = z.infer<typeof joinRequestSchema>;
+
+/** What a supernode needs to be believed by the fleet's hosts; it keeps them in a 0600 file. */
+export const supernodeSecretsSchema = z.object({
+  /** Content keys are derived from it: 32 bytes, base64. */
+  contentSecret: z.base64().length(44),
+  /** Signs manifests and tickets: Ed25519 PKCS #8, base64. */
+  clusterPrivateKey: z.base64().max(256),
+  /** PEM, for `tlsPublicKey`: its only name is tlsNameOf(host ID). */
+  certificate: z.string().max(8192).optional(),
+});
+export type SupernodeSecrets = z.infer<typeof supernodeSecretsSchema>;
+
+/** Answer to `GET /api/v1/ca`, which anybody may ask: the fleet's CA, vouched for by the fleet's key. */
+export const caAnswerSchema = z.object({
+  /** PEM. */
+  ca: z.string().max(8192),
+  /** By the fleet's key (Ed25519) over "df ca 1" LF and the PEM text; base64. */
+  signature: z.base64().length(88),
+});
+export type CaAnswer = z.infer<typeof caAnswerSchema>;
+
+/** The name in a supernode's certificate: addresses change and prove nothing, the key's digest stays. */
+export function tlsNameOf(hostId: string): string {
+  // A DNS label has 63 characters at most (RFC 1035 §2.3.4).
+  return `${hostId.slice(0, 40)}.df`;
+}
+
+/** The name in the certificate of every replica of `df config`. */
+export const CONFIG_TLS_NAME = "config.df";
 
 export const joinAnswerSchema = z.object({
   /** A JWT signed by the fleet's key (EdDSA): role, host ID, cluster. Shown to `df config` and to supernodes. */
@@ -51,6 +85,10 @@ export const joinAnswerSchema = z.object({
   cluster: name,
   /** The fleet's public key (raw Ed25519, base64), by which credentials are checked without asking. */
   fleetKey: z.string().max(128),
+  /** By which manifests and tickets are checked: Ed25519 SPKI, base64. Supernodes hold the private half. */
+  clusterKey: z.base64().max(128).optional(),
+  /** To supernodes alone. */
+  secrets: supernodeSecretsSchema.optional(),
 });
 export type JoinFleetAnswer = z.infer<typeof joinAnswerSchema>;
 
@@ -59,6 +97,8 @@ export const heartbeatSchema = z.object({
   version,
   /** Control addresses, as hosts reach them. */
   addresses: z.array(zonedAddressSchema).min(1).max(16),
+  /** Whether they speak TLS, with a certificate of the fleet's CA. */
+  isTls: z.boolean().optional(),
   /** Its own, over its cluster's; `idc` and `location` count in routing. */
   labels: labelsSchema.default({}),
   load: z.object({
@@ -91,6 +131,12 @@ export const heartbeatSchema = z.object({
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
+const memberSchema = z.object({
+  hostId,
+  addresses: z.array(zonedAddressSchema),
+  isTls: z.boolean().optional(),
+});
+
 export const heartbeatAnswerSchema = z.object({
   /** Without a heartbeat for so long a supernode leaves every list. */
   leaseSeconds: z.number().positive(),
@@ -98,12 +144,12 @@ export const heartbeatAnswerSchema = z.object({
   intervalSeconds: z.number().positive(),
   cluster: name,
   /** The cluster's living members, this one among them, by host ID: what ownership is hashed over. */
-  members: z.array(z.object({ hostId, addresses: z.array(zonedAddressSchema) })).max(1024),
+  members: z.array(memberSchema).max(1024),
   /** The living members of the cluster from which this one gets contents instead of from sources. */
   upstream: z
     .object({
       cluster: name,
-      members: z.array(z.object({ hostId, addresses: z.array(zonedAddressSchema) })),
+      members: z.array(memberSchema),
     })
     .nullable(),
   /** Changes whenever a list of supernodes of any host may differ; passed on to connected hosts. */
@@ -136,7 +182,9 @@ export const routeAnswerSchema = z.object({
   /** Of the list: equal versions of one fleet give one host equal lists. */
   version: z.int().min(0),
   /** Best first: the members of the nearest cluster, then of the next. Never empty in a 200 answer. */
-  supernodes: z.array(z.object({ hostId, address, cluster: name })).max(64),
+  supernodes: z
+    .array(z.object({ hostId, address, cluster: name, isTls: z.boolean().optional() }))
+    .max(64),
   /** When to ask again at the latest. */
   refreshSeconds: z.number().positive(),
 });

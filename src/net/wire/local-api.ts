@@ -10,14 +10,20 @@
 // Errors before the stream starts: { "error": WireError } with the code's status.
 
 import type { WireError } from "../../errors.ts";
+import type { Credentials } from "./task.ts";
 
 /** Where bytes may come from. */
 export type SourcePolicy = "p2p" | "supernode" | "origin";
 
 export interface DownloadRequest {
+  /** Without user info and signature. */
   url: string;
   /** Neutral headers and those the user declared public; never a credential. */
   headers?: Record<string, string>;
+  /** Makes the request private. */
+  credentials?: Credentials | undefined;
+  /** Pieces travel and rest sealed though the request is public. */
+  isSealed?: boolean | undefined;
   tag?: string;
   /** Query parameters that do not make the bytes differ. */
   filterQuery?: string[];

@@ -9,7 +9,8 @@
 //    │ ◀────────────── joined | moved | refused │
 //    │ pull (binary) ────────────────────────▶ │
 //    │ ◀──────────────── rows, assign (binary) │
-//    │ ◀──────────────── closed | failed       │
+//    │ ◀─ signed (binary), closed | failed     │
+//    │ ◀──────────── ticket (private contents) │
 //    │ leave | drop ─────────────────────────▶ │
 //    │ ◀── neighbours, settings, command, routes │   at any time
 //    │ ◀────────── takePart (to supernodes only) │
@@ -20,6 +21,7 @@
 import { z } from "zod";
 import { commandResultSchema, commandSchema } from "./command.ts";
 import { heardSettingsSchema } from "./fleet-settings.ts";
+import { keyProofSchema } from "./key-proof.ts";
 import { keptAnswerSchema } from "./kept-answer.ts";
 import { taskSchema } from "./task.ts";
 
@@ -54,6 +56,8 @@ const helloSchema = z.object({
   peerCount: count.optional(),
   /** What `df config` gave this machine when it joined the fleet. */
   credential: z.string().max(4096).optional(),
+  /** That this is the machine whose key the credential is bound to: see key-proof.ts. */
+  proof: keyProofSchema.optional(),
 });
 export type Hello = z.infer<typeof helloSchema>;
 
@@ -118,6 +122,14 @@ const joinedSchema = z.object({
   swarmSize: count,
   /** The whole content, base64, when it is at most INLINE_BYTES_MAX. */
   inline: z.string().max(12_000).optional(),
+  /** Only who was proven at the source may have it: pieces, rows and bitmap are given against a ticket. */
+  isPrivate: z.boolean().optional(),
+  /** Opens sealed pieces, 32 bytes in base64; sent over TLS or loopback alone, kept in memory alone. */
+  key: z.base64().length(44).optional(),
+  /** Of a private content: see piece-ticket.ts. A later one comes before it ends. */
+  ticket: z.string().max(2048).optional(),
+  /** The fleet's signature over the complete content (signed-rows.ts), base64. */
+  signature: z.base64().length(88).optional(),
 });
 export type Joined = z.infer<typeof joinedSchema>;
 
@@ -140,7 +152,11 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
     length: count,
     md5: z.string().regex(/^[0-9a-f]{32}$/),
     sha256: id.nullable(),
+    /** As in `joined`. */
+    signature: z.base64().length(88).optional(),
   }),
+  /** A fresh ticket for a private content that is being downloaded. */
+  z.object({ type: z.literal("ticket"), handle, ticket: z.string().max(2048) }),
   /** The content cannot be finished, e.g. the source changed; code `source-changed` asks for a new join. */
   z.object({ type: z.literal("failed"), handle, error: wireErrorSchema }),
   /** Whom to turn to when this supernode falls silent: piece addresses, same rack and idc first. */

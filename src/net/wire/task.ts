@@ -2,11 +2,27 @@
 
 import { z } from "zod";
 
-export const taskSchema = z.object({
+const headersSchema = z.record(z.string().max(256), z.string().max(8192));
+
+/** What only the asking user may hold. Travels over TLS or loopback alone, is never stored or logged. */
+export const credentialsSchema = z.object({
+  /** The URL as the user gave it: with user info and signed query. */
   url: z.string().max(8192),
-  headers: z.record(z.string().max(256), z.string().max(8192)).default({}),
+  /** All header fields that are not neutral. */
+  headers: headersSchema,
+});
+export type Credentials = z.infer<typeof credentialsSchema>;
+
+export const taskSchema = z.object({
+  /** Of a private task without user info and signature. */
+  url: z.string().max(8192),
+  headers: headersSchema.default({}),
   tag: z.string().max(256).default(""),
   filterQuery: z.array(z.string().max(256)).max(64).default([]),
   checksum: z.string().max(160).default(""),
+  /** Makes the task private: shared only with those whom the source gives it too. */
+  credentials: credentialsSchema.optional(),
+  /** Pieces travel and rest sealed though the task is public. */
+  isSealed: z.boolean().optional(),
 });
 export type TaskRequest = z.infer<typeof taskSchema>;

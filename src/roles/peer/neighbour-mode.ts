@@ -97,7 +97,8 @@ export class NeighbourMode {
   /** What is missing follows from what is here and what neighbours have. */
   #look(): void {
     const have = this.#options.content.have.words;
-    this.#stepSource({ kind: "looked", have, available: this.#scheduler.available.words });
+    const { available, seenAtUs } = this.#scheduler;
+    this.#stepSource({ kind: "looked", have, available: available.words, seenAtUs });
   }
 
   #stepScheduler(event: NeighbourEvent): void {

@@ -205,6 +205,8 @@ export class SwarmRead implements SwarmMember {
     });
   }
 
+  signed(): void {}
+
   assigned(assignments: ReceivedAssignment[]): void {
     this.#inOrder(() => this.#transfer?.step({ kind: "assigned", assignments }));
   }

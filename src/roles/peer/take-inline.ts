@@ -2,6 +2,7 @@
 // them, so that this host can share them.
 
 import { digestNow } from "../../engine/bytes/digest.ts";
+import { plainRow } from "../../engine/core/manifest.ts";
 import { pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
 import { DfError } from "../../errors.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
@@ -24,8 +25,7 @@ export async function takeInline(transfer: ContentTransfer, inline: string): Pro
     const from = pieceOffset(layout, piece);
     const part = bytes.subarray(from, from + pieceLengthAt(layout, piece));
     const digest = digestNow("sha256", part);
-    const row = { wireLength: part.length, wireSha256: digest, plainSha256: digest };
-    if (!transfer.learn([{ piece, row: { form: "plain", ...row } }])) return false;
+    if (!transfer.learn([{ piece, row: plainRow(part.length, digest) }])) return false;
     await content.write(from, part);
     content.commitPiece(piece);
     transfer.gained(piece, "supernode");

@@ -1,7 +1,7 @@
 // The main thread's handle on the source worker: starts it with the first read and turns its reports
 // into verified pieces of stored contents. Used by the supernode and by a peer's own reads.
 
-import { type PieceRow, sameBytes } from "../../engine/core/manifest.ts";
+import { plainRow, type PieceRow, sameBytes } from "../../engine/core/manifest.ts";
 import { assert } from "../../engine/core/machine.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
 import { DfError } from "../../errors.ts";
@@ -202,12 +202,7 @@ class SourceReadUnderWay {
   }
 
   #store({ index, length, sha256 }: Extract<SourceWorkerReport, { kind: "pieceRead" }>): void {
-    const row: PieceRow = {
-      form: "plain",
-      wireLength: length,
-      wireSha256: sha256,
-      plainSha256: sha256,
-    };
+    const row = plainRow(length, sha256);
     const content = this.#content!;
     const known = content.manifest.row(index);
     if (known !== undefined && !sameBytes(known.wireSha256, sha256)) {

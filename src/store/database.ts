@@ -8,9 +8,10 @@ import { DfError, messageOf } from "../errors.ts";
 import contentsSql from "./migrations/0001-contents.sql" with { type: "text" };
 import answersSql from "./migrations/0002-answers.sql" with { type: "text" };
 import pinsSql from "./migrations/0003-pins.sql" with { type: "text" };
+import privateSql from "./migrations/0004-private.sql" with { type: "text" };
 
 /** In order; `PRAGMA user_version` counts how many were applied. */
-const MIGRATIONS = [contentsSql, answersSql, pinsSql];
+const MIGRATIONS = [contentsSql, answersSql, pinsSql, privateSql];
 
 /** Only a backup tool reads beside us; a wait blocks the thread, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;

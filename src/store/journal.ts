@@ -104,6 +104,7 @@ export class Journal {
         validator,
         lastModified,
         answer,
+        isPrivate,
         md5,
         sha256,
         ...rest
@@ -116,6 +117,7 @@ export class Journal {
           validator,
           lastModified,
           answer: parseAnswer(answer),
+          ...(isPrivate ? { isPrivate } : {}),
         },
         length,
         have: new Uint8Array(rest.have),

@@ -20,6 +20,8 @@ export interface ContentFacts {
   readonly lastModified: string | null;
   /** What the source last said of its use; null: not known. */
   readonly answer: KeptAnswer | null;
+  /** Only who was proven at the source may have it: it is given against tickets alone. @defaultValue false */
+  readonly isPrivate?: boolean;
 }
 
 /** Digests of the whole content, hex; known once it is complete. */

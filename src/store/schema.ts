@@ -22,6 +22,7 @@ export const contents = sqliteTable("contents", {
   dataStamp: text("data_stamp"),
   /** A KeptAnswer as JSON; null: written before answers were kept, or none is known. */
   answer: text("answer"),
+  isPrivate: integer("is_private", { mode: "boolean" }).notNull().default(false),
   /** Unix milliseconds. */
   createdAt: integer("created_at").notNull(),
   usedAt: integer("used_at").notNull(),

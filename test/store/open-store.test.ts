@@ -394,6 +394,7 @@ test("an index from before answers were kept loses nothing", async () => {
   const index = new Database(join(dir.path, "store.sqlite"));
   index.run("DROP TABLE pins");
   index.run("ALTER TABLE contents DROP COLUMN answer");
+  index.run("ALTER TABLE contents DROP COLUMN is_private");
   index.run("PRAGMA user_version = 1");
   index.close();
 

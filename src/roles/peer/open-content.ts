@@ -19,6 +19,7 @@ export async function openContent(
   const content = await store.create({
     ...{ contentId, taskId, url: redactUrl(url), layout, validator, lastModified },
     answer: receivedAnswer(joined.answer ?? null, Date.now()),
+    isPrivate: joined.isPrivate ?? false,
   });
   if (length !== null && content.manifest.layout.length === null) content.setLength(length);
   return content;

@@ -7,6 +7,7 @@ import { DfError, isDfError } from "../../errors.ts";
 import type { JoinFleetRequest } from "../wire/fleet-api.ts";
 import { CredentialCheck } from "./credential.ts";
 import { FleetClient } from "./fleet-client.ts";
+import { type FleetTrust, fleetTrustSchema } from "./fleet-trust.ts";
 import { KeptJson } from "./kept-json.ts";
 import { Pause } from "./pause.ts";
 
@@ -33,6 +34,7 @@ const keptSchema = z.object({
   credential: z.string(),
   cluster: z.string(),
   fleetKey: z.string(),
+  ...fleetTrustSchema.shape,
 });
 type Kept = z.infer<typeof keptSchema>;
 
@@ -71,6 +73,12 @@ export class Membership {
   /** Raw Ed25519, base64: by it the fleet's credentials are checked. */
   get fleetKey(): string {
     return this.#kept.fleetKey;
+  }
+
+  /** What this machine believes its fleet by. */
+  get trust(): FleetTrust {
+    const { ca, clusterKey, secrets } = this.#kept;
+    return { ca, clusterKey, secrets };
   }
 
   /** A client that shows this credential. */
@@ -170,5 +178,6 @@ async function join(
   if (hostId !== machine.hostId) {
     throw new DfError("protocol", "join the fleet: the credential is for another host");
   }
-  return { urls: [...fleet.urls], ...answer };
+  const { credential, cluster, fleetKey, clusterKey = null, secrets = null } = answer;
+  return { urls: [...fleet.urls], credential, cluster, fleetKey, ca: null, clusterKey, secrets };
 }

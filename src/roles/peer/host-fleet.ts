@@ -46,6 +46,11 @@ export class HostFleet {
     return this.#membership?.credential;
   }
 
+  /** Ed25519 SPKI, base64: by it manifests are checked; null: not joined yet, or the fleet has none. */
+  get clusterKey(): string | null {
+    return this.#membership?.trust.clusterKey ?? null;
+  }
+
   /**
    * Returns with a list of supernodes, kept or fresh, or after some patience without one.
    * @throws {DfError} unauthorized, denied, protocol, file-unwritable: another try would not help

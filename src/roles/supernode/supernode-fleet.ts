@@ -10,7 +10,7 @@ import { FleetLink, type SupernodeState } from "../../net/fleet/fleet-link.ts";
 import { enterFleet, type FleetAddress, type Membership } from "../../net/fleet/membership.ts";
 import { addressTowards } from "../../net/fleet/own-addresses.ts";
 import type { Admittance, PeerChannel } from "../../net/swarm/swarm-server.ts";
-import type { Labels, ZonedAddress } from "../../net/wire/fleet-api.ts";
+import type { Labels, SupernodeSecrets, ZonedAddress } from "../../net/wire/fleet-api.ts";
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import { freeBytes } from "../../store/disk-space.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
@@ -78,6 +78,16 @@ export class SupernodeFleet {
   /** Shown to other supernodes. */
   get credential(): string {
     return this.#membership.credential;
+  }
+
+  /** Ed25519 SPKI, base64: the public half of `secrets.clusterPrivateKey`; null: the fleet has none. */
+  get clusterKey(): string | null {
+    return this.#membership.trust.clusterKey;
+  }
+
+  /** What the fleet gave this supernode; null: its `df config` is of a version without secrets. */
+  get secrets(): SupernodeSecrets | null {
+    return this.#membership.trust.secrets;
   }
 
   /** Lets in who shows a credential of this fleet; checked without asking anybody. */

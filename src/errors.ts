@@ -34,6 +34,8 @@ export const ERROR_TRAITS = {
   conflict: { status: 409, exit: 1, retryable: false },
   /** A change was made for a version that is not the present one any more. */
   outdated: { status: 412, exit: 1, retryable: false },
+  /** The request names another service (RFC 9110 §15.5.20). */
+  misdirected: { status: 421, exit: 1, retryable: false },
   "too-large": { status: 413, exit: 1, retryable: false },
   "no-supernode": { status: 503, exit: 15, retryable: true },
   /** The peer cannot hand this task to the swarm (private, loopback source…): read it directly. */

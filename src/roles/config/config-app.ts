@@ -12,6 +12,7 @@ import { PROBLEM_TYPE, problemResponse, problemSchema } from "../../net/problem.
 import { wordsOfFaults } from "../../net/schema-fault.ts";
 import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { bodyBytesMaxOf, requireAccess, ROUTE_RULES } from "./access.ts";
+import { browserGuard } from "./browser-guard.ts";
 import type { Caller, Callers } from "./callers.ts";
 
 export interface ConfigEnv {
@@ -28,6 +29,8 @@ export interface ConfigAppOptions {
   /** Whether hosts may join and ask for routes without a token. */
   isOpen: boolean;
   resources: readonly Resource[];
+  /** Host names of this service, in lower case. */
+  ownNames: () => ReadonlySet<string>;
   /** Hears what administrators change, for the log. @defaultValue nobody hears it */
   onChange?: ((message: string) => void) | undefined;
   /** Hears of answers 500: what happened is not told to the caller. */
@@ -56,6 +59,7 @@ export function createConfigApp(options: ConfigAppOptions): ConfigApp {
       }),
     ),
   );
+  app.use("*", browserGuard(options.ownNames));
   app.use("*", guard(options));
   for (const register of options.resources) register(app);
   refuseUnlisted(app);

@@ -134,6 +134,7 @@ async function startWith(
     callers: new Callers(database, credentials),
     isOpen: options.isOpen,
     onChange: options.onChange,
+    ownNames: () => new Set([hostname(), ...urls.map((url) => new URL(url).hostname)]),
     resources: [
       serviceResource(parts, () => firstStart !== null),
       docsResource,

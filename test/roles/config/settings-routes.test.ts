@@ -32,6 +32,7 @@ async function fixture() {
   } as never);
   const book = new SettingsBook(database);
   const app = createConfigApp({
+    ownNames: () => new Set(),
     database,
     callers: new Callers(database, new CredentialCheck("A".repeat(43) + "=")),
     isOpen: false,

@@ -9,6 +9,9 @@ import {
 } from "../../engine/bytes/pacing.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import { RANGE_BYTES_MAX } from "../../limits.ts";
+import { NONCE_PATTERN, proveAddress } from "../wire/address-proof.ts";
+import { TicketCheck } from "../wire/piece-ticket.ts";
+import { RequestCheck } from "../wire/ticketed-request.ts";
 
 /** A content as the server needs it: where the bytes lie and which of them are verified. */
 export interface ServedContent {
@@ -19,6 +22,8 @@ export interface ServedContent {
   words: Uint32Array;
   /** How many bits of `words` count. */
   pieceCount: number;
+  /** Given against tickets alone. @defaultValue false */
+  isPrivate?: boolean;
 }
 
 export interface PieceServerOptions {
@@ -31,6 +36,8 @@ export interface PieceServerOptions {
   pacers: readonly Pacer[];
   /** A frame of the rows that this host knows at first hand, from the `from`-th on. @defaultValue none are told */
   rows?: (contentId: string, from: number) => Promise<Uint8Array | null>;
+  /** Whose piece server this is (key: PKCS #8 DER, base64). @defaultValue it proves no address */
+  identity?: { hostId: string; privateKey: string };
 }
 
 /**
@@ -42,10 +49,13 @@ const IDLE_TIMEOUT_SECONDS = 30;
 /** Nobody has a reason to send a piece server a body. */
 const REQUEST_BODY_BYTES_MAX = 1024;
 
+const CONTENT_PATH = /^\/v1\/[a-z]+\/([0-9a-f]{64})(?:\/|$)/;
 const PIECE_PATH = /^\/v1\/pieces\/([0-9a-f]{64})\/(0|[1-9]\d{0,8})$/;
 const HAVE_PATH = /^\/v1\/have\/([0-9a-f]{64})$/;
 const ROWS_PATH = /^\/v1\/rows\/([0-9a-f]{64})$/;
 const ROWS_QUERY = /^\?from=(\d{1,9})$/;
+const ADDRESS_PATH = "/v1/address";
+const ADDRESS_QUERY = /^\?nonce=(.*)$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
 
 /** An HTTP server of verified pieces; listens from construction on. */
@@ -54,6 +64,9 @@ export class PieceServer {
   readonly #server: Bun.Server<undefined>;
   readonly #pacers: readonly Pacer[];
   readonly #rowsOf: PieceServerOptions["rows"];
+  readonly #identity: PieceServerOptions["identity"];
+  /** Null: nobody's tickets count here. */
+  #tickets: RequestCheck | null = null;
   #uploadSlots: number;
   #used = new Set<string>();
   #uploadedBytes = 0;
@@ -63,6 +76,7 @@ export class PieceServer {
   constructor(options: PieceServerOptions) {
     this.#pacers = options.pacers;
     this.#rowsOf = options.rows;
+    this.#identity = options.identity;
     this.#uploadSlots = options.uploadSlots;
     this.#server = Bun.serve({
       hostname: options.hostname,
@@ -113,6 +127,14 @@ export class PieceServer {
     this.#contents.delete(contentId);
   }
 
+  /**
+   * Gives private contents against tickets of this cluster from now on.
+   * @param clusterKey Ed25519 SPKI DER, base64; null: they are given to nobody
+   */
+  trust(clusterKey: string | null): void {
+    this.#tickets = clusterKey === null ? null : new RequestCheck(new TicketCheck(clusterKey));
+  }
+
   setUploadSlots(uploadSlots: number): void {
     this.#uploadSlots = uploadSlots;
   }
@@ -124,14 +146,33 @@ export class PieceServer {
 
   async #answer(request: Request): Promise<Response> {
     if (request.method !== "GET") return refusal(405, "only GET is served here", { allow: "GET" });
-    const path = pathOf(request.url);
+    const target = targetOf(request.url);
+    const queryAt = target.indexOf("?");
+    const path = queryAt < 0 ? target : target.slice(0, queryAt);
+    const query = queryAt < 0 ? "" : target.slice(queryAt);
+    const content = CONTENT_PATH.exec(path);
+    const refused = content === null ? null : this.#refusedTo(request, content[1]!, target);
+    if (refused !== null) return refused;
     const piece = PIECE_PATH.exec(path);
     if (piece !== null) return this.#piece(request, piece[1]!, Number(piece[2]));
     const have = HAVE_PATH.exec(path);
     if (have !== null) return this.#have(have[1]!);
     const rows = ROWS_PATH.exec(path);
-    if (rows !== null) return this.#rows(rows[1]!, new URL(request.url).search);
+    if (rows !== null) return this.#rows(rows[1]!, query);
+    if (path === ADDRESS_PATH) return this.#address(query);
     return refusal(404, "no such path");
+  }
+
+  /**
+   * Null: the request may be answered. Nobody without the right learns whether a private content is
+   * here: it is answered for as one that is not, without a ticket and with one that does not count.
+   */
+  #refusedTo(request: Request, contentId: string, target: string): Response | null {
+    const content = this.#contents.get(contentId);
+    if (content !== undefined && content.isPrivate !== true) return null;
+    if (!request.headers.has("df-ticket")) return refusal(404, "this content is not here");
+    if (this.#tickets?.isAuthorised(contentId, target, request.headers) === true) return null;
+    return refusal(401, "the ticket does not count", { "www-authenticate": "DF-Ticket" });
   }
 
   async #piece(request: Request, contentId: string, index: number): Promise<Response> {
@@ -196,13 +237,20 @@ export class PieceServer {
       headers: { "content-type": "application/octet-stream" },
     });
   }
+
+  /** Proves to who dials this address whose it is. */
+  #address(query: string): Response {
+    const nonce = ADDRESS_QUERY.exec(query)?.[1] ?? "";
+    if (!NONCE_PATTERN.test(nonce)) return refusal(400, "write ?nonce=<32 hex digits>");
+    if (this.#identity === undefined) return refusal(404, "no address is proven here");
+    return new Response(proveAddress(nonce, this.#identity));
+  }
 }
 
-/** The part of an absolute request URL between the authority and the query. */
-function pathOf(url: string): string {
+/** Path and query of an absolute request URL. */
+function targetOf(url: string): string {
   const start = url.indexOf("/", url.indexOf("://") + 3);
-  const query = url.indexOf("?", start);
-  return start < 0 ? "/" : url.slice(start, query < 0 ? undefined : query);
+  return start < 0 ? "/" : url.slice(start);
 }
 
 /**

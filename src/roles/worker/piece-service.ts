@@ -4,6 +4,7 @@
 import { DfError } from "../../errors.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import type {
+  HostKeys,
   PieceWorkerOrder,
   PieceWorkerReport,
   UploadCounts,
@@ -16,6 +17,8 @@ export interface PieceServiceOptions {
   /** 0: any free port. */
   port: number;
   limits: UploadLimits;
+  /** Whose piece server it is. @defaultValue it proves no address */
+  identity?: HostKeys;
   /** Hears about uploads about once a second while there are any. */
   onUploads?: (counts: UploadCounts) => void;
   /** One frame of the rows of a content that this host vouches for. @defaultValue none are told */
@@ -27,6 +30,11 @@ export interface PieceService {
   /** Offers the verified pieces of a content; call again when its length or bitmap was replaced. */
   serve(content: StoredContent): void;
   remove(contentId: string): void;
+  /**
+   * Gives private contents against tickets of this cluster from now on.
+   * @param clusterKey Ed25519 SPKI, base64; null: to nobody
+   */
+  trust(clusterKey: string | null): void;
   setLimits(limits: UploadLimits): void;
   stop(): Promise<void>;
 }
@@ -68,6 +76,7 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
       hostname: options.hostname,
       port: options.port,
       limits: options.limits,
+      identity: identityOf(options),
     });
   }).catch((error: unknown) => {
     worker.terminate();
@@ -86,9 +95,11 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
           layout: manifest.layout,
           words: have.words,
           pieceCount: have.size,
+          isPrivate: facts.isPrivate ?? false,
         },
       });
     },
+    trust: (clusterKey) => order({ kind: "trust", clusterKey }),
     remove: (contentId) => order({ kind: "remove", contentId }),
     setLimits: (limits) => order({ kind: "limit", limits }),
     async stop() {
@@ -101,6 +112,12 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
       worker.terminate();
     },
   };
+}
+
+/** Only what proves an address: not all that an identity may come with. */
+function identityOf({ identity }: PieceServiceOptions): HostKeys | null {
+  if (identity === undefined) return null;
+  return { hostId: identity.hostId, privateKey: identity.privateKey };
 }
 
 function rowsAnswer(

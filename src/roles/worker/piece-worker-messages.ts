@@ -4,7 +4,15 @@ import type { ServedContent } from "../../net/piece/piece-server.ts";
 
 export type PieceWorkerOrder =
   /** The first message, once. */
-  | { kind: "listen"; hostname: string; port: number; limits: UploadLimits }
+  | {
+      kind: "listen";
+      hostname: string;
+      port: number;
+      limits: UploadLimits;
+      identity: HostKeys | null;
+    }
+  /** Whose tickets open private contents: Ed25519 SPKI, base64; null: nobody's. */
+  | { kind: "trust"; clusterKey: string | null }
   /** Offers a content or replaces it; `content.words` lies on a SharedArrayBuffer. */
   | { kind: "serve"; contentId: string; content: ServedContent }
   | { kind: "remove"; contentId: string }
@@ -21,6 +29,12 @@ export type PieceWorkerReport =
   /** A neighbour asks for rows of a content, from the `from`-th on that are told. */
   | { kind: "rowsAsked"; question: number; contentId: string; from: number }
   | { kind: "stopped" };
+
+/** By which a host proves that an address is its own; the key is PKCS #8 in base64. */
+export interface HostKeys {
+  hostId: string;
+  privateKey: string;
+}
 
 export interface UploadLimits {
   /** Uploads at once; 0 refuses all. */

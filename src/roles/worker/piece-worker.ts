@@ -26,6 +26,9 @@ self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
     case "listen":
       listen(order);
       break;
+    case "trust":
+      server?.trust(order.clusterKey);
+      break;
     case "serve":
       server?.serve(order.contentId, order.content);
       break;
@@ -55,6 +58,7 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
       uploadSlots: order.limits.uploadSlots,
       pacers: [uploadPacer, diskPacer],
       rows: askRows,
+      ...(order.identity === null ? {} : { identity: order.identity }),
     });
     report({ kind: "listening", port: server.port });
     setInterval(reportUploads, REPORT_INTERVAL_MS);

@@ -15,6 +15,7 @@ import {
   realpath,
   rename,
   rm,
+  stat,
   writeFile,
   type FileHandle,
 } from "node:fs/promises";
@@ -157,7 +158,9 @@ export class OutputFile {
   async saveJournal(journal: ResumeJournal): Promise<void> {
     const path = journalPath(this.#partPath);
     await this.#try("save the resume note of", async () => {
-      await writeFile(`${path}.new`, encodeResumeJournal(journal), { mode: 0o600 });
+      // In a folder that others write to too, the name may be a link by now.
+      await rm(`${path}.new`, { force: true });
+      await writeFile(`${path}.new`, encodeResumeJournal(journal), { mode: 0o600, flag: "wx" });
       await rename(`${path}.new`, path);
     });
   }
@@ -201,24 +204,40 @@ export class OutputFile {
 }
 
 async function inspectTarget(target: string): Promise<Target> {
+  await refusePlantedLink(target);
   // A link is followed, as every tool that writes to it would; a dangling one is replaced.
   const path = await realpath(target).catch(() => resolve(target));
   const folder = dirname(path);
-  const stat = await lstat(path).catch((error: unknown) => {
+  const found = await lstat(path).catch((error: unknown) => {
     if (errnoOf(error) === "ENOENT") return null;
     throw writeError(`write ${target}`, error);
   });
-  if (stat?.isDirectory() === true || target.endsWith("/")) {
+  if (found?.isDirectory() === true || target.endsWith("/")) {
     throw new DfError("file-unwritable", `write ${target}: it is a directory`, {
       hint: `give a file name, e.g. -o ${join(target, "NAME")}`,
     });
   }
-  if (stat !== null && !stat.isFile() && !stat.isSymbolicLink()) {
+  if (found !== null && !found.isFile() && !found.isSymbolicLink()) {
     throw new DfError("file-unwritable", `write ${target}: it is not a regular file`, {
       hint: `use -o - and redirect the output: > ${target}`,
     });
   }
-  return { path, folder, mode: stat?.isFile() === true ? stat.mode & 0o777 : null };
+  return { path, folder, mode: found?.isFile() === true ? found.mode & 0o777 : null };
+}
+
+/**
+ * The kernel's own rule (fs.protected_symlinks), which resolving the path by hand would go round: in a
+ * folder like /tmp only links of this user or of the folder's owner are followed.
+ */
+async function refusePlantedLink(target: string): Promise<void> {
+  const link = await lstat(target).catch(() => null);
+  if (link?.isSymbolicLink() !== true) return;
+  const folder = await stat(dirname(resolve(target)));
+  const isShared = (folder.mode & 0o1002) === 0o1002;
+  if (!isShared || link.uid === folder.uid || link.uid === process.getuid?.()) return;
+  throw new DfError("denied", `write ${target}: it is another user's link (uid ${link.uid})`, {
+    hint: "choose another output: whoever made the link would choose where the bytes go",
+  });
 }
 
 /** Keeps two processes from each making a part for the same target. */
@@ -286,8 +305,8 @@ async function openEarlier(path: string): Promise<FileHandle | null> {
     constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK,
   ).catch(() => null);
   if (handle === null) return null;
-  const stat = await handle.stat();
-  if (stat.isFile() && stat.nlink === 1 && stat.uid === (process.getuid?.() ?? stat.uid))
+  const found = await handle.stat();
+  if (found.isFile() && found.nlink === 1 && found.uid === (process.getuid?.() ?? found.uid))
     return handle;
   await handle.close();
   return null;

@@ -49,7 +49,7 @@ test.if(hasDf && canMount)(
 );
 
 test.if(hasDf && canMount)(
-  "a peer whose disk is too small refuses that file and brings the next",
+  "T-33: a peer whose disk is too small refuses that file and brings the next",
   async () => {
     const small = randomPayload(1_000_000);
     await using tooBig = await CountingSource.start({ bytes: randomPayload(DISK_BYTES) });

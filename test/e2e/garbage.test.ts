@@ -67,7 +67,7 @@ async function sendOnChannel(
   channel.close();
 }
 
-test.if(hasDf)("garbage on every port gets a refusal and harms nobody", async () => {
+test.if(hasDf)("T-32: garbage on every port gets a refusal and harms nobody", async () => {
   const bytes = randomPayload(1_000_000);
   await using source = await CountingSource.start({ bytes });
 

@@ -42,18 +42,21 @@ function smallDisk(): { path: string; usedShare: () => number; [Symbol.dispose]:
   };
 }
 
-test.if(canMount)("at the high mark the oldest contents go, down to the low one", async () => {
-  using disk = smallDisk();
-  const { store } = await openTestStore(join(disk.path, "store"), { marks: MARKS });
+test.if(canMount)(
+  "T-33: at the high mark the oldest contents go, down to the low one",
+  async () => {
+    using disk = smallDisk();
+    const { store } = await openTestStore(join(disk.path, "store"), { marks: MARKS });
 
-  // 9 × 4 MiB are 56 % of the disk; the tenth would pass 60 %.
-  for (let seed = 1; seed <= 10; seed++) await putContent(store, seed, 64);
+    // 9 × 4 MiB are 56 % of the disk; the tenth would pass 60 %.
+    for (let seed = 1; seed <= 10; seed++) await putContent(store, seed, 64);
 
-  expect(disk.usedShare()).toBeLessThanOrEqual(MARKS.low + 0.02);
-  expect(store.get(idOf(1))).toBeUndefined();
-  expect(store.get(idOf(10))?.have.isFull).toBe(true);
-  await store.close();
-});
+    expect(disk.usedShare()).toBeLessThanOrEqual(MARKS.low + 0.02);
+    expect(store.get(idOf(1))).toBeUndefined();
+    expect(store.get(idOf(10))?.have.isFull).toBe(true);
+    await store.close();
+  },
+);
 
 test.if(canMount)(
   "a disk that others fill is refused clearly, pinned contents stay, and room makes it work again",

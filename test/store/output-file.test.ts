@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import {
   chmodSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -96,7 +97,7 @@ test.each([
   await second.close();
 });
 
-test("a part file that is a link or has a second name is never taken", async () => {
+test("T-16: a part file that is a link or has a second name is never taken", async () => {
   using dir = temporaryDir();
   const victim = join(dir.path, "victim");
   writeFileSync(victim, "precious");
@@ -108,6 +109,43 @@ test("a part file that is a link or has a second name is never taken", async () 
 
   expect(readFileSync(victim, "utf8")).toBe("precious");
 });
+
+test("T-16: a note that somebody turned into a link is not written through", async () => {
+  using dir = temporaryDir();
+  const victim = join(dir.path, "victim");
+  writeFileSync(victim, "precious");
+  const output = await openOutputFile(join(dir.path, "file"));
+  const [part] = readdirSync(dir.path).filter((name) => name.endsWith(".df-part"));
+  symlinkSync(victim, join(dir.path, `${part}.resume.new`));
+
+  await output.saveJournal(journalOf(HALF));
+  await output.discard();
+
+  expect(readFileSync(victim, "utf8")).toBe("precious");
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  "T-16: in a folder that all may write to another user's link is refused, an own one followed",
+  async () => {
+    using dir = temporaryDir();
+    const victim = join(dir.path, "victim");
+    writeFileSync(victim, "precious");
+    const shared = join(dir.path, "shared");
+    mkdirSync(shared);
+    chmodSync(shared, 0o1777);
+    symlinkSync(victim, join(shared, "planted"));
+    lchownSync(join(shared, "planted"), 65534, 65534);
+    symlinkSync(victim, join(shared, "own"));
+
+    const refused = await openOutputFile(join(shared, "planted")).catch((error) => error);
+    const followed = await openOutputFile(join(shared, "own"));
+
+    expect(refused).toMatchObject({ code: "denied" });
+    expect(followed.path).toBe(victim);
+    await followed.discard();
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+  },
+);
 
 test("of two outputs to one target, even opened at once, the second is refused", async () => {
   using dir = temporaryDir();

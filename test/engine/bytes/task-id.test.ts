@@ -47,7 +47,7 @@ function canonical(tuple: Tuple): string {
   });
 }
 
-test("two tasks have one ID exactly when all their fields agree", () => {
+test("T-04: two tasks have one ID exactly when all their fields agree", () => {
   fc.assert(
     fc.property(fields, fields, (a, b) => {
       expect(taskIdOf(toFields(a)) === taskIdOf(toFields(b))).toBe(canonical(a) === canonical(b));

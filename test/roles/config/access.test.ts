@@ -68,7 +68,7 @@ async function send(url: string, route: string, token: string | null): Promise<R
   });
 }
 
-test("each route refuses a missing, a broken and every weaker token", async () => {
+test("T-10: each route refuses a missing, a broken and every weaker token", async () => {
   await Session.run("access", async (session) => {
     const fixture = await configFixture(session);
     const tokens = await tokensOf(fixture);
@@ -191,7 +191,7 @@ test("a body that is too large, no JSON or of another type is refused and change
   });
 });
 
-test("any body and any header value is answered with a problem, and the service goes on", async () => {
+test("T-32: any body and any header value is answered with a problem, and the service goes on", async () => {
   await Session.run("access", async (session) => {
     const fixture = await configFixture(session, { isOpen: true });
     const routes = Object.keys(ROUTE_RULES).filter((route) => !route.startsWith("GET"));

@@ -2,7 +2,14 @@
 
 import { expect, test } from "bun:test";
 import { taskIdOf } from "../../src/engine/bytes/task-id.ts";
-import { redactUrl, taskFieldsOf, visibilityOf } from "../../src/net/task-request.ts";
+import {
+  redactUrl,
+  splitRequest,
+  taskFieldsOf,
+  unknownPartsOf,
+  visibilityOf,
+  wholeRequestOf,
+} from "../../src/net/task-request.ts";
 
 const URL_PLAIN = "http://files.example/a/b.iso";
 
@@ -73,4 +80,89 @@ test("a credential never enters an ID", () => {
 test("a shown URL has neither user nor query values", () => {
   expect(redactUrl("https://u:p@h.example/a?sig=secret")).toBe("https://h.example/a?…");
   expect(redactUrl("no url?secret")).toBe("no url?…");
+});
+
+const S3 = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=canary&X-Amz-Signature=canary";
+
+test.each([
+  ["user info", "http://u:canary@h.example/x?v=1", "http://h.example/x?v=1"],
+  ["an S3 signature", `http://h.example/x?v=1&${S3}`, "http://h.example/x?v=1"],
+  ["a signature in between", `http://h.example/x?a=%20b&&${S3}&c`, "http://h.example/x?a=%20b&c"],
+  [
+    "a SAS",
+    "http://h.example/x?sv=1&se=2&sr=b&sig=canary&snapshot=3",
+    "http://h.example/x?snapshot=3",
+  ],
+  [
+    "an expiry",
+    "http://h.example/x?Expires=9&Signature=canary&Key-Pair-Id=1",
+    "http://h.example/x",
+  ],
+  ["a percent-encoded name", "http://h.example/x?%73ig=canary", "http://h.example/x"],
+  ["a token", "http://h.example/x?token=canary#part", "http://h.example/x"],
+])("a URL is taken apart: %s goes to the credentials alone", (_, url, bare) => {
+  const split = splitRequest({ url });
+
+  expect(split.url).toBe(bare);
+  expect(split.credentials).toEqual({ url, headers: {} });
+  expect(wholeRequestOf({ ...split, headers: {} }).url).toBe(url);
+});
+
+test("header fields are taken apart: neutral and declared ones stay, all else are credentials", () => {
+  const headers = { "User-Agent": "x", "X-Channel": "beta", "X-Mode": "canary", Cookie: "canary" };
+
+  const split = splitRequest({ url: URL_PLAIN, headers }, ["x-channel", "cookie"]);
+
+  expect(split.headers).toEqual({ "User-Agent": "x", "X-Channel": "beta" });
+  expect(split.credentials!.headers).toEqual({ "X-Mode": "canary", Cookie: "canary" });
+  expect(wholeRequestOf(split).headers).toEqual(headers);
+});
+
+test("a public request has no credentials and keeps its URL as it is", () => {
+  const url = `${URL_PLAIN}?b=2&a=1`;
+  expect(splitRequest({ url, headers: { Accept: "*/*" } })).toEqual({
+    url,
+    headers: { Accept: "*/*" },
+  });
+});
+
+test("T-05: credentials of one URL prove nothing for another", () => {
+  const bait = { url: "http://files.example/secret", headers: {} };
+  const own = { url: "http://mine.example/bait", headers: { Authorization: "x" } };
+
+  expect(() => wholeRequestOf({ ...bait, credentials: own })).toThrow(TypeError);
+  const twice = { url: bait.url, headers: { Authorization: "a", authorization: "b" } };
+  expect(() => wholeRequestOf({ ...bait, credentials: twice })).toThrow(TypeError);
+  const signed = { ...bait, url: `${bait.url}?sig=x` };
+  expect(() => wholeRequestOf({ ...signed, credentials: signed })).toThrow(TypeError);
+});
+
+test("what may choose the bytes tells requests apart, what only says who asks does not", () => {
+  const partsOf = (url: string, headers = {}) =>
+    unknownPartsOf(splitRequest({ url, headers }).credentials!);
+
+  expect(partsOf(URL_PLAIN, { Authorization: "a" })).toEqual(partsOf(`${URL_PLAIN}?sig=b`));
+  expect(partsOf(URL_PLAIN, { "X-Mode": "a" })).not.toEqual(partsOf(URL_PLAIN, { "X-Mode": "b" }));
+  // A pager's word is a signer's word.
+  expect(partsOf(`${URL_PLAIN}?token=1`)).not.toEqual(partsOf(`${URL_PLAIN}?token=2`));
+});
+
+test("T-06: two signatures of one object are one task, private and apart from the public one", () => {
+  const idOf = (url: string) => {
+    const split = splitRequest({ url });
+    return taskIdOf(taskFieldsOf(split, split.credentials === undefined ? "public" : "private"));
+  };
+
+  expect(idOf(`${URL_PLAIN}?${S3}&v=1`)).toBe(idOf(`${URL_PLAIN}?v=1&X-Amz-Signature=other`));
+  expect(idOf(`${URL_PLAIN}?${S3}`)).not.toBe(idOf(URL_PLAIN));
+});
+
+test("a sealed public task and a variant have IDs of their own", () => {
+  const fields = taskFieldsOf({ url: URL_PLAIN }, "public");
+  const sealed = taskFieldsOf({ url: URL_PLAIN, isSealed: true }, "public");
+  const plain = taskFieldsOf({ url: URL_PLAIN, isSealed: false }, "public");
+  const ids = [fields, sealed, { ...fields, variant: "a" }, { ...fields, variant: "b" }];
+
+  expect(new Set(ids.map(taskIdOf)).size).toBe(4);
+  expect(taskIdOf(plain)).toBe(taskIdOf(fields));
 });

@@ -14,6 +14,10 @@ export interface TaskFields {
   /** Headers whose value makes the bytes differ and is no secret. */
   readonly publicHeaders?: Readonly<Record<string, string>>;
   readonly visibility: "public" | "private";
+  /** Pieces travel and rest sealed: kept apart from the same bytes that do not. */
+  readonly isSealed?: boolean;
+  /** Of a private task: a keyed digest of what may make its bytes differ and must not be told. */
+  readonly variant?: string;
 }
 
 /**
@@ -36,6 +40,9 @@ export function taskIdOf(fields: TaskFields): string {
     fields.tag ?? "",
     fields.visibility,
     ...headers.flat(),
+    // No header field has such a name: these pairs are never taken for one.
+    ...(fields.isSealed === true ? ["sealed\n", "1"] : []),
+    ...(fields.variant === undefined ? [] : ["variant\n", fields.variant]),
   ]);
 }
 
@@ -67,7 +74,8 @@ function rawNameOf(parameter: string): string {
   return equals < 0 ? parameter : parameter.slice(0, equals);
 }
 
-function nameOf(parameter: string): string {
+/** The decoded name of one parameter as it stands in a query. */
+export function nameOf(parameter: string): string {
   return new URLSearchParams(rawNameOf(parameter).concat("=")).keys().next().value ?? "";
 }
 
@@ -76,9 +84,17 @@ function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/**
+ * HMAC-SHA-256 over fields, 64 hex digits: names what must not be told, and only who has the key can
+ * find out by trying whether a guess is right.
+ */
+export function keyedDigestOf(key: Uint8Array, fields: readonly string[]): string {
+  return digestOfFields(fields, key);
+}
+
 /** SHA-256 over fields, each with its length (u32, big-endian) in front: no two lists meet. */
-function digestOfFields(fields: readonly string[]): string {
-  const hasher = new Bun.CryptoHasher("sha256");
+function digestOfFields(fields: readonly string[], key?: Uint8Array): string {
+  const hasher = new Bun.CryptoHasher("sha256", key);
   const encoder = new TextEncoder();
   for (const field of fields) {
     const bytes = encoder.encode(field);

@@ -116,6 +116,8 @@ export class SimulatedPeer implements SwarmMember {
   }
   rows(): void {}
   closed(): void {}
+  ticket(): void {}
+
   failed(error: Error): void {
     throw error;
   }

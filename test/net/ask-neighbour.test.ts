@@ -25,7 +25,9 @@ function neighbour(answer: (url: URL) => Response): string {
 test("a bitmap is read byte by byte, the lowest bit first", async () => {
   const address = neighbour(() => new Response(Uint8Array.of(0b101, 0, 0, 0x80, 0x01)));
 
-  expect([...(await askHave(address, CONTENT, never))!]).toEqual([0x8000_0005, 0x01]);
+  expect([...(await askHave(address, { contentId: CONTENT }, never))!]).toEqual([
+    0x8000_0005, 0x01,
+  ]);
 });
 
 const endless = (): Response => {
@@ -42,7 +44,7 @@ test.each<[string, () => Response]>([
 ])("%s is no bitmap and no rows", async (_, answer) => {
   const address = neighbour(answer);
 
-  expect(await askHave(address, CONTENT, never)).toBeNull();
+  expect(await askHave(address, { contentId: CONTENT }, never)).toBeNull();
   expect(await askRows(address, { contentId: CONTENT, from: 0 }, never)).toEqual({
     rows: [],
     hasMore: false,
@@ -53,7 +55,7 @@ test("a host that is not there says nothing", async () => {
   const address = neighbour(() => new Response());
   await servers.pop()!.stop(true);
 
-  expect(await askHave(address, CONTENT, never)).toBeNull();
+  expect(await askHave(address, { contentId: CONTENT }, never)).toBeNull();
 });
 
 test("rows come from where they were asked, and a frame that does not parse is none", async () => {

@@ -3,6 +3,7 @@
 
 import { decodeRows, ROWS_MAX, type NumberedRow } from "../wire/swarm-frames.ts";
 import { havePath, rowsPath } from "../wire/piece-api.ts";
+import type { Authorise } from "../wire/ticketed-request.ts";
 
 /** A host nearby that takes longer has no time for children either. */
 const ANSWER_TIMEOUT_MS = 2_000;
@@ -10,16 +11,24 @@ const ANSWER_TIMEOUT_MS = 2_000;
 /** A bitmap of 2^20 pieces is 128 KiB; a rows frame has 21 KiB. */
 const ANSWER_BYTES_MAX = 128 << 10;
 
+/** What is asked about. */
+export interface NeighbourQuestion {
+  contentId: string;
+  /** Of a private content. @defaultValue anybody may ask */
+  authorise?: Authorise | undefined;
+}
+
 /**
  * The pieces that the neighbour has, as the words of a PieceSet.
  * @returns null when it has none, or gives no such answer
  */
 export async function askHave(
   address: string,
-  contentId: string,
+  question: NeighbourQuestion,
   signal: AbortSignal,
 ): Promise<Uint32Array | null> {
-  const bytes = await answerOf(`http://${address}${havePath(contentId)}`, signal);
+  const path = havePath(question.contentId);
+  const bytes = await answerOf({ address, path, authorise: question.authorise }, signal);
   if (bytes === null) return null;
   const words = new Uint32Array((bytes.length + 3) >>> 2);
   for (let i = 0; i < bytes.length; i++) words[i >>> 2]! |= bytes[i]! << ((i & 3) << 3);
@@ -32,19 +41,23 @@ export async function askHave(
  */
 export async function askRows(
   address: string,
-  question: { contentId: string; from: number },
+  question: NeighbourQuestion & { from: number },
   signal: AbortSignal,
 ): Promise<{ rows: NumberedRow[]; hasMore: boolean }> {
-  const { contentId, from } = question;
-  const bytes = await answerOf(`http://${address}${rowsPath(contentId, from)}`, signal);
+  const path = rowsPath(question.contentId, question.from);
+  const bytes = await answerOf({ address, path, authorise: question.authorise }, signal);
   const rows = (bytes === null ? null : decodeRows(bytes))?.rows ?? [];
   return { rows, hasMore: rows.length === ROWS_MAX };
 }
 
-async function answerOf(url: string, signal: AbortSignal): Promise<Uint8Array | null> {
+async function answerOf(
+  { address, path, authorise }: { address: string; path: string; authorise: Authorise | undefined },
+  signal: AbortSignal,
+): Promise<Uint8Array | null> {
   try {
-    const answer = await fetch(url, {
+    const answer = await fetch(`http://${address}${path}`, {
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
+      headers: authorise?.({ path, host: address }) ?? {},
       redirect: "manual",
       proxy: false,
       decompress: false,

@@ -14,6 +14,7 @@ import { PIECE_STALL_TIMEOUT_MS } from "../../limits.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { AnswerHead, PieceExchange } from "./piece-connection.ts";
 import { piecePath } from "../wire/piece-api.ts";
+import type { Authorise } from "../wire/ticketed-request.ts";
 
 export interface PieceRequest {
   /** "host:port" of the parent's piece server. */
@@ -21,6 +22,8 @@ export interface PieceRequest {
   contentId: string;
   index: number;
   row: PieceRow;
+  /** Of a private content. @defaultValue anybody may have it */
+  authorise?: Authorise | undefined;
   /** The limits that every byte passes: those of the host and of the download. */
   pacers: readonly Pacer[];
   /** Stores the verified piece; the buffer is used again afterwards. What it throws, `fetch` throws. */
@@ -199,13 +202,15 @@ class Transfer {
   }
 
   async #range(rangeLength: number): Promise<RangeEnd> {
-    const { address, contentId, index, row } = this.#request;
+    const { address, contentId, index, row, authorise } = this.#request;
     const signal = this.#signal;
+    const path = piecePath(contentId, index);
     const first = this.#partial.receivedBytes;
     let refused: RangeEnd | null = null;
     let hasAnswer = false;
     const exchange: PieceExchange = {
-      path: piecePath(contentId, index),
+      path,
+      fields: authorise?.({ path, host: address }) ?? {},
       range: { first, last: first + rangeLength - 1 },
       onHead: (head) => {
         hasAnswer = true;

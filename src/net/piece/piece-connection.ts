@@ -20,6 +20,8 @@ export interface PieceExchange {
   path: string;
   /** Offsets of the first and the last byte. */
   range: { first: number; last: number };
+  /** Further header fields. */
+  fields: Record<string, string>;
   /** The head is here; false refuses the body, and the connection is closed. */
   onHead: (head: AnswerHead) => boolean;
   /** Bytes of the body; only valid during the call. */
@@ -133,8 +135,9 @@ export class PieceConnection {
     if (signal.aborted || this.#isClosed) this.close();
     this.#stall = setTimeout(() => this.#gaveUp(), this.#stallTimeoutMs);
     const { first, last } = exchange.range;
+    const fields = Object.entries(exchange.fields).map(([name, value]) => `${name}: ${value}\r\n`);
     this.#socket?.write(
-      `GET ${exchange.path} HTTP/1.1\r\nHost: ${this.address}\r\nRange: bytes=${first}-${last}\r\n\r\n`,
+      `GET ${exchange.path} HTTP/1.1\r\nHost: ${this.address}\r\nRange: bytes=${first}-${last}\r\n${fields.join("")}\r\n`,
     );
     try {
       await ended.promise;

@@ -18,6 +18,8 @@ import {
   type SupernodeMessage,
 } from "../wire/swarm-messages.ts";
 import type { TaskRequest } from "../wire/task.ts";
+import { type ServerProof, tlsOptionsOf } from "../tls/server-proof.ts";
+import { channelUrlOf, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
 import { holdBatches } from "./hold-batches.ts";
 import { ChannelWatch } from "./channel-watch.ts";
 import { reconnectDelayMs, spreadMsOf } from "./reconnect-delay.ts";
@@ -54,6 +56,8 @@ export type FleetMessage = Extract<SupernodeMessage, { type: "settings" | "comma
 export interface SwarmClientOptions {
   /** "host:port" of the supernode's control port. */
   address: string;
+  /** How it proves itself over TLS. @defaultValue null: it speaks plain HTTP */
+  proof?: ServerProof | null;
   hello: () => HelloFields;
   /** The channel opened, again perhaps: says what can be shared from here. */
   onOpened: () => void;
@@ -73,7 +77,7 @@ export interface SwarmClientOptions {
 const CLOSE_POLICY = 1008;
 
 export class SwarmClient {
-  readonly address: string;
+  readonly endpoint: SupernodeEndpoint;
   readonly #options: SwarmClientOptions;
   readonly #encoder = new FrameEncoder();
   readonly #members = new Set<SwarmMember>();
@@ -99,8 +103,13 @@ export class SwarmClient {
   #attempt: Promise<void> | undefined;
 
   constructor(options: SwarmClientOptions) {
-    this.address = options.address;
+    this.endpoint = { address: options.address, proof: options.proof ?? null };
     this.#options = options;
+  }
+
+  /** "host:port" of the supernode's control port. */
+  get address(): string {
+    return this.endpoint.address;
   }
 
   /** Whether the supernode is there to be asked. */
@@ -224,7 +233,7 @@ export class SwarmClient {
   /** Resolves when the channel is open or the attempt failed. */
   #connect(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const socket = new WebSocket(`ws://${this.address}/v1/swarm`);
+    const socket = new WebSocket(channelUrlOf(this.endpoint), tlsOptionsOf(this.endpoint.proof));
     socket.binaryType = "arraybuffer";
     const queue = new SendQueue(socket);
     this.#queue = queue;
@@ -317,13 +326,16 @@ export class SwarmClient {
         this.#joined(message);
         break;
       case "moved":
-        this.#takeRequest(message.request)?.moved(message.address, message.isDelegated ?? false);
+        this.#takeRequest(message.request)?.moved(message, message.isDelegated ?? false);
         break;
       case "refused":
         this.#takeRequest(message.request)?.refused(DfError.fromWire(message.error));
         break;
       case "closed":
         this.#byHandle.get(message.handle)?.closed(message);
+        break;
+      case "ticket":
+        this.#byHandle.get(message.handle)?.ticket(message.ticket);
         break;
       case "failed":
         this.#byHandle.get(message.handle)?.failed(DfError.fromWire(message.error));

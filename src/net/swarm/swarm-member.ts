@@ -2,6 +2,7 @@
 
 import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { DfError } from "../../errors.ts";
+import type { NamedSupernode } from "../tls/supernode-endpoint.ts";
 import type { NumberedRow, SignedGroup } from "../wire/swarm-frames.ts";
 import type { Joined } from "../wire/swarm-messages.ts";
 
@@ -9,13 +10,15 @@ import type { Joined } from "../wire/swarm-messages.ts";
 export interface SwarmMember {
   joined(joined: Joined): void;
   /** Another supernode owns the task; `isDelegated`: it does not, but serves it for the owner. */
-  moved(address: string, isDelegated: boolean): void;
+  moved(place: NamedSupernode, isDelegated: boolean): void;
   refused(error: DfError): void;
   rows(rows: readonly NumberedRow[]): void;
   /** The fleet's signatures over groups of rows that were told. */
   signed(groups: readonly SignedGroup[]): void;
   assigned(assignments: ReceivedAssignment[]): void;
   closed(facts: { length: number; md5: string; sha256: string | null }): void;
+  /** A fresh ticket for the content, which is private. */
+  ticket(ticket: string): void;
   failed(error: DfError): void;
   /** Whom to turn to when the supernode falls silent: piece addresses, of a swarm of so many hosts. */
   neighbours(addresses: readonly string[], swarmSize: number): void;

@@ -29,6 +29,8 @@ export const PROTOCOL_VERSION = 1;
 
 const id = z.string().regex(/^[0-9a-f]{64}$/);
 const handle = z.int().min(0).max(0xffffffff);
+/** A JWT: nothing that could end a header field. See piece-ticket.ts. */
+const ticket = z.string().regex(/^[A-Za-z0-9_.-]{1,2048}$/);
 const count = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 const helloSchema = z.object({
@@ -127,7 +129,7 @@ const joinedSchema = z.object({
   /** Opens sealed pieces, 32 bytes in base64; sent over TLS or loopback alone, kept in memory alone. */
   key: z.base64().length(44).optional(),
   /** Of a private content: see piece-ticket.ts. A later one comes before it ends. */
-  ticket: z.string().max(2048).optional(),
+  ticket: ticket.optional(),
   /** The fleet's signature over the complete content (signed-rows.ts), base64. */
   signature: z.base64().length(88).optional(),
 });
@@ -141,6 +143,9 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
     type: z.literal("moved"),
     request: handle,
     address: z.string().max(262),
+    /** Of the supernode there, and whether it speaks TLS: who knows no better believes this. */
+    hostId: id.optional(),
+    isTls: z.boolean().optional(),
     /** The owner hands this peer over: it joins there with `isDelegated`. */
     isDelegated: z.boolean().optional(),
   }),
@@ -156,7 +161,7 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
     signature: z.base64().length(88).optional(),
   }),
   /** A fresh ticket for a private content that is being downloaded. */
-  z.object({ type: z.literal("ticket"), handle, ticket: z.string().max(2048) }),
+  z.object({ type: z.literal("ticket"), handle, ticket }),
   /** The content cannot be finished, e.g. the source changed; code `source-changed` asks for a new join. */
   z.object({ type: z.literal("failed"), handle, error: wireErrorSchema }),
   /** Whom to turn to when this supernode falls silent: piece addresses, same rack and idc first. */

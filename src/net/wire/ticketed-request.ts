@@ -31,6 +31,9 @@ export interface TicketedPath {
   host: string;
 }
 
+/** Gives the header fields by which one request may have what it asks for. */
+export type Authorise = (asked: TicketedPath) => Record<string, string>;
+
 /** Signs the requests of one host. Each costs a signature, 20 µs. */
 export class RequestSigner {
   readonly #key: KeyObject;

@@ -12,6 +12,7 @@ import { UPLOAD_SLOTS } from "../../limits.ts";
 import type { PieceClient } from "../../net/piece/piece-client.ts";
 import type { BytesBySource } from "../../net/wire/local-api.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
+import type { Authorise } from "../../net/wire/ticketed-request.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import type { FirstHandRows } from "./first-hand-rows.ts";
 import type { SharedContents } from "./shared-contents.ts";
@@ -29,6 +30,8 @@ export interface TransferOptions {
   slots?: number;
   /** The limits of the host and of this download. */
   pacers: readonly Pacer[];
+  /** Asks parents for a private content. @defaultValue anybody may ask */
+  authorise?: Authorise | undefined;
   /** Hears of rows that this host may vouch for. @defaultValue nobody does */
   firstHand?: Pick<FirstHandRows, "note">;
   /** Tells a supernode's pieces from a peer's. */
@@ -218,7 +221,7 @@ export class ContentTransfer {
       await Promise.resolve();
       return { outcome: PieceOutcome.gone, bytes: 0, elapsedMs: 0, retryAfterMs: 0 };
     }
-    const { client, pacers, isSupernode } = this.#options;
+    const { client, pacers, isSupernode, authorise } = this.#options;
     const store = async (bytes: Uint8Array): Promise<void> => {
       await content.write(pieceOffset(content.manifest.layout, piece), bytes);
       // A hedge may have brought it while this one was being written: the same bytes.
@@ -227,7 +230,8 @@ export class ContentTransfer {
       this.#bytes[isSupernode(address) ? "supernode" : "peers"] += bytes.length;
       this.#options.onPiece?.(piece);
     };
-    return client.fetch({ address, contentId, index: piece, row, pacers, store }, signal);
+    const request = { address, contentId, index: piece, row, authorise, pacers, store };
+    return client.fetch(request, signal);
   }
 
   #lengthOf(piece: number): number {

@@ -3,6 +3,7 @@
 import type { Pacer } from "../../engine/bytes/pacing.ts";
 import type { DfError } from "../../errors.ts";
 import type { PieceClient } from "../../net/piece/piece-client.ts";
+import type { RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore } from "../../store/piece-store.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
@@ -15,6 +16,8 @@ import type { Supernodes } from "./supernodes.ts";
 export interface DownloadSurroundings {
   store: PieceStore;
   client: PieceClient;
+  /** Signs this host's requests for private contents. */
+  signer: RequestSigner;
   shared: SharedContents;
   firstHand: FirstHandRows;
   sources: SourceService;

@@ -20,6 +20,8 @@ export interface HostFleetOptions {
   labels: Labels;
   dataDir: string;
   onList: (list: readonly ListedSupernode[]) => void;
+  /** The fleet took this host in, or did before: its keys are known. */
+  onMember: () => void;
   onWarning: (message: string) => void;
 }
 
@@ -86,7 +88,8 @@ export class HostFleet {
     const membership = await this.#join(signal);
     if (membership === null) return;
     this.#membership = membership;
-    const { fleet, labels, identity, dataDir, onList, onWarning } = this.#options;
+    const { fleet, labels, identity, dataDir, onList, onMember, onWarning } = this.#options;
+    onMember();
     const towardsConfig = await addressTowards(fleet.urls, signal);
     if (signal.aborted) return;
     const host = { hostId: identity.hostId, hostname: ownHostname(), version, labels };

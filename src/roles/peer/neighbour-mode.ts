@@ -19,6 +19,7 @@ import { Prng } from "../../engine/core/prng.ts";
 import { RowWitnesses } from "../../engine/core/row-witnesses.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { askHave, askRows } from "../../net/piece/ask-neighbour.ts";
+import type { Authorise } from "../../net/wire/ticketed-request.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import type { PieceRun } from "../worker/source-service.ts";
@@ -35,6 +36,8 @@ export interface NeighbourModeOptions {
   /** "host:port" of the neighbours' piece servers, as the supernode named them. */
   addresses: readonly string[];
   ration: SourceRation;
+  /** Of a private content. @defaultValue anybody may ask */
+  authorise?: Authorise | undefined;
   assigned: (assignments: ReceivedAssignment[]) => void;
   /** Takes rows that two neighbours vouch for. */
   rowsProven: (rows: NumberedRow[]) => void;
@@ -147,19 +150,21 @@ export class NeighbourMode {
 
   async #askHave(neighbour: number, address: string): Promise<void> {
     const { contentId } = this.#options.content.facts;
-    const have = await askHave(address, contentId, this.#stop.signal);
+    const { authorise } = this.#options;
+    const have = await askHave(address, { contentId, authorise }, this.#stop.signal);
     this.#stepScheduler({ kind: "haveTold", neighbour, have });
     this.#look();
   }
 
   async #askRows(neighbour: number, address: string): Promise<void> {
     const { contentId } = this.#options.content.facts;
+    const { authorise } = this.#options;
     const { signal } = this.#stop;
     for (let hasMore = true; hasMore && !signal.aborted;) {
       const from = this.#rowsTold.get(neighbour) ?? 0;
       // Nobody knows more rows than there are pieces.
       if (from >= this.#pieceCount) return;
-      const answer = await askRows(address, { contentId, from }, signal);
+      const answer = await askRows(address, { contentId, from, authorise }, signal);
       this.#rowsTold.set(neighbour, from + answer.rows.length);
       this.#hear(neighbour, answer.rows);
       hasMore = answer.hasMore;

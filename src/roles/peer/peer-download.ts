@@ -64,7 +64,6 @@ export class PeerDownload {
   #silence: ReturnType<typeof setTimeout> | undefined;
   #otherMember: ReturnType<typeof setTimeout> | undefined;
   readonly #withoutOwner: WithoutOwner;
-
   constructor(around: DownloadSurroundings, options: DownloadOptions) {
     this.#around = around;
     this.#options = options;
@@ -120,7 +119,7 @@ export class PeerDownload {
   #newSwarmRead(): SwarmRead {
     const { taskId, task } = this;
     return new SwarmRead({
-      ...{ taskId, task, store: this.#around.store },
+      ...{ taskId, task, store: this.#around.store, signer: this.#around.signer },
       events: {
         joinOptions: () => ({ seedsOnly: this.#policy.seedsOnly, isDelegated: this.#isDelegated }),
         joined: (stale) => {
@@ -129,7 +128,7 @@ export class PeerDownload {
           this.#withoutOwner.end();
           this.#moves = 0;
         },
-        moved: (address, isDelegated) => this.#attempt(() => this.#moved(address, isDelegated)),
+        moved: (place, isDelegated) => this.#attempt(() => this.#moved(place, isDelegated)),
         refused: (error) => this.#refused(error),
         contentFailed: (error) => {
           if (error.code !== "source-changed") return this.#fail(error);
@@ -162,9 +161,9 @@ export class PeerDownload {
   }
 
   /** Follows to the supernode that serves this task; one that this host cannot reach is passed over. */
-  async #moved(address: string, isDelegated: boolean): Promise<void> {
+  async #moved(place: NamedSupernode, isDelegated: boolean): Promise<void> {
     const from = this.#swarm.channel;
-    const to = this.#around.supernodes.at(address);
+    const to = this.#around.supernodes.toward(place);
     const isSentRound = ++this.#moves > MOVES_MAX;
     if (await to.reach()) return this.#joinAt(to, isDelegated || isSentRound);
     if (from?.isOpen === true) return this.#joinAt(from, true);
@@ -284,7 +283,7 @@ export class PeerDownload {
     const { client, shared, firstHand, hostPacer, supernodes } = this.#around;
     const transfer = new ContentTransfer(content, {
       client,
-      ...{ shared, firstHand },
+      ...{ shared, firstHand, authorise: this.#swarm.authorise },
       pacers: [this.#options.pacer, hostPacer],
       isSupernode: (address) => supernodes.isPieceAddress(address),
       pull: (pull) =>

@@ -13,6 +13,7 @@ import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import type { SettingKey, Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
+import { RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
@@ -149,6 +150,7 @@ class Peer implements RunningPeer {
       hostname: hostname.replace(/^\[|\]$/g, ""),
       port,
       limits: uploadLimitsOf(this.#settings.current),
+      identity: this.#identity,
       onUploads: (counts) => this.#uploaded(counts),
       rows: (contentId, from) => {
         const content = this.#store.get(contentId);
@@ -167,6 +169,7 @@ class Peer implements RunningPeer {
     const downloads = new Downloads({
       store: this.#store,
       client: new PieceClient(),
+      signer: new RequestSigner(this.#identity),
       shared: this.#shared,
       firstHand: this.#firstHand,
       sources: this.#sources,
@@ -197,7 +200,11 @@ class Peer implements RunningPeer {
     if (fleet === null) return;
     const identity = this.#identity;
     const onList = (list: readonly ListedSupernode[]): void => this.#supernodes.become(list);
-    this.#fleet = new HostFleet({ fleet, identity, labels, dataDir, onList, onWarning });
+    const onMember = (): void => this.#pieces?.trust(this.#fleet?.clusterKey ?? null);
+    this.#fleet = new HostFleet({
+      ...{ fleet, identity, labels, dataDir },
+      ...{ onList, onMember, onWarning },
+    });
     await this.#fleet.start();
   }
 

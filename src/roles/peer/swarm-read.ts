@@ -16,7 +16,9 @@ import type { SwarmMember } from "../../net/swarm/swarm-member.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { Joined } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
+import type { Authorise, RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import { openContent } from "./open-content.ts";
 import { knownOf } from "./supernodes.ts";
@@ -28,7 +30,7 @@ export interface SwarmReadEvents {
   joinOptions(): Omit<JoinOptions, "known">;
   /** The supernode takes this reader in. @param stale why the version is not confirmed by its source */
   joined(stale: string | undefined): void;
-  moved(address: string, isDelegated: boolean): void;
+  moved(place: NamedSupernode, isDelegated: boolean): void;
   refused(error: DfError): void;
   /** The supernode cannot finish the content; `source-changed` asks for a new join. */
   contentFailed(error: DfError): void;
@@ -49,6 +51,8 @@ export interface SwarmReadOptions {
   taskId: string;
   task: TaskRequest;
   store: Pick<PieceStore, "get" | "findByTask" | "create" | "delete">;
+  /** Signs requests for private contents with tickets that come here. @defaultValue none is needed */
+  signer?: RequestSigner;
   events: SwarmReadEvents;
 }
 
@@ -66,6 +70,8 @@ export class SwarmRead implements SwarmMember {
   #transfer: ContentTransfer | null = null;
   #digests: ContentDigests | null = null;
   #inline: string | undefined;
+  /** The newest one; null: the content is not private, or nobody gave one. */
+  #ticket: string | null = null;
   /** Messages that came while a content was being opened. */
   #backlog: (() => void)[] | null = null;
   #isStopped = false;
@@ -77,6 +83,13 @@ export class SwarmRead implements SwarmMember {
   #neighbours: NamedNeighbours = { addresses: [], swarmSize: 1 };
   /** What the last join said to be here. */
   #told: { contentId: string; words: Uint32Array } | null = null;
+
+  /** What parents of a private content want to see with each request. */
+  readonly authorise: Authorise = (asked) => {
+    const { signer } = this.#options;
+    if (this.#ticket === null || signer === undefined) return {};
+    return signer.fields(this.#ticket, asked);
+  };
 
   constructor(options: SwarmReadOptions) {
     this.#options = options;
@@ -183,6 +196,7 @@ export class SwarmRead implements SwarmMember {
   joined(joined: Joined): void {
     this.#isJoined = true;
     const answer = ++this.#lastAnswer;
+    this.#ticket = joined.ticket ?? null;
     this.#options.events.joined(joined.stale);
     this.#inOrder(() => {
       const backlog: (() => void)[] = [];
@@ -191,8 +205,8 @@ export class SwarmRead implements SwarmMember {
     });
   }
 
-  moved(address: string, isDelegated: boolean): void {
-    this.#options.events.moved(address, isDelegated);
+  moved(place: NamedSupernode, isDelegated: boolean): void {
+    this.#options.events.moved(place, isDelegated);
   }
 
   refused(error: DfError): void {
@@ -213,6 +227,11 @@ export class SwarmRead implements SwarmMember {
 
   closed(facts: { length: number; md5: string; sha256: string | null }): void {
     this.#inOrder(() => this.#attempt(() => this.#close(facts)));
+  }
+
+  /** Not in order: whatever waits for the content may need it. */
+  ticket(ticket: string): void {
+    if (this.#isJoined) this.#ticket = ticket;
   }
 
   failed(error: DfError): void {

@@ -109,6 +109,7 @@ export class WithoutOwner {
   #newMode(transfer: ContentTransfer, addresses: readonly string[]): NeighbourMode {
     const mode = new NeighbourMode({
       ...{ content: transfer.content, addresses, ration: this.#ration },
+      authorise: this.#download.swarm.authorise,
       assigned: (assignments) => transfer.step({ kind: "assigned", assignments }),
       rowsProven: (rows) => void transfer.learn(rows, "neighbours"),
       readPart: (run) => this.#readPart(transfer, run),

@@ -58,11 +58,13 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     pieces = await startPieceService({
       ...pieceHost,
       limits: uploadLimits(settings.current),
+      identity,
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
         for (const contentId of counts.usedContentIds) store.get(contentId)?.noteRead();
       },
     });
+    pieces.trust(fleet?.clusterKey ?? null);
     const opened = openHall(options, { store, pieces, identity, settings, diskPacer, fleet });
     hall = opened;
     const { desk, registry } = opened;

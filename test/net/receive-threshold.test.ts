@@ -44,6 +44,7 @@ test("a body that drips in wakes its reader for several drips at once, and arriv
     {
       path: "/",
       range: { first: 0, last: drip.length * dripCount - 1 },
+      fields: {},
       onHead: () => true,
       onBody: (bytes) => parts.push(bytes.length),
     },

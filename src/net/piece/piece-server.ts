@@ -9,6 +9,7 @@ import {
 } from "../../engine/bytes/pacing.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import { RANGE_BYTES_MAX } from "../../limits.ts";
+import { UploadShares } from "./upload-shares.ts";
 import { NONCE_PATTERN, proveAddress } from "../wire/address-proof.ts";
 import { TicketCheck } from "../wire/piece-ticket.ts";
 import { RequestCheck } from "../wire/ticketed-request.ts";
@@ -67,6 +68,7 @@ export class PieceServer {
   readonly #identity: PieceServerOptions["identity"];
   /** Null: nobody's tickets count here. */
   #tickets: RequestCheck | null = null;
+  readonly #shares = new UploadShares();
   #uploadSlots: number;
   #used = new Set<string>();
   #uploadedBytes = 0;
@@ -184,7 +186,7 @@ export class PieceServer {
         "content-range": `bytes */${pieceLength}`,
       });
     // Counts this request too. It stays pending until the kernel took its last byte.
-    if (this.#server.pendingRequests > this.#uploadSlots)
+    if (!this.#hasPlaceFor(request))
       return refusal(503, "all upload slots are taken", { "retry-after": "1" });
 
     const partBytesMax = admissionBytesThroughAll(this.#pacers);
@@ -210,6 +212,13 @@ export class PieceServer {
           : { "content-range": `bytes ${range.start}-${range.start + length - 1}/${pieceLength}` }),
       },
     });
+  }
+
+  #hasPlaceFor(request: Request): boolean {
+    const from = this.#server.requestIP(request);
+    const pending = this.#server.pendingRequests;
+    const now = { pending, slots: this.#uploadSlots, nowMs: performance.now() };
+    return from !== null && this.#shares.admits(from, now);
   }
 
   /** Invariant: only pieces whose bit is set are ever read from the data file. */

@@ -9,15 +9,14 @@
 // doubt: neither in `have` nor fetched again until `verify` has hashed them.
 
 import { dirname } from "node:path";
-import type { Pacer } from "../engine/bytes/pacing.ts";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
 import { assert } from "../engine/core/machine.ts";
 import { Manifest, type PieceRow } from "../engine/core/manifest.ts";
 import { pieceCountOf, pieceLengthAt, pieceOffset } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../errors.ts";
-import type { DataFiles } from "./data-files.ts";
-import type { ContentState, Journal } from "./journal.ts";
+import type { ContentStart, ContentSurroundings } from "./content-start.ts";
+import type { ContentState } from "./journal.ts";
 import { isRightOnDisk, looksLikeHole } from "./piece-on-disk.ts";
 import type { ContentDigests, ContentFacts, StoredContent } from "./piece-store.ts";
 import { syncFolder } from "./sync-folder.ts";
@@ -27,39 +26,6 @@ const UNKNOWN_PIECE_COUNT = 1024;
 
 /** Uploads are told about once a second: a content that is being read outlasts a missed report or two. */
 const READ_GRACE_MS = 5_000;
-
-/** What a content needs of its store. */
-export interface ContentSurroundings {
-  readonly files: DataFiles;
-  readonly journal: Journal;
-  /** Limits writes and verification reads. */
-  readonly diskPacer: Pacer;
-  /** Limits verification that nobody waits for. */
-  readonly backgroundPacer: Pacer;
-  readonly onVerified: (content: StoredContent) => void;
-  readonly onWarning: (message: string) => void;
-  /** Aborted when the store closes: verification stops and leaves the rest in doubt. */
-  readonly closing: AbortSignal;
-  /** A content of unknown length took so many bytes more than anyone reckoned with. */
-  readonly grew: (bytes: number) => void;
-  /** Unix milliseconds, never the same twice. */
-  readonly nextUse: () => number;
-}
-
-export interface ContentStart {
-  readonly facts: ContentFacts;
-  readonly dataPath: string;
-  readonly rows: readonly { index: number; row: PieceRow }[];
-  /** Pieces the journal calls verified; taken over. */
-  readonly journalled: PieceSet;
-  /** Whether they may be served without being hashed again. */
-  readonly isTrusted: boolean;
-  readonly digests: ContentDigests | null;
-  readonly dataStamp: string | null;
-  readonly createdAt: number;
-  readonly usedAt: number;
-  readonly pins: readonly { reason: string; expiresAt: number }[];
-}
 
 export class ContentOnDisk implements StoredContent {
   readonly manifest: Manifest;
@@ -75,6 +41,7 @@ export class ContentOnDisk implements StoredContent {
   #verifying: Promise<void> | null = null;
   #isVerifyAwaited = false;
   #digests: ContentDigests | null;
+  #wholeSignature: Uint8Array | null;
   #dataStamp: string | null;
   #answer: KeptAnswer | null;
   #usedAt: number;
@@ -91,12 +58,15 @@ export class ContentOnDisk implements StoredContent {
     this.dataPath = start.dataPath;
     this.manifest = new Manifest(start.facts.layout);
     for (const { index, row } of start.rows) this.manifest.append(index, row);
+    for (const { group, signature } of start.signatures)
+      this.manifest.addSignature(group, signature);
     const size = start.journalled.size;
     this.#have = sharedPieceSet(size);
     this.#claimed = new PieceSet(size);
     if (start.isTrusted) for (const index of start.journalled) this.#have.add(index);
     else this.#doubt(start);
     this.#digests = start.digests;
+    this.#wholeSignature = start.wholeSignature;
     this.#dataStamp = start.dataStamp;
     this.#answer = start.facts.answer;
     this.createdAt = start.createdAt;
@@ -114,6 +84,10 @@ export class ContentOnDisk implements StoredContent {
 
   get digests(): ContentDigests | null {
     return this.#inDoubt === null ? this.#digests : null;
+  }
+
+  get wholeSignature(): Uint8Array | null {
+    return this.#wholeSignature;
   }
 
   get usedAt(): number {
@@ -168,6 +142,17 @@ export class ContentOnDisk implements StoredContent {
       this.#around.journal.noteRow(this.#facts.contentId, index, row);
     this.manifest.append(index, row);
     this.#growTo(index + 1);
+  }
+
+  addSignature(group: number, signature: Uint8Array): void {
+    if (this.manifest.signature(group) !== undefined) return;
+    this.manifest.addSignature(group, signature);
+    this.#around.journal.noteSignature(this.#facts.contentId, group, signature);
+  }
+
+  noteWholeSignature(signature: Uint8Array): void {
+    this.#wholeSignature = signature;
+    this.#noteChange();
   }
 
   commitPiece(index: number): void {
@@ -297,6 +282,7 @@ export class ContentOnDisk implements StoredContent {
       length: this.manifest.layout.length,
       have: all.toBytes(),
       digests: this.#digests,
+      wholeSignature: this.#wholeSignature,
       dataStamp: this.#inDoubt === null ? this.#dataStamp : null,
       answer: this.#answer,
       usedAt: this.#usedAt,

@@ -13,7 +13,7 @@ import { openDatabase, type StoreDatabase } from "./database.ts";
 import { CommitLog } from "./commit-log.ts";
 import { writeError } from "./file-errors.ts";
 import type { ContentDigests, ContentFacts } from "./piece-store.ts";
-import { contents, pieces, pins, stops } from "./schema.ts";
+import { contents, pieces, pins, signatures, stops } from "./schema.ts";
 
 /** After a failed transaction: a full disk is not asked five times a second. */
 const RETRY_INTERVAL_MS = 5_000;
@@ -26,6 +26,7 @@ export interface ContentState {
   readonly length: number | null;
   readonly have: Uint8Array;
   readonly digests: ContentDigests | null;
+  readonly wholeSignature: Uint8Array | null;
   readonly dataStamp: string | null;
   readonly answer: KeptAnswer | null;
   readonly usedAt: number;
@@ -36,6 +37,7 @@ export interface ContentRecord extends Omit<ContentState, "answer"> {
   readonly facts: ContentFacts;
   readonly rows: readonly { index: number; row: PieceRow }[];
   readonly createdAt: number;
+  readonly signatures: readonly { group: number; signature: Uint8Array }[];
   readonly pins: readonly { reason: string; expiresAt: number }[];
 }
 
@@ -43,6 +45,12 @@ interface PendingRow {
   contentId: string;
   index: number;
   row: PieceRow;
+}
+
+interface PendingSignature {
+  contentId: string;
+  group: number;
+  signature: Uint8Array;
 }
 
 export class Journal {
@@ -53,8 +61,10 @@ export class Journal {
   readonly #onWarning: (message: string) => void;
   readonly #log: CommitLog;
   readonly #insertRow: ReturnType<typeof prepareInsertRow>;
+  readonly #insertSignature: ReturnType<typeof prepareInsertSignature>;
   readonly #updateContent: ReturnType<typeof prepareUpdateContent>;
   #rows: PendingRow[] = [];
+  #signatures: PendingSignature[] = [];
   readonly #changed = new Map<string, () => ContentState>();
   #timer: ReturnType<typeof setTimeout> | null = null;
   #quietTimer: ReturnType<typeof setTimeout> | null = null;
@@ -66,6 +76,7 @@ export class Journal {
     this.#database = openDatabase(path, onWarning);
     this.#log = new CommitLog(`${path}-commits`);
     this.#insertRow = prepareInsertRow(this.#database);
+    this.#insertSignature = prepareInsertSignature(this.#database);
     this.#updateContent = prepareUpdateContent(this.#database);
     this.wasClean = this.#database.db.select().from(stops).get()?.wasClean ?? false;
     this.#markStop(false);
@@ -84,6 +95,7 @@ export class Journal {
     }
     const records = db.select().from(contents).all();
     const pinned = db.select().from(pins).all();
+    const signed = Map.groupBy(db.select().from(signatures).all(), ({ contentId }) => contentId);
     const bitsOf = new Map(records.map(({ contentId, have }) => [contentId, have.length * 8]));
     for (const logged of this.#log.found) {
       const { contentId, index, row } = logged;
@@ -125,7 +137,11 @@ export class Journal {
         dataStamp: rest.dataStamp,
         usedAt: rest.usedAt,
         createdAt: rest.createdAt,
+        wholeSignature: rest.wholeSignature === null ? null : new Uint8Array(rest.wholeSignature),
         rows: rowsByContent.get(contentId) ?? [],
+        signatures: (signed.get(contentId) ?? []).map(({ groupIndex, signature }) => {
+          return { group: groupIndex, signature: new Uint8Array(signature) };
+        }),
         pins: pinned.filter((pin) => pin.contentId === contentId),
       }),
     );
@@ -146,6 +162,7 @@ export class Journal {
   remove(contentId: string): void {
     this.#changed.delete(contentId);
     this.#rows = this.#rows.filter((pending) => pending.contentId !== contentId);
+    this.#signatures = this.#signatures.filter((pending) => pending.contentId !== contentId);
     this.#attempt(() =>
       this.#database.db.delete(contents).where(eq(contents.contentId, contentId)).run(),
     );
@@ -170,6 +187,11 @@ export class Journal {
 
   noteRow(contentId: string, index: number, row: PieceRow): void {
     this.#rows.push({ contentId, index, row });
+    this.#arm(JOURNAL_INTERVAL_MS);
+  }
+
+  noteSignature(contentId: string, group: number, signature: Uint8Array): void {
+    this.#signatures.push({ contentId, group, signature });
     this.#arm(JOURNAL_INTERVAL_MS);
   }
 
@@ -210,18 +232,22 @@ export class Journal {
 
   #write(): void {
     this.#disarm();
-    if (this.#rows.length === 0 && this.#changed.size === 0) return;
+    const isIdle = this.#rows.length + this.#signatures.length + this.#changed.size === 0;
+    if (isIdle) return;
     this.#attempt(() =>
       this.#database.db.transaction(() => {
         for (const { contentId, index, row } of this.#rows) {
           this.#insertRow.run({ contentId, index, ...row });
         }
+        for (const { group, ...rest } of this.#signatures)
+          this.#insertSignature.run({ groupIndex: group, ...rest });
         for (const [contentId, state] of this.#changed) {
           this.#updateContent.run({ contentId, ...columnsOf(state()) });
         }
       }),
     );
     this.#rows = [];
+    this.#signatures = [];
     this.#changed.clear();
     this.#attempt(() => this.#log.clear());
     this.#awaitQuiet();
@@ -281,6 +307,18 @@ function prepareInsertRow({ db }: StoreDatabase) {
     .prepare();
 }
 
+function prepareInsertSignature({ db }: StoreDatabase) {
+  return db
+    .insert(signatures)
+    .values({
+      contentId: sql.placeholder("contentId"),
+      groupIndex: sql.placeholder("groupIndex"),
+      signature: sql.placeholder("signature"),
+    })
+    .onConflictDoNothing()
+    .prepare();
+}
+
 /** Prepared once: building an update costs more than running it. */
 function prepareUpdateContent({ db }: StoreDatabase) {
   return db
@@ -290,6 +328,7 @@ function prepareUpdateContent({ db }: StoreDatabase) {
       have: sql`${sql.placeholder("have")}`,
       md5: sql`${sql.placeholder("md5")}`,
       sha256: sql`${sql.placeholder("sha256")}`,
+      wholeSignature: sql`${sql.placeholder("wholeSignature")}`,
       dataStamp: sql`${sql.placeholder("dataStamp")}`,
       answer: sql`${sql.placeholder("answer")}`,
       usedAt: sql`${sql.placeholder("usedAt")}`,
@@ -304,6 +343,7 @@ function columnsOf(state: ContentState) {
     have: Buffer.from(state.have),
     md5: state.digests?.md5 ?? null,
     sha256: state.digests?.sha256 ?? null,
+    wholeSignature: state.wholeSignature === null ? null : Buffer.from(state.wholeSignature),
     dataStamp: state.dataStamp,
     answer: state.answer === null ? null : JSON.stringify(state.answer),
     usedAt: state.usedAt,

@@ -12,7 +12,8 @@ import { chooseEvictions } from "../engine/core/eviction.ts";
 import { pieceCountOf } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../errors.ts";
-import { ContentOnDisk, initialPieceCount, type ContentSurroundings } from "./content-on-disk.ts";
+import { ContentOnDisk, initialPieceCount } from "./content-on-disk.ts";
+import type { ContentSurroundings } from "./content-start.ts";
 import { DataFiles } from "./data-files.ts";
 import { type DiskReport, DiskWatch } from "./disk-watch.ts";
 import { Journal, type ContentRecord } from "./journal.ts";
@@ -220,6 +221,8 @@ class DiskPieceStore implements PieceStore {
         journalled: new PieceSet(initialPieceCount(facts)),
         isTrusted: true,
         digests: null,
+        signatures: [],
+        wholeSignature: null,
         dataStamp: null,
         createdAt,
         usedAt: createdAt,

@@ -54,6 +54,12 @@ export interface StoredContent {
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Adds a row learned from the owner, journalled with the next transaction. */
   addRow(index: number, row: PieceRow): void;
+  /** Notes the fleet's signature over a group of rows, which was checked; journalled like a row. */
+  addSignature(group: number, signature: Uint8Array): void;
+  /** The fleet's signature over the whole content, checked with its digests; null: none is known. */
+  readonly wholeSignature: Uint8Array | null;
+  /** Journalled with the next transaction. */
+  noteWholeSignature(signature: Uint8Array): void;
   /** Marks a piece as written and verified; its row must be known. */
   commitPiece(index: number): void;
   /** Takes a piece back that turned out wrong on disk. */

@@ -18,6 +18,8 @@ export const contents = sqliteTable("contents", {
   sha256: text("sha256"),
   /** Bitmap of verified pieces, as PieceSet.toBytes. */
   have: blob("have", { mode: "buffer" }).notNull(),
+  /** The fleet's over the whole, 64 bytes; null: none is known. */
+  wholeSignature: blob("whole_signature", { mode: "buffer" }),
   /** Size, mtime and ctime of the data file when all of `have` was last known to be right. */
   dataStamp: text("data_stamp"),
   /** A KeptAnswer as JSON; null: written before answers were kept, or none is known. */
@@ -39,6 +41,17 @@ export const pieces = sqliteTable(
     plainSha256: blob("plain_sha256", { mode: "buffer" }).notNull(),
   },
   (table) => [primaryKey({ columns: [table.contentId, table.pieceIndex] })],
+);
+
+/** The fleet's signatures over groups of manifest rows, 64 bytes each. */
+export const signatures = sqliteTable(
+  "signatures",
+  {
+    contentId: text("content_id").notNull(),
+    groupIndex: integer("group_index").notNull(),
+    signature: blob("signature", { mode: "buffer" }).notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.contentId, table.groupIndex] })],
 );
 
 /** Who wants a content kept, and until when (Unix milliseconds). */

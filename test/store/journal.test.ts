@@ -15,7 +15,15 @@ test("a failed transaction is not tried again for every piece that follows", asy
   const journal = new Journal(path, (message) => warnings.push(message));
   const have = new Uint8Array(2);
   const state: ContentState = {
-    ...{ length: 16, have, digests: null, dataStamp: null, answer: null, usedAt: 1 },
+    ...{
+      length: 16,
+      have,
+      digests: null,
+      wholeSignature: null,
+      dataStamp: null,
+      answer: null,
+      usedAt: 1,
+    },
   };
   journal.insert(factsOf(1, 16), state, 1);
   const blocker = new Database(path);

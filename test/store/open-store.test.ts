@@ -369,6 +369,31 @@ function fillUp(path: string): void {
   }
 }
 
+test("what the fleet signed survives a restart, and goes with its content", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  const content = await putContent(first.store, 1, 3);
+  const [group, again, whole] = [1, 2, 3].map((mark) => new Uint8Array(64).fill(mark));
+  content.addSignature(0, group!);
+  content.addSignature(0, again!);
+  content.noteWholeSignature(whole!);
+  await first.store.close();
+
+  const second = await openTestStore(dir.path);
+  const kept = second.store.get(idOf(1))!;
+  expect(kept.manifest.signedGroups).toEqual([0]);
+  expect(kept.manifest.signature(0)).toEqual(group!);
+  expect(kept.wholeSignature).toEqual(whole!);
+  await second.store.delete(idOf(1));
+  await putContent(second.store, 1, 3);
+  await second.store.close();
+
+  const { store } = await openTestStore(dir.path);
+  expect(store.get(idOf(1))!.manifest.signedGroups).toEqual([]);
+  expect(store.get(idOf(1))!.wholeSignature).toBeNull();
+  await store.close();
+});
+
 test("what the source said of a content's use survives a restart", async () => {
   using dir = temporaryDir();
   const answer = {
@@ -395,6 +420,8 @@ test("an index from before answers were kept loses nothing", async () => {
   index.run("DROP TABLE pins");
   index.run("ALTER TABLE contents DROP COLUMN answer");
   index.run("ALTER TABLE contents DROP COLUMN is_private");
+  index.run("DROP TABLE signatures");
+  index.run("ALTER TABLE contents DROP COLUMN whole_signature");
   index.run("PRAGMA user_version = 1");
   index.close();
 

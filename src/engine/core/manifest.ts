@@ -61,6 +61,8 @@ export class Manifest {
   readonly #rows: (PieceRow | undefined)[] = [];
   #layout: PieceLayout;
   readonly #learned: number[] = [];
+  readonly #signatures = new Map<number, Uint8Array>();
+  readonly #signedGroups: number[] = [];
 
   constructor(layout: PieceLayout) {
     this.#layout = layout;
@@ -88,6 +90,23 @@ export class Manifest {
       return;
     }
     assert(sameBytes(known.wireSha256, row.wireSha256), "a manifest row never changes");
+  }
+
+  /** Groups of rows that the fleet vouches for, in the order their signatures were learned. */
+  get signedGroups(): readonly number[] {
+    return this.#signedGroups;
+  }
+
+  /** The fleet's signature over a group of rows. */
+  signature(group: number): Uint8Array | undefined {
+    return this.#signatures.get(group);
+  }
+
+  /** Notes a signature that was checked; without effect when the group has one. */
+  addSignature(group: number, signature: Uint8Array): void {
+    if (this.#signatures.has(group)) return;
+    this.#signatures.set(group, signature);
+    this.#signedGroups.push(group);
   }
 
   /** Fixes the length of a content that was read without knowing it. */

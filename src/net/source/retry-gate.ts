@@ -25,6 +25,11 @@ export class RetryGate {
     this.#bytes += bytes;
     if (this.#bytes < PROGRESS_BYTES) return;
     this.#bytes = 0;
+    this.succeeded();
+  }
+
+  /** An exchange went well: the next fault counts as the first. */
+  succeeded(): void {
     this.#retry.succeeded();
   }
 

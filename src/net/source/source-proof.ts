@@ -1,0 +1,53 @@
+// Asks a source whether somebody may have a content, with his own header fields, and which version it
+// names to him: one byte by Range, broken off at the headers, or HEAD where that is wanted.
+
+import type { KeptAnswer } from "../../engine/core/freshness.ts";
+import { type RetryGate, throwIfInterrupted } from "./retry-gate.ts";
+import { contentRangeOf, factsOf } from "./source-answer.ts";
+import { SourceClient, expectStatus } from "./source-client.ts";
+import { SourceFault } from "./source-fault.ts";
+import type { SourceAddress } from "./source-read.ts";
+
+/** What a source named to one who may have it. */
+export interface ProvenVersion {
+  /** As SourceFacts.validator. */
+  readonly validator: string | null;
+  /** Null: the source gave no usable length. */
+  readonly length: number | null;
+  readonly answer: KeptAnswer;
+}
+
+export interface ProofRequest extends SourceAddress {
+  /** HEAD is for registries, which answer it as they answer GET. @defaultValue GET */
+  method?: "GET" | "HEAD";
+}
+
+/**
+ * Returns when the source gave its consent.
+ * @param gate shared by all proofs at this source: one that is told to wait makes all wait
+ * @throws {DfError} source-unauthorized, -forbidden, -not-found with the source's status; as readSource
+ */
+export async function proveAtSource(
+  { method = "GET", ...address }: ProofRequest,
+  gate: RetryGate,
+  signal: AbortSignal,
+): Promise<ProvenVersion> {
+  const client = new SourceClient(address);
+  try {
+    return await gate.retrying(signal, async () => {
+      const range = method === "GET" ? { range: "bytes=0-0" } : {};
+      const answer = await client.ask(range, signal, method);
+      answer.close();
+      const { validator, length, answer: said } = factsOf(answer);
+      const isEmpty = answer.status === 416 && contentRangeOf(answer.headers)?.total === 0;
+      if (!isEmpty) expectStatus(answer, [200, 206]);
+      gate.succeeded();
+      return { validator, length: isEmpty ? 0 : length, answer: said };
+    });
+  } catch (error) {
+    throwIfInterrupted(signal);
+    throw error instanceof SourceFault ? error.error : error;
+  } finally {
+    client.close();
+  }
+}

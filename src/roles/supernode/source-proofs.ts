@@ -1,0 +1,165 @@
+// Proves requesters of private contents at the source, each with its own credentials, before anything
+// is looked up for them: who is refused hears the same, as fast, whether the content is here or not.
+//
+//   prove ─▶ proven less than 60 s ago? ─▶ under way for the same? ─▶ lane of the source ─▶ one byte
+//              └ by a keyed digest: what was proven is remembered, credentials never are
+
+import { randomBytes } from "node:crypto";
+import { Pacer } from "../../engine/bytes/pacing.ts";
+import { keyedDigestOf } from "../../engine/bytes/task-id.ts";
+import type { RetryPolicy } from "../../engine/core/retry.ts";
+import { type DfError, isDfError } from "../../errors.ts";
+import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { RetryGate } from "../../net/source/retry-gate.ts";
+import {
+  proveAtSource,
+  type ProofRequest,
+  type ProvenVersion,
+} from "../../net/source/source-proof.ts";
+
+/** A right that was taken away at the source is gone here after it, for downloads that begin then. */
+const PROOF_FRESH_MS = 60_000;
+
+/** Proofs remembered at once, the oldest go first. Some 500 bytes each. */
+const PROOFS_MAX = 50_000;
+
+/** Ten thousand hosts that start together must not look like an attack to their source. */
+const IN_FLIGHT_MAX = 32;
+const PROOFS_PER_SEC = 200;
+
+/** The token bucket counts bytes and saves up an eighth of a second: one proof is this many of them. */
+const PROOF_TOKENS = 16 << 10;
+
+/** Somebody waits, and a source that is down is told as it is. */
+const RETRY: RetryPolicy = {
+  ...{ attemptsMax: 3, baseDelayMs: 250, delayMsMax: 1_000, retryAfterMsMax: 30_000 },
+};
+
+/** A source that asks to be left alone is, by everybody; but one user's limit must not shut out all for long. */
+const HOLD_MS_MAX = 30_000;
+
+/** Lanes of sources that nobody asked for so long are forgotten. */
+const LANE_IDLE_MS = 120_000;
+
+/** What one source bears. */
+interface Lane {
+  readonly gate: RetryGate;
+  readonly pacer: Pacer;
+  readonly waiting: (() => void)[];
+  inFlight: number;
+  usedAtMs: number;
+  /** What the source said to somebody when it was too busy; null: nothing. */
+  hold: { error: DfError; untilMs: number } | null;
+}
+
+interface Remembered {
+  readonly version: ProvenVersion;
+  readonly untilMs: number;
+}
+
+export class SourceProofs {
+  /** Random, of this process: digests that leak say nothing to anybody. */
+  readonly #key = randomBytes(32);
+  readonly #signal: AbortSignal;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #proven = new Map<string, Remembered>();
+  readonly #underWay = new Map<string, Promise<ProvenVersion>>();
+
+  /** @param signal ends all proofs under way */
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /**
+   * Returns what the source names to this requester. Only consent is remembered: a refusal is its own.
+   * @throws {DfError} as proveAtSource
+   */
+  prove(request: Pick<ProofRequest, "url" | "headers" | "method">): Promise<ProvenVersion> {
+    const name = this.#nameOf(request);
+    const known = this.#proven.get(name);
+    if (known !== undefined && performance.now() < known.untilMs)
+      return Promise.resolve(known.version);
+    const underWay = this.#underWay.get(name);
+    if (underWay !== undefined) return underWay;
+    const proof = this.#ask(request)
+      .then((version) => {
+        this.#remember(name, version);
+        return version;
+      })
+      .finally(() => this.#underWay.delete(name));
+    this.#underWay.set(name, proof);
+    return proof;
+  }
+
+  /** The source refused one who was proven: what is remembered of him is no longer true. */
+  forget(request: Pick<ProofRequest, "url" | "headers" | "method">): void {
+    this.#proven.delete(this.#nameOf(request));
+  }
+
+  #nameOf({ url, headers, method = "GET" }: Pick<ProofRequest, "url" | "headers" | "method">) {
+    const fields = Object.entries(headers)
+      .map(([name, value]): [string, string] => [name.toLowerCase(), value])
+      .toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return keyedDigestOf(this.#key, [method, url, ...fields.flat()]);
+  }
+
+  async #ask({ url, headers, method = "GET" }: Pick<ProofRequest, "url" | "headers" | "method">) {
+    const lane = this.#laneOf(new URL(url).origin);
+    await this.#enter(lane);
+    try {
+      if (lane.hold !== null && performance.now() < lane.hold.untilMs) throw lane.hold.error;
+      await lane.pacer.admit(PROOF_TOKENS, this.#signal);
+      const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
+      return await proveAtSource({ url, headers, method, timeoutMs }, lane.gate, this.#signal);
+    } catch (error) {
+      if (isDfError(error, "source-busy")) {
+        const holdMs = Math.min((error.refusal?.holdsForSeconds ?? 0) * 1_000, HOLD_MS_MAX);
+        lane.hold = { error, untilMs: performance.now() + holdMs };
+      }
+      throw error;
+    } finally {
+      lane.usedAtMs = performance.now();
+      const next = lane.waiting.shift();
+      if (next === undefined) lane.inFlight--;
+      else next();
+    }
+  }
+
+  /** Takes one of the lane's places, which is handed from one to the next. */
+  async #enter(lane: Lane): Promise<void> {
+    if (lane.inFlight < IN_FLIGHT_MAX) {
+      lane.inFlight++;
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    lane.waiting.push(resolve);
+    await promise;
+  }
+
+  #laneOf(origin: string): Lane {
+    const nowMs = performance.now();
+    const known = this.#lanes.get(origin);
+    if (known !== undefined) return known;
+    for (const [name, { inFlight, usedAtMs }] of this.#lanes) {
+      if (inFlight === 0 && nowMs - usedAtMs > LANE_IDLE_MS) this.#lanes.delete(name);
+    }
+    const lane: Lane = {
+      gate: new RetryGate(RETRY),
+      pacer: new Pacer(PROOFS_PER_SEC * PROOF_TOKENS),
+      waiting: [],
+      inFlight: 0,
+      usedAtMs: nowMs,
+      hold: null,
+    };
+    this.#lanes.set(origin, lane);
+    return lane;
+  }
+
+  #remember(name: string, version: ProvenVersion): void {
+    this.#proven.delete(name);
+    this.#proven.set(name, { version, untilMs: performance.now() + PROOF_FRESH_MS });
+    if (this.#proven.size <= PROOFS_MAX) return;
+    const [oldest] = this.#proven.keys();
+    if (oldest !== undefined) this.#proven.delete(oldest);
+  }
+}

@@ -84,6 +84,10 @@ export const settingsSchema = z.strictObject({
     .optional(),
   diskHighMark: diskMark.describe("share of the disk in use at which contents go").optional(),
   diskLowMark: diskMark.describe("share of the disk in use down to which they go").optional(),
+  encryption: z
+    .enum(["private", "always", "off"])
+    .describe("contents whose pieces travel and rest sealed; off: private ones need tickets alone")
+    .optional(),
   logLevel: z.enum(["error", "warning", "info", "debug"]).describe("what is logged").optional(),
 });
 export type Settings = z.infer<typeof settingsSchema>;
@@ -110,6 +114,7 @@ export const DEFAULT_SETTINGS: SettingsInForce = {
   quota: null,
   diskHighMark: 0.95,
   diskLowMark: 0.9,
+  encryption: "private",
   logLevel: "info",
 };
 

@@ -14,6 +14,7 @@ import {
   parseJoin,
   parseLabels,
 } from "../command-line/fleet-flags.ts";
+import { parseTlsMode, TLS_FLAG } from "../command-line/tls-mode.ts";
 import { parseRate, parseShare, parseSize } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog, setLogLevel } from "../service/service-log.ts";
@@ -80,8 +81,14 @@ const OWN_FLAGS: readonly Flag[] = [
     value: "HOST:PORT,…",
     help: "supernodes of the cluster that contents come from, instead of from their sources",
   },
+  {
+    name: "encryption",
+    value: "private|always|off",
+    help: "contents whose pieces travel and rest sealed (private)",
+  },
   JOIN_FLAG,
   LABEL_FLAG,
+  TLS_FLAG,
   { name: "open", help: "admit every peer that can reach this address" },
   { name: "json", help: "log as JSON, one object per line" },
   { name: "verbose", aliases: ["v"], help: "log each content as it comes and goes" },
@@ -154,8 +161,15 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     });
   }
   const cacheForce = all(flags, "cache-force").map(parseUrlPattern);
+  const tls = parsed(flags, "tls", parseTlsMode) ?? "auto";
+  if (tls === "on" && fleet === undefined) {
+    throw new DfError("usage", "--tls on without a fleet: certificates come from df config", {
+      hint: "give --join with the line that df config printed",
+    });
+  }
   return {
     listen,
+    tls,
     pieceListen,
     advertise,
     fleet: fleet ?? null,
@@ -170,6 +184,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     diskHighMark: parsed(flags, "disk-high-mark", parseShare),
     diskLowMark: parsed(flags, "disk-low-mark", parseShare),
     logLevel: isOn(flags, "verbose") ? "debug" : undefined,
+    encryption: parsed(flags, "encryption", parseEncryption),
     originAllow: all(flags, "origin-allow"),
     ...(cacheForce.length === 0 ? {} : { cacheForce }),
   };
@@ -185,6 +200,14 @@ function clusterOf(flags: ParsedFlags, own: ListenAddress): ClusterMembers | und
   const named = { members: addresses("cluster"), upstream: addresses("upstream") };
   if (named.members.length + named.upstream.length === 0) return undefined;
   return listedMembers(formatAddress(own.hostname, own.port), named);
+}
+
+/** @throws {DfError} usage */
+function parseEncryption(flag: string, text: string): "private" | "always" | "off" {
+  if (text === "private" || text === "always" || text === "off") return text;
+  throw new DfError("usage", `read ${flag} ${text}: no such rule`, {
+    hint: "one of private, always, off",
+  });
 }
 
 /** @throws {DfError} usage */

@@ -3,6 +3,7 @@
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
 import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
+import type { TlsMode } from "../command-line/tls-mode.ts";
 import type { LogLevel } from "../service/service-log.ts";
 import type { ClusterMembers } from "./cluster/cluster-members.ts";
 import type { AdvertisedAddress, ListenAddress } from "./listen-address.ts";
@@ -19,6 +20,8 @@ export interface SupernodeOptions {
   /** The fleet to take part in; null: none. */
   fleet: FleetAddress | null;
   labels: Labels;
+  /** Whether the control port speaks TLS; pieces never do, private ones travel sealed. @defaultValue "auto" */
+  tls?: TlsMode;
   /** Whether hosts without the fleet's credential are admitted too. */
   isOpen: boolean;
   dataDir: string;
@@ -37,6 +40,8 @@ export interface SupernodeOptions {
   logLevel?: LogLevel | undefined;
   /** Hears what counts now and whenever it changes. */
   onSettings?: (now: SettingsInForce) => void;
+  /** Whose pieces are sealed. @defaultValue as the fleet says */
+  encryption?: SettingsInForce["encryption"] | undefined;
   /** Patterns of sources whose contents are kept whatever their headers say. @defaultValue as the fleet says */
   cacheForce?: readonly string[];
   /** The supernodes of its cluster and of the upstream one. @defaultValue as the fleet says, else it is alone */
@@ -59,10 +64,11 @@ export function givenSettings({
   diskHighMark,
   diskLowMark,
   logLevel,
+  encryption,
   cacheForce,
 }: Omit<SupernodeOptions, "onWarning">): Settings {
   const rules = cacheForce?.map((pattern) => [pattern, "force"] as const);
   const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
-  const marks = { diskHighMark, diskLowMark };
+  const marks = { diskHighMark, diskLowMark, encryption };
   return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, logLevel, cacheRules };
 }

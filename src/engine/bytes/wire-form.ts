@@ -30,6 +30,8 @@ export interface PiecePlace {
 export interface EncodeOptions extends PiecePlace {
   /** 1 to 22; 0: not compressed. */
   zstdLevel: number;
+  /** Longest compressed form that is kept. @defaultValue one byte less than the piece */
+  packedLengthMax?: number;
   /** Of the plain piece, where it is known already. */
   plainSha256?: Uint8Array;
 }
@@ -55,7 +57,7 @@ export async function encodePiece(
     options.plainSha256 ?? digestOf(plain),
     level === 0 ? plain : compress(plain, level),
   ]);
-  const isShorter = packed.length < plain.length;
+  const isShorter = packed.length <= (options.packedLengthMax ?? plain.length - 1);
   const zstdLevel = isShorter ? level : 0;
   const bytes = isShorter ? packed : plain;
   if (zstdLevel === 0 && key === null)

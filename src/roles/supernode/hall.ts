@@ -23,6 +23,7 @@ import { seedingEvents } from "./seeding-events.ts";
 import type { SupernodeFleet } from "./supernode-fleet.ts";
 import type { SupernodeOptions } from "./supernode-options.ts";
 import { SwarmDesk } from "./swarm-desk.ts";
+import { TicketOffice } from "./ticket-office.ts";
 import { TaskRegistry } from "./task-registry.ts";
 
 const ALONE = listedMembers("", { members: [], upstream: [] });
@@ -56,6 +57,9 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
       desk.restart(registry.seedings);
     },
   });
+  const clusterPrivateKey = fleet?.secrets?.clusterPrivateKey;
+  const tickets =
+    clusterPrivateKey === undefined ? null : new TicketOffice(clusterPrivateKey, identity);
   const seedAddress = pieceAddressFor(options, pieces.port);
   const registry = new TaskRegistry({
     store,
@@ -78,6 +82,7 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     held: (taskId) => registry.held(taskId),
     cluster: () => cluster,
     seeding: (contentId) => registry.seeding(contentId),
+    tickets,
     childLeft: (seeding) => registry.childLeft(seeding),
     step: (event) => driver.step(event),
     arrived: (peer) => {
@@ -92,7 +97,7 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   });
   const swarmPacer = new Pacer(settings.current.downloadRate);
   const cluster = joinCluster(options, {
-    ...{ store, identity, fleet, registry, desk, pacer: swarmPacer },
+    ...{ store, identity, fleet, registry, desk, tickets, pacer: swarmPacer },
     // Whoever hears of all addresses takes the one that this channel comes from.
     hello: () => helloWith(seedAddress({ remoteAddress: "", reachedAs: "0.0.0.0" })),
   });
@@ -107,6 +112,7 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   const stop = (): void => {
     orders.stop();
     cluster.stop();
+    tickets?.stop();
     stopDriver();
     unkept.stop();
     sources.stop();
@@ -158,21 +164,23 @@ function joinCluster(
   parts: Pick<HallParts, "store" | "identity" | "fleet"> & {
     registry: TaskRegistry;
     desk: SwarmDesk;
+    tickets: TicketOffice | null;
     pacer: Pacer;
     hello: () => HelloFields;
   },
 ): Cluster {
-  const { store, identity, fleet, registry, desk, pacer, hello } = parts;
+  const { store, identity, fleet, registry, desk, tickets, pacer, hello } = parts;
   return new Cluster({
     hostId: identity.hostId,
-    members: members ?? (fleet === null ? ALONE : fleetMembers(fleet.link)),
+    members: members ?? (fleet === null ? ALONE : fleetMembers(fleet.link, fleet.ca)),
     hello: () => ({
       ...hello(),
       role: "supernode",
-      ...(fleet === null ? {} : { credential: fleet.credential }),
+      ...fleet?.shown(),
     }),
     store,
     pacer,
+    authorise: (facts) => tickets?.authorise(facts),
     ownSwarm: desk.ownParts,
     current: (taskId) => registry.current(taskId),
     held: (taskId) => registry.held(taskId),

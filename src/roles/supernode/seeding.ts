@@ -25,6 +25,8 @@ export interface Member {
   readonly handle: number;
   /** How many of the manifest's learned rows the peer was sent. */
   rowsSent: number;
+  /** `performance.now()` when it asked for work last; −Infinity: not yet. */
+  pulledAtMs: number;
 }
 
 /** What happens to contents, for the scheduler and the piece server. */

@@ -10,7 +10,6 @@ import type {
 } from "../../engine/core/scheduler-events.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
-import { sentAnswer } from "../../net/wire/kept-answer.ts";
 import type { CommandResult } from "../../net/wire/command.ts";
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -23,9 +22,11 @@ import type {
 import type { Cluster } from "./cluster/cluster.ts";
 import { OwnParts } from "./cluster/own-parts.ts";
 import { ConnectedPeer } from "./connected-peer.ts";
+import { joinAnswer } from "./join-answer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
 import type { Member, Seeding } from "./seeding.ts";
+import type { TicketOffice } from "./ticket-office.ts";
 import { ZoneNumbers } from "./zone-numbers.ts";
 
 export interface SwarmDeskOptions {
@@ -41,6 +42,8 @@ export interface SwarmDeskOptions {
   held: (taskId: string) => Promise<Seeding | null>;
   cluster: () => Pick<Cluster, "placeOf" | "isMember" | "childJoined">;
   seeding: (contentId: string) => Seeding | undefined;
+  /** Null: no private content is shared here. */
+  tickets: Pick<TicketOffice, "admit"> | null;
   childLeft: (seeding: Seeding) => void;
   step: (event: SchedulerEvent) => void;
   /** A peer said hello; it may be sent messages. */
@@ -170,6 +173,7 @@ export class SwarmDesk implements SwarmListener {
     // A frame that crossed the content's end.
     if (peer === undefined || member === undefined) return;
     member.seeding.pulled();
+    member.pulledAtMs = performance.now();
     this.#options.step({
       kind: "pulled",
       content: member.seeding.index,
@@ -306,32 +310,14 @@ export class SwarmDesk implements SwarmListener {
 
   #takePart(peer: ConnectedPeer, seeding: Seeding, { request, known, from }: JoinRequest): void {
     const { facts, have } = seeding.stored;
-    const { state } = seeding;
-    const isComplete = state.kind === "complete";
     const handle = peer.nextHandle();
     const before = seeding.child(peer);
     if (before !== undefined) {
       peer.remove(before);
       this.#neighbours.left(before);
     }
-    const member: Member = { peer, seeding, handle, rowsSent: 0 };
-    peer.channel.send({
-      type: "joined",
-      request,
-      handle,
-      contentId: facts.contentId,
-      taskId: facts.taskId,
-      length: facts.layout.length,
-      pieceLength: facts.layout.pieceLength,
-      validator: facts.validator,
-      lastModified: facts.lastModified,
-      answer: sentAnswer(facts.answer, Date.now()),
-      ...staleNotice(seeding),
-      md5: isComplete ? state.digests.md5 : null,
-      sha256: isComplete ? state.digests.sha256 : null,
-      swarmSize: seeding.childCount + 1,
-      ...(isComplete && state.inline !== null ? { inline: state.inline } : {}),
-    });
+    const member: Member = { peer, seeding, handle, rowsSent: 0, pulledAtMs: -Infinity };
+    peer.channel.send(joinAnswer(request, member, this.#options.tickets));
     peer.add(member);
     seeding.addChild(member);
     if (from !== "supernode") this.#neighbours.joined(member);
@@ -383,10 +369,6 @@ export class SwarmDesk implements SwarmListener {
     if (seeding === undefined || seeding.child(peer) !== undefined) return;
     this.#options.step({ kind: "left", content: seeding.index, host: peer.host });
   }
-}
-
-function staleNotice({ freshness: { outage } }: Seeding): { stale?: string } {
-  return outage === null ? {} : { stale: outage.error.message };
 }
 
 function tooManyJoins(): DfError {

@@ -1,15 +1,13 @@
 // Brings what this supernode knows rows of, but has no bytes: its peers have them. That is how a
 // member that took over, or a supernode that lost some of its disk, saves the source a second read.
 
-import type { Pacer } from "../../../engine/bytes/pacing.ts";
-import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import { pieceCountOf } from "../../../engine/core/piece-layout.ts";
 import type { ReceivedAssignment } from "../../../engine/core/download-events.ts";
 import type { Pull } from "../../../engine/core/scheduler-events.ts";
 import type { StoredContent } from "../../../store/piece-store.ts";
 import { ContentTransfer } from "../../peer/content-transfer.ts";
 import type { ContentSink } from "../suppliers.ts";
-import { SUPERNODE_FETCH_SLOTS } from "./bring-from-swarm.ts";
+import { SUPERNODE_FETCH_SLOTS, type SwarmSurroundings } from "./bring-from-swarm.ts";
 
 /** Peers that came back after their owner's death have said what they have within this time. */
 const GATHER_MS = 1_500;
@@ -45,7 +43,7 @@ export function lacksKnownPieces({ manifest, have }: StoredContent): boolean {
 export async function bringFromPeers(
   content: StoredContent,
   sink: ContentSink,
-  around: { client: PieceClient; pacer: Pacer; swarm: OwnSwarm },
+  around: { swarm: OwnSwarm } & Pick<SwarmSurroundings, "client" | "pacer" | "authorise">,
 ): Promise<void> {
   const { length, pieceLength } = content.manifest.layout;
   const failure = Promise.withResolvers<never>();
@@ -57,6 +55,7 @@ export async function bringFromPeers(
   if (part === undefined) return;
   const transfer = new ContentTransfer(content, {
     client: around.client,
+    authorise: around.authorise(content.facts),
     shared: { share: () => {} },
     slots: SUPERNODE_FETCH_SLOTS,
     pacers: [around.pacer],

@@ -8,8 +8,10 @@ import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { type DfError, type ErrorCode, isDfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import { sourceChanged } from "../../../net/source/source-fault.ts";
+import type { NamedSupernode } from "../../../net/tls/supernode-endpoint.ts";
 import { redactUrl } from "../../../net/task-request.ts";
-import type { PieceStore, StoredContent } from "../../../store/piece-store.ts";
+import type { Authorise } from "../../../net/wire/ticketed-request.ts";
+import type { ContentFacts, PieceStore, StoredContent } from "../../../store/piece-store.ts";
 import { ContentTransfer } from "../../peer/content-transfer.ts";
 import { SwarmRead, type SwarmReadEvents } from "../../peer/swarm-read.ts";
 import type { SourceReadEnd } from "../../worker/source-worker-messages.ts";
@@ -54,8 +56,10 @@ export interface SwarmSurroundings {
   client: PieceClient;
   /** The rate of all that is brought from other supernodes. */
   pacer: Pacer;
+  /** Undefined for what anybody may have. */
+  authorise: (facts: ContentFacts) => Authorise | undefined;
   /** The link to a supernode that a join is moved to; undefined: that is this one. */
-  linkAt: (address: string) => MemberLink | undefined;
+  linkAt: (place: NamedSupernode) => MemberLink | undefined;
 }
 
 /**
@@ -148,8 +152,8 @@ class SwarmBringing implements SwarmReadEvents {
     this.#moves = 0;
   }
 
-  moved(address: string, isDelegated: boolean): void {
-    this.#follow(address, isDelegated).catch((error: unknown) => this.broke(error));
+  moved(place: NamedSupernode, isDelegated: boolean): void {
+    this.#follow(place, isDelegated).catch((error: unknown) => this.broke(error));
   }
 
   refused(error: DfError): void {
@@ -176,6 +180,7 @@ class SwarmBringing implements SwarmReadEvents {
     if (under !== null && under !== content) throw this.#changed;
     return new ContentTransfer(content, {
       client: this.#around.client,
+      authorise: this.#around.authorise(content.facts),
       // The piece worker was told when the content was opened.
       shared: { share: () => {} },
       slots: SUPERNODE_FETCH_SLOTS,
@@ -207,8 +212,8 @@ class SwarmBringing implements SwarmReadEvents {
   }
 
   /** Goes where the join is sent; a supernode out of reach is passed over. */
-  async #follow(address: string, isDelegated: boolean): Promise<void> {
-    const link = this.#around.linkAt(address);
+  async #follow(place: NamedSupernode, isDelegated: boolean): Promise<void> {
+    const link = this.#around.linkAt(place);
     if (link === undefined || ++this.#moves > MOVES_MAX) return this.#end.resolve("gone");
     if (await link.channel.reach()) this.#place = { ...this.#place, link, isDelegated };
     else this.#place = { ...this.#place, isDelegated: true };

@@ -6,7 +6,8 @@ import { PieceClient } from "../../../net/piece/piece-client.ts";
 import type { HelloFields } from "../../../net/swarm/swarm-client.ts";
 import type { Holding } from "../../../net/wire/holds-api.ts";
 import type { TaskRequest } from "../../../net/wire/task.ts";
-import type { PieceStore } from "../../../store/piece-store.ts";
+import type { Authorise } from "../../../net/wire/ticketed-request.ts";
+import type { ContentFacts, PieceStore } from "../../../store/piece-store.ts";
 import { knownOf } from "../../peer/supernodes.ts";
 import type { ConnectedPeer } from "../connected-peer.ts";
 import type { Seeding } from "../seeding.ts";
@@ -29,6 +30,8 @@ export interface ClusterOptions {
   store: PieceStore;
   /** The rate of all that is brought from other supernodes and from peers. */
   pacer: Pacer;
+  /** Opens private contents to this supernode's own fetches; undefined for what anybody may have. */
+  authorise: (facts: ContentFacts) => Authorise | undefined;
   ownSwarm: OwnSwarm;
   /** What is here of a task and known to the swarm. */
   current: (taskId: string) => Seeding | null;
@@ -54,7 +57,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { hostId, store, pacer, ownSwarm, current, members } = options;
+    const { hostId, store, pacer, authorise, ownSwarm, current, members } = options;
     const { signal } = this.#stopping;
     const channels = new MemberChannels(options.peers);
     const links = new MemberLinks(members, {
@@ -70,7 +73,7 @@ export class Cluster {
     const holders = new Holders(links);
     const client = new PieceClient();
     const places = new ContentPlaces({
-      ...{ hostId, links, holders, store, client, pacer, ownSwarm, signal },
+      ...{ hostId, links, holders, store, client, pacer, authorise, ownSwarm, signal },
     });
     const load = new LoadGauge(options.childrenMax);
     this.#links = links;

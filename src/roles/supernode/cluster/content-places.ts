@@ -7,11 +7,12 @@
 import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { DfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
+import type { NamedSupernode } from "../../../net/tls/supernode-endpoint.ts";
 import type { PieceStore } from "../../../store/piece-store.ts";
 import type { SourceReadEnd } from "../../worker/source-worker-messages.ts";
 import type { ContentSink, Supplier, Suppliers, WantedContent } from "../suppliers.ts";
 import { bringFromPeers, lacksKnownPieces, type OwnSwarm } from "./bring-from-peers.ts";
-import { bringFromSwarm, type SwarmPlace } from "./bring-from-swarm.ts";
+import { bringFromSwarm, type SwarmPlace, type SwarmSurroundings } from "./bring-from-swarm.ts";
 import type { Holders } from "./holders.ts";
 import type { MemberLink } from "./member-link.ts";
 import type { MemberLinks } from "./member-links.ts";
@@ -25,6 +26,7 @@ export interface ContentPlacesOptions {
   store: PieceStore;
   client: PieceClient;
   pacer: Pacer;
+  authorise: SwarmSurroundings["authorise"];
   ownSwarm: OwnSwarm;
   signal: AbortSignal;
 }
@@ -81,13 +83,15 @@ export class ContentPlaces implements Suppliers {
     wanted: WantedContent,
     sink: ContentSink,
   ): Promise<SourceReadEnd | "gone"> {
-    const { links, store, client, pacer, ownSwarm } = this.#options;
+    const { links, store, ownSwarm } = this.#options;
+    const { client, pacer, authorise } = this.#options;
     if (place.kind === "swarm") {
-      const linkAt = (address: string): MemberLink | undefined => links.at(address);
-      return bringFromSwarm(place, wanted, sink, { store, client, pacer, linkAt });
+      const linkAt = (named: NamedSupernode): MemberLink | undefined => links.toward(named);
+      return bringFromSwarm(place, wanted, sink, { store, client, pacer, authorise, linkAt });
     }
     const content = sink.content ?? (await this.#openPart(wanted.taskId, sink));
-    if (content !== null) await bringFromPeers(content, sink, { client, pacer, swarm: ownSwarm });
+    if (content !== null)
+      await bringFromPeers(content, sink, { client, pacer, authorise, swarm: ownSwarm });
     return "gone";
   }
 

@@ -1,0 +1,45 @@
+// What a peer is told of a content when it is taken into its swarm.
+
+import { sentAnswer } from "../../net/wire/kept-answer.ts";
+import type { Joined } from "../../net/wire/swarm-messages.ts";
+import type { Member, Seeding } from "./seeding.ts";
+import type { TicketOffice } from "./ticket-office.ts";
+
+/** @param tickets null: no private content is shared here */
+export function joinAnswer(
+  request: number,
+  member: Member,
+  tickets: Pick<TicketOffice, "admit"> | null,
+): Joined {
+  const { seeding, handle } = member;
+  const { facts } = seeding.stored;
+  const { state } = seeding;
+  const isComplete = state.kind === "complete";
+  return {
+    type: "joined",
+    request,
+    handle,
+    contentId: facts.contentId,
+    taskId: facts.taskId,
+    length: facts.layout.length,
+    pieceLength: facts.layout.pieceLength,
+    validator: facts.validator,
+    lastModified: facts.lastModified,
+    answer: sentAnswer(facts.answer, Date.now()),
+    ...staleNotice(seeding),
+    md5: isComplete ? state.digests.md5 : null,
+    sha256: isComplete ? state.digests.sha256 : null,
+    swarmSize: seeding.childCount + 1,
+    ...(facts.isPrivate === true ? admission(member, tickets) : {}),
+    ...(isComplete && state.inline !== null ? { inline: state.inline } : {}),
+  };
+}
+
+/** What opens a private content to a peer that was proven at its source. */
+function admission(member: Member, tickets: Pick<TicketOffice, "admit"> | null): Partial<Joined> {
+  return { isPrivate: true, ...(tickets === null ? {} : { ticket: tickets.admit(member) }) };
+}
+
+function staleNotice({ freshness: { outage } }: Seeding): { stale?: string } {
+  return outage === null ? {} : { stale: outage.error.message };
+}

@@ -1,0 +1,89 @@
+// Signs the tickets by which private contents are fetched: for children that were proven at the source,
+// with the answer to their join and again while they download, and for this supernode's own fetches.
+
+import { signTicket } from "../../net/wire/piece-ticket.ts";
+import { RequestSigner, type Authorise } from "../../net/wire/ticketed-request.ts";
+import type { ContentFacts } from "../../store/piece-store.ts";
+import type { HostIdentity } from "../peer/host-identity.ts";
+import type { Member } from "./seeding.ts";
+
+/** A ticket lasts 300 s: a child may miss one and still have the next in time. */
+const RENEWAL_MS = 120_000;
+
+const PASS_INTERVAL_MS = 1_000;
+
+/** A ticket costs 40 µs: 8 ms of each second at most, enough for 24,000 children. */
+const TICKETS_PER_PASS = 200;
+
+/** Own tickets kept; one is made in no time when it is asked for again. */
+const OWN_MAX = 1_024;
+
+/** A child that has a ticket, and since when. */
+interface Holder {
+  member: Member;
+  givenAtMs: number;
+}
+
+export class TicketOffice {
+  readonly #clusterPrivateKey: string;
+  readonly #hostId: string;
+  readonly #signer: RequestSigner;
+  /** Oldest ticket first. */
+  readonly #holders: Holder[] = [];
+  readonly #own = new Map<string, { ticket: string; givenAtMs: number }>();
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  /** @param clusterPrivateKey Ed25519 PKCS #8, base64 */
+  constructor(clusterPrivateKey: string, identity: HostIdentity) {
+    this.#clusterPrivateKey = clusterPrivateKey;
+    this.#hostId = identity.hostId;
+    this.#signer = new RequestSigner(identity);
+    this.#timer = setInterval(() => this.#renew(performance.now()), PASS_INTERVAL_MS);
+  }
+
+  /** The ticket of a child that takes part; a fresh one follows for as long as it asks for work. */
+  admit(member: Member): string {
+    this.#holders.push({ member, givenAtMs: performance.now() });
+    return this.#ticketFor(member);
+  }
+
+  /** For what this supernode itself fetches of a content; undefined: anybody may have that. */
+  authorise({ contentId, isPrivate }: ContentFacts): Authorise | undefined {
+    if (isPrivate !== true) return undefined;
+    return (asked) => this.#signer.fields(this.#ownTicket(contentId), asked);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** A child that asked for no work since its last ticket is done, and gets no further one. */
+  #renew(nowMs: number): void {
+    const holders = this.#holders;
+    for (let count = 0; count < TICKETS_PER_PASS; count++) {
+      const holder = holders[0];
+      if (holder === undefined || nowMs - holder.givenAtMs < RENEWAL_MS) return;
+      holders.shift();
+      const { member, givenAtMs } = holder;
+      const { peer, seeding, handle } = member;
+      if (seeding.child(peer) !== member || member.pulledAtMs < givenAtMs) continue;
+      peer.channel.send({ type: "ticket", handle, ticket: this.#ticketFor(member) });
+      holders.push({ member, givenAtMs: nowMs });
+    }
+  }
+
+  #ticketFor({ peer, seeding }: Member): string {
+    const { contentId } = seeding.stored.facts;
+    return signTicket(this.#clusterPrivateKey, { contentId, hostId: peer.channel.hello.hostId });
+  }
+
+  #ownTicket(contentId: string): string {
+    const nowMs = performance.now();
+    const known = this.#own.get(contentId);
+    if (known !== undefined && nowMs - known.givenAtMs < RENEWAL_MS) return known.ticket;
+    const ticket = signTicket(this.#clusterPrivateKey, { contentId, hostId: this.#hostId });
+    if (this.#own.size >= OWN_MAX) this.#own.clear();
+    this.#own.set(contentId, { ticket, givenAtMs: nowMs });
+    return ticket;
+  }
+}

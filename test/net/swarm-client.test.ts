@@ -82,6 +82,7 @@ function memberFixture() {
     assigned: (assignments) =>
       note("assigned")(assignments.map(({ piece, address }) => [piece, address])),
     closed: ({ length }) => note("closed")(length),
+    ticket: note("ticket"),
     failed: ({ code }) => note("failed")(code),
     neighbours: (addresses, swarmSize) => note("neighbours")([addresses, swarmSize]),
     channelLost: note("lost"),

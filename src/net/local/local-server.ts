@@ -7,7 +7,7 @@ import { URL_BYTES_MAX } from "../../limits.ts";
 import { wordsOfFaults } from "../schema-fault.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../wire/local-api.ts";
 import { ID_PATTERN } from "../wire/piece-api.ts";
-import { taskSchema, type TaskRequest } from "../wire/task.ts";
+import { checksumSchema, taskSchema, type TaskRequest } from "../wire/task.ts";
 import type { FreshnessOnHost } from "../wire/task-freshness.ts";
 
 /** Bytes of a content, as far as they are there and as they arrive. */
@@ -50,7 +50,7 @@ const requestSchema = z.strictObject({
   headers: z.record(z.string().max(256), z.string().max(8192)).optional(),
   tag: z.string().max(256).optional(),
   filterQuery: z.array(z.string().max(256)).max(64).optional(),
-  checksum: z.string().max(160).optional(),
+  checksum: checksumSchema.optional(),
   source: z.enum(["p2p", "supernode", "origin"]).optional(),
   noOrigin: z.boolean().optional(),
   limitRate: z.int().min(1).optional(),

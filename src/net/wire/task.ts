@@ -13,13 +13,16 @@ export const credentialsSchema = z.object({
 });
 export type Credentials = z.infer<typeof credentialsSchema>;
 
+/** What the whole must have, as formatChecksum writes it; "": nothing was asked. No other algorithm counts. */
+export const checksumSchema = z.string().regex(/^(?:sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?$/);
+
 export const taskSchema = z.object({
   /** Of a private task without user info and signature. */
   url: z.string().max(8192),
   headers: headersSchema.default({}),
   tag: z.string().max(256).default(""),
   filterQuery: z.array(z.string().max(256)).max(64).default([]),
-  checksum: z.string().max(160).default(""),
+  checksum: checksumSchema.default(""),
   /** Makes the task private: shared only with those whom the source gives it too. */
   credentials: credentialsSchema.optional(),
   /** Pieces travel and rest sealed though the task is public. */

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { version } from "../../../package.json";
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import type { HelloFields } from "../../net/swarm/swarm-client.ts";
+import { privateKeyOf } from "../../net/wire/key-proof.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
 import { UnkeptContents } from "../freshness/unkept-contents.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
@@ -57,9 +58,7 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
       desk.restart(registry.seedings);
     },
   });
-  const clusterPrivateKey = fleet?.secrets?.clusterPrivateKey;
-  const tickets =
-    clusterPrivateKey === undefined ? null : new TicketOffice(clusterPrivateKey, identity);
+  const { tickets, signingKey } = clusterPowers(fleet, identity);
   const seedAddress = pieceAddressFor(options, pieces.port);
   const registry = new TaskRegistry({
     store,
@@ -68,11 +67,9 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     settings,
     policy: { allowsLocal: isPrivate(options), allowed },
     events: seedingEvents(options, pieces, { desk: () => desk, cluster: () => cluster }),
+    signingKey,
   });
-  const helloWith = (pieceAddress: string): HelloFields => ({
-    ...{ hostId: identity.hostId, publicKey: identity.publicKey, hostname: hostname() },
-    ...{ version, capabilities: [], labels: {}, pieceAddress, uploadSlots: SEED_SLOTS_MAX },
-  });
+  const helloWith = (pieceAddress: string): HelloFields => helloOf(identity, pieceAddress);
   const desk: SwarmDesk = new SwarmDesk({
     hello: (origin) => helloWith(seedAddress(origin)),
     seedAddress,
@@ -118,6 +115,23 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     sources.stop();
   };
   return { desk, registry, cluster, settings, stop };
+}
+
+/** What the cluster's private key lets this supernode do; without a fleet nothing. */
+function clusterPowers(fleet: SupernodeFleet | null, identity: HostIdentity) {
+  const privateKey = fleet?.secrets?.clusterPrivateKey;
+  if (privateKey === undefined) return { tickets: null, signingKey: null };
+  return {
+    tickets: new TicketOffice(privateKey, identity),
+    signingKey: privateKeyOf(privateKey),
+  };
+}
+
+function helloOf({ hostId, publicKey }: HostIdentity, pieceAddress: string): HelloFields {
+  return {
+    ...{ hostId, publicKey, hostname: hostname(), pieceAddress, uploadSlots: SEED_SLOTS_MAX },
+    ...{ version, capabilities: [], labels: {} },
+  };
 }
 
 /** Whether only this machine reaches any listener. */

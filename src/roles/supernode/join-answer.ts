@@ -29,6 +29,7 @@ export function joinAnswer(
     ...staleNotice(seeding),
     md5: isComplete ? state.digests.md5 : null,
     sha256: isComplete ? state.digests.sha256 : null,
+    signature: isComplete ? seeding.wholeSignature : undefined,
     swarmSize: seeding.childCount + 1,
     ...(facts.isPrivate === true ? admission(member, tickets) : {}),
     ...(isComplete && state.inline !== null ? { inline: state.inline } : {}),

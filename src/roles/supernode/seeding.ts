@@ -9,9 +9,15 @@ import { PieceSet } from "../../engine/core/piece-set.ts";
 import type { ContentIndex } from "../../engine/core/scheduler-events.ts";
 import type { DfError } from "../../errors.ts";
 import { INLINE_BYTES_MAX } from "../../limits.ts";
-import { FrameEncoder, ROWS_MAX, type NumberedRow } from "../../net/wire/swarm-frames.ts";
+import {
+  FrameEncoder,
+  ROWS_MAX,
+  SIGNED_GROUPS_MAX,
+  type NumberedRow,
+} from "../../net/wire/swarm-frames.ts";
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import type { VersionFreshness } from "../freshness/version-freshness.ts";
+import type { ContentSigner } from "../signatures/content-signer.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
 
 /** A child that downloads repeats its pull after 5 s at the latest: silence for longer means that it is done. */
@@ -25,6 +31,8 @@ export interface Member {
   readonly handle: number;
   /** How many of the manifest's learned rows the peer was sent. */
   rowsSent: number;
+  /** How many of its signed groups. */
+  signaturesSent: number;
   /** `performance.now()` when it asked for work last; −Infinity: not yet. */
   pulledAtMs: number;
 }
@@ -53,6 +61,7 @@ export class Seeding {
   readonly stored: StoredContent;
   /** On which terms it may be given to those who ask. */
   readonly freshness: VersionFreshness;
+  readonly #signer: ContentSigner;
   readonly #children = new Map<ConnectedPeer, Member>();
   /** Resolves when the state is no longer `reading`. */
   readonly settled: Promise<void>;
@@ -67,10 +76,15 @@ export class Seeding {
   /** The task has a newer version: only running downloads go on. */
   isRetired = false;
 
-  constructor(index: ContentIndex, stored: StoredContent, freshness: VersionFreshness) {
+  constructor(
+    index: ContentIndex,
+    stored: StoredContent,
+    parts: { freshness: VersionFreshness; signer: ContentSigner },
+  ) {
     this.index = index;
     this.stored = stored;
-    this.freshness = freshness;
+    this.freshness = parts.freshness;
+    this.#signer = parts.signer;
     this.#release = stored.lease();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.settled = promise;
@@ -136,13 +150,25 @@ export class Seeding {
     this.#pulledAtMs = performance.now();
   }
 
+  /** Rows were learned. */
+  signRows(): void {
+    this.#signer.signRows();
+  }
+
   async becomeComplete(digests: ContentDigests): Promise<void> {
     const { length } = this.stored.manifest.layout;
+    this.#signer.signWhole(digests);
     const inline = this.isTiny ? (await this.stored.read(0, length!)).toBase64() : null;
     this.#state = { kind: "complete", digests, inline };
     this.#end();
-    for (const { peer, handle } of this.#children.values()) {
-      peer.channel.send({ type: "closed", handle, length: length ?? 0, ...digests });
+    for (const member of this.#children.values()) {
+      const { peer, handle } = member;
+      // Who is told that all is known leaves: what it passes on must be signed by then.
+      if (this.wholeSignature !== undefined) this.sendRows(member);
+      peer.channel.send({
+        ...{ type: "closed", handle, length: length ?? 0, ...digests },
+        signature: this.wholeSignature,
+      });
     }
   }
 
@@ -154,8 +180,17 @@ export class Seeding {
     }
   }
 
-  /** Sends a member the rows it lacks: before any assignment, so that no piece comes without its row. */
+  /** The fleet's over the whole, base64; undefined: there is none. */
+  get wholeSignature(): string | undefined {
+    return this.stored.wholeSignature?.toBase64();
+  }
+
+  /**
+   * Sends a member the rows and signatures it lacks: before any assignment, so that no piece comes
+   * without its row, and no signature before its rows.
+   */
   sendRows(member: Member): void {
+    this.signRows();
     const { learned } = this.stored.manifest;
     while (member.rowsSent < learned.length) {
       const rows: NumberedRow[] = learned
@@ -163,6 +198,19 @@ export class Seeding {
         .map((piece) => ({ piece, row: this.stored.manifest.row(piece)! }));
       member.rowsSent += rows.length;
       member.peer.channel.sendFrame(encoder.rows(member.handle, rows));
+    }
+    this.#sendSignatures(member);
+  }
+
+  #sendSignatures(member: Member): void {
+    const { manifest } = this.stored;
+    const { signedGroups } = manifest;
+    while (member.signaturesSent < signedGroups.length) {
+      const groups = signedGroups
+        .slice(member.signaturesSent, member.signaturesSent + SIGNED_GROUPS_MAX)
+        .map((group) => ({ group, signature: manifest.signature(group)! }));
+      member.signaturesSent += groups.length;
+      member.peer.channel.sendFrame(encoder.signed(member.handle, groups));
     }
   }
 

@@ -316,7 +316,9 @@ export class SwarmDesk implements SwarmListener {
       peer.remove(before);
       this.#neighbours.left(before);
     }
-    const member: Member = { peer, seeding, handle, rowsSent: 0, pulledAtMs: -Infinity };
+    const member: Member = {
+      ...{ peer, seeding, handle, rowsSent: 0, signaturesSent: 0, pulledAtMs: -Infinity },
+    };
     peer.channel.send(joinAnswer(request, member, this.#options.tickets));
     peer.add(member);
     seeding.addChild(member);

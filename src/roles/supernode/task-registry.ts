@@ -1,6 +1,7 @@
 // Which version of each task is current, and how it gets here: one probe and one read of a source at
 // a time, however many peers ask. Who takes part in a content is the swarm desk's affair.
 
+import type { KeyObject } from "node:crypto";
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError, isDfError } from "../../errors.ts";
 import { SOURCE_CONNECTIONS } from "../../limits.ts";
@@ -14,7 +15,9 @@ import type { SourceService } from "../worker/source-service.ts";
 import { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
+import { ContentSigner } from "../signatures/content-signer.ts";
 import { IndexPool } from "./index-pool.ts";
+import { newTask, type KnownTask } from "./known-task.ts";
 import { Refusals } from "./refusals.ts";
 import { RetiredVersions } from "./retired-versions.ts";
 import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
@@ -24,19 +27,6 @@ import { taskFreshness } from "./task-freshness.ts";
 import { isConfirmed, isStill } from "./version-probe.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
 
-interface Task {
-  readonly taskId: string;
-  /** Of the request; "" until someone asked. */
-  checksum: string;
-  current: Seeding | null;
-  /** The answer that all who ask meanwhile will get. */
-  resolving: Promise<Seeding> | null;
-}
-
-function newTask(taskId: string): Task {
-  return { taskId, checksum: "", current: null, resolving: null };
-}
-
 export class TaskRegistry {
   readonly #store: PieceStore;
   readonly #sources: SourceService;
@@ -44,8 +34,9 @@ export class TaskRegistry {
   readonly #suppliers: Suppliers;
   readonly #settings: LiveSettings;
   readonly #events: SeedingEvents;
+  readonly #signingKey: KeyObject | null;
   readonly #stopping = new AbortController();
-  readonly #tasks = new Map<string, Task>();
+  readonly #tasks = new Map<string, KnownTask>();
   readonly #seedings = new Map<string, Seeding>();
   readonly #indices = new IndexPool();
   readonly #refusals = new Refusals();
@@ -62,7 +53,10 @@ export class TaskRegistry {
     suppliers: Suppliers;
     settings: LiveSettings;
     events: SeedingEvents;
+    /** The cluster's private key; null: this supernode has no fleet, and signs nothing. */
+    signingKey: KeyObject | null;
   }) {
+    this.#signingKey = parts.signingKey;
     this.#settings = parts.settings;
     this.#suppliers = parts.suppliers;
     this.#store = parts.store;
@@ -143,7 +137,7 @@ export class TaskRegistry {
   }
 
   async #currentVersion(
-    task: Task,
+    task: KnownTask,
     request: TaskRequest,
     hops: readonly string[],
   ): Promise<Seeding> {
@@ -169,7 +163,7 @@ export class TaskRegistry {
   }
 
   /** The source could not be read: its last version if that may be given, or else the failure. */
-  #afterFailure(task: Task, error: unknown): Seeding {
+  #afterFailure(task: KnownTask, error: unknown): Seeding {
     const { current } = task;
     if (current?.state.kind === "complete" && current.freshness.outlives(error)) {
       current.freshness.hold(error);
@@ -183,7 +177,7 @@ export class TaskRegistry {
   }
 
   /** Takes over what an earlier process left in the store; null: nothing whole. */
-  async #adopt(task: Task): Promise<Seeding | null> {
+  async #adopt(task: KnownTask): Promise<Seeding | null> {
     const stored = this.#store.findByTask(task.taskId);
     if (stored === undefined) return null;
     await stored.verify();
@@ -199,7 +193,7 @@ export class TaskRegistry {
   }
 
   /** Brings the task's content from wherever this supernode may take it; resolves when it is open. */
-  async #read(task: Task, request: TaskRequest, supplier: Supplier | null): Promise<Seeding> {
+  async #read(task: KnownTask, request: TaskRequest, supplier: Supplier | null): Promise<Seeding> {
     return this.#bring(task, (sink) => {
       const readSource = async (): Promise<SourceReadEnd> => {
         const { current } = task;
@@ -214,7 +208,11 @@ export class TaskRegistry {
   }
 
   /** Reads the source, continuing what is here of the version under way or of the task's newest. */
-  async #fromSource(task: Task, request: TaskRequest, sink: ContentSink): Promise<SourceReadEnd> {
+  async #fromSource(
+    task: KnownTask,
+    request: TaskRequest,
+    sink: ContentSink,
+  ): Promise<SourceReadEnd> {
     const partial = sink.content ?? (await this.#resumable(task));
     try {
       return await this.#readSource(task, request, { partial, sink });
@@ -226,7 +224,7 @@ export class TaskRegistry {
     }
   }
 
-  async #resumable(task: Task): Promise<StoredContent | null> {
+  async #resumable(task: KnownTask): Promise<StoredContent | null> {
     const stored = this.#store.findByTask(task.taskId);
     if (stored === undefined || this.#seedings.has(stored.facts.contentId)) return null;
     await stored.verify();
@@ -236,7 +234,7 @@ export class TaskRegistry {
   }
 
   #readSource(
-    { taskId }: Task,
+    { taskId }: KnownTask,
     request: TaskRequest,
     { partial, sink }: { partial: StoredContent | null; sink: ContentSink },
   ): Promise<SourceReadEnd> {
@@ -258,7 +256,7 @@ export class TaskRegistry {
   }
 
   /** Resolves when the content is open; bringing goes on. */
-  #bring(task: Task, bring: (sink: ContentSink) => Promise<SourceReadEnd>): Promise<Seeding> {
+  #bring(task: KnownTask, bring: (sink: ContentSink) => Promise<SourceReadEnd>): Promise<Seeding> {
     const opening = Promise.withResolvers<Seeding>();
     let opened: Seeding | null = null;
     let hadNoLength = false;
@@ -279,6 +277,7 @@ export class TaskRegistry {
       },
       pieceStored: (piece, sourceBytes) => {
         opened!.sourceBytes += sourceBytes;
+        opened!.signRows();
         this.#events.pieceSeeded(opened!, piece);
       },
     };
@@ -293,7 +292,7 @@ export class TaskRegistry {
     return opening.promise;
   }
 
-  async #openRead(task: Task, facts: ContentFacts): Promise<Seeding> {
+  async #openRead(task: KnownTask, facts: ContentFacts): Promise<Seeding> {
     const known = this.#seedings.get(facts.contentId);
     if (known !== undefined) {
       known.freshness.confirm(facts.answer);
@@ -311,15 +310,18 @@ export class TaskRegistry {
   }
 
   /** Makes a stored content known to the swarm, with the pieces that it has. */
-  #open(task: Task, stored: StoredContent): Seeding {
-    const seeding = new Seeding(this.#indices.take(), stored, this.#freshnessOf(task, stored));
+  #open(task: KnownTask, stored: StoredContent): Seeding {
+    const seeding = new Seeding(this.#indices.take(), stored, {
+      freshness: this.#freshnessOf(task, stored),
+      signer: new ContentSigner(stored, this.#signingKey),
+    });
     this.#seedings.set(stored.facts.contentId, seeding);
     this.#events.opened(seeding);
     for (const piece of stored.have) this.#events.pieceSeeded(seeding, piece);
     return seeding;
   }
 
-  #freshnessOf({ checksum }: Task, stored: StoredContent): VersionFreshness {
+  #freshnessOf({ checksum }: KnownTask, stored: StoredContent): VersionFreshness {
     const cacheRules = () => this.#settings.current.cacheRules;
     return new VersionFreshness(stored, { checksum, cacheRules });
   }
@@ -359,7 +361,7 @@ export class TaskRegistry {
   }
 
   /** Running downloads of the old version go on; without any it goes at once. */
-  #retire(task: Task, seeding: Seeding): void {
+  #retire(task: KnownTask, seeding: Seeding): void {
     task.current = null;
     seeding.isRetired = true;
     this.childLeft(seeding);

@@ -1,0 +1,79 @@
+// Checks what came as the fleet's word on one content against what is here of it. What is right is
+// kept, to be passed on; what is wrong says that these are not the fleet's rows.
+//
+//   signature heard ─▶ (all rows of the group here?) ─ yes ─▶ right: kept │ wrong: refused
+//                               └ no: waits for them, or for the length
+
+import { pieceCountOf } from "../../engine/core/piece-layout.ts";
+import {
+  areSigned,
+  groupCountOf,
+  isSignedWhole,
+  rowsOfGroup,
+  SIGNED_ROWS,
+} from "../../net/wire/signed-rows.ts";
+import type { SignedGroup } from "../../net/wire/swarm-frames.ts";
+import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
+import type { ClusterKey } from "./cluster-key.ts";
+import { wholeOf } from "./whole-of.ts";
+
+export class SignatureCheck {
+  readonly #content: StoredContent;
+  readonly #key: Pick<ClusterKey, "current">;
+  readonly #onSigned: (piece: number) => void;
+  /** By group: not all of its rows are here. */
+  readonly #waiting = new Map<number, Uint8Array>();
+
+  /** @param onSigned hears of each piece whose row turned out to be the fleet's */
+  constructor(
+    content: StoredContent,
+    key: Pick<ClusterKey, "current">,
+    onSigned: (piece: number) => void,
+  ) {
+    this.#content = content;
+    this.#key = key;
+    this.#onSigned = onSigned;
+  }
+
+  /**
+   * Takes signatures over groups of rows, and tries those that waited; none, to do only that.
+   * @returns false when one is wrong. Without a key nothing can be said, and nothing is kept.
+   */
+  areRight(groups: readonly SignedGroup[]): boolean {
+    const { manifest } = this.#content;
+    const { length, pieceLength } = manifest.layout;
+    const groupCount = length === null ? Infinity : groupCountOf(pieceCountOf(length, pieceLength));
+    for (const { group, signature } of groups) {
+      const isNews = group < groupCount && manifest.signature(group) === undefined;
+      if (isNews && this.#key.current !== null) this.#waiting.set(group, signature);
+    }
+    return [...this.#waiting.keys()].every((group) => this.#isRight(group));
+  }
+
+  /**
+   * Whether the fleet's signature over the whole is right.
+   * @param signature null: there is none, and nothing to say against it
+   */
+  isWholeRight(digests: ContentDigests, signature: Uint8Array | null): boolean {
+    const key = this.#key.current;
+    if (key === null || signature === null) return true;
+    if (!isSignedWhole(wholeOf(this.#content, digests), signature, key)) return false;
+    this.#content.noteWholeSignature(signature);
+    return true;
+  }
+
+  #isRight(group: number): boolean {
+    const { manifest, facts } = this.#content;
+    const rows = rowsOfGroup(manifest, group);
+    const key = this.#key.current;
+    if (rows === null || key === null) return true;
+    const signature = this.#waiting.get(group)!;
+    this.#waiting.delete(group);
+    const { contentId } = facts;
+    const { pieceLength } = manifest.layout;
+    if (!areSigned({ contentId, pieceLength, group, rows }, signature, key)) return false;
+    this.#content.addSignature(group, signature);
+    for (let i = 0; i < rows.length; i++) this.#onSigned(group * SIGNED_ROWS + i);
+    return true;
+  }
+}

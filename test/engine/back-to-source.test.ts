@@ -137,3 +137,60 @@ test("with a ration of none nobody reads, until the fleet allows it", () => {
 
   expect(effects.map(({ kind }) => kind)).toEqual(["readPieces"]);
 });
+
+/** Ends each read at once; returns how many pieces were read until nothing more begins. */
+function readsOn(fixture: Fixture, have: number[], seenAtUs: number): number {
+  let effects = fixture.looks(have, [], seenAtUs);
+  for (let count = 0; ;) {
+    const read = effects.find((effect) => effect.kind === "readPieces");
+    if (read === undefined) return count;
+    for (let i = 0; i < read.count; i++) have.push(read.piece + i);
+    count += read.count;
+    fixture.nowUs += 1_000;
+    fixture.looks(have, [], seenAtUs);
+    effects = fixture.step({ kind: "readEnded", ok: true });
+  }
+}
+
+test("peers that may all read bring their share of what is missing, then look at each other first", () => {
+  const fixture = new Fixture({ pieceCount: 1_600, swarmSize: 4 });
+  const have: number[] = [];
+  fixture.looks(have, [], 0);
+  fixture.nowUs = 3_000_000;
+
+  const first = readsOn(fixture, have, 1_000_000);
+  expect(first).toBeGreaterThan(50);
+  expect(first).toBeLessThanOrEqual(100);
+  expect(fixture.waits(60_000_000)).toEqual([]);
+  expect(readsOn(fixture, have, 2_900_000)).toBe(0);
+
+  const second = readsOn(fixture, have, fixture.nowUs);
+  expect(second).toBeGreaterThan(50);
+  expect(second).toBeLessThan(100);
+});
+
+test("a peer that waits for a look wants no wake", () => {
+  const fixture = new Fixture({ pieceCount: 8, swarmSize: 4 });
+  const have: number[] = [];
+  fixture.looks(have, [], 0);
+  fixture.nowUs = 3_000_000;
+  expect(readsOn(fixture, have, 0)).toBe(1);
+
+  expect(fixture.step({ kind: "woke" })).toEqual([]);
+});
+
+test("peers that cannot all know each other begin one read a second, however large the ration", () => {
+  const fixture = new Fixture({ pieceCount: 1_600, swarmSize: 50, readersPerSec: 100 });
+  fixture.looks([]);
+  const reads: number[] = [];
+  for (const have: number[] = []; reads.length < 5;) {
+    const [read] = fixture.waits(100_000);
+    if (read === undefined) continue;
+    reads.push(fixture.nowUs);
+    have.push(read.piece);
+    fixture.looks(have);
+    fixture.step({ kind: "readEnded", ok: true });
+  }
+
+  expect(reads.slice(1).map((atUs, i) => atUs - reads[i]!)).toEqual(Array(4).fill(1_000_000));
+});

@@ -184,6 +184,35 @@ test("a piece that is being read from the source is not taken from a neighbour",
   expect(fixture.assigned).toHaveLength(1);
 });
 
+test("after a read of the source all neighbours are asked soon, the sooner the fewer they are", () => {
+  const gapOf = (neighbours: number): number => {
+    const fixture = new Fixture({ neighbours }).pulls(1);
+    for (let i = 0; i < neighbours; i++) fixture.tells(i, "........");
+    fixture.step({ kind: "sourceReads", piece: 0, count: 1 });
+    fixture.step({ kind: "sourceReads", piece: 0, count: 0 });
+    while (fixture.after(25_000).asks().length === 0);
+    expect(fixture.asks()).toEqual(fixture.addresses);
+    return fixture.nowUs;
+  };
+
+  expect([1, 3, 20, 40].map(gapOf)).toEqual([25_000, 75_000, 500_000, 500_000]);
+});
+
+test("what neighbours have is known as of the oldest answer of those that answer", () => {
+  const fixture = new Fixture({ neighbours: 3 }).pulls(1);
+  expect(fixture.machine.seenAtUs).toBe(-Infinity);
+
+  for (let i = 0; i < 3; i++) fixture.tells(i, "........");
+  expect(fixture.machine.seenAtUs).toBe(0);
+  fixture.after(2_000_000).tells(0, "#.......");
+  expect(fixture.machine.seenAtUs).toBe(0);
+  fixture.tells(1, "########");
+  expect(fixture.machine.seenAtUs).toBe(0);
+  fixture.tells(2, null);
+
+  expect(fixture.machine.seenAtUs).toBe(2_000_000);
+});
+
 test("nothing is asked any more when all is here", () => {
   const fixture = new Fixture({ have: ".#######", neighbours: 1 }).pulls(1).tells(0, "########");
 

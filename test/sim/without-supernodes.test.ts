@@ -2,7 +2,11 @@
 // the source.
 
 import { expect, test } from "bun:test";
-import { orphanedSwarm, READERS_PER_SEC } from "../../bench/swarm-sim/orphaned-swarm.ts";
+import {
+  fewOrphans,
+  orphanedSwarm,
+  READERS_PER_SEC,
+} from "../../bench/swarm-sim/orphaned-swarm.ts";
 import { overSeeds } from "./small-swarm.ts";
 
 test("200 peers that lose their supernode at half end with few and short reads of the source", () => {
@@ -15,6 +19,21 @@ test("200 peers that lose their supernode at half end with few and short reads o
     expect(result.bytesFromSource).toBeLessThanOrEqual(2 * 200 * 65_536);
   });
 }, 60_000);
+
+// Each read all that was missing before it knew of what the others had read.
+test.each([2, 4, 10])(
+  "%i peers that may all read the source read what is missing little more than once",
+  (hosts) => {
+    overSeeds(3, (seed) => {
+      const result = fewOrphans(hosts, seed).run();
+
+      expect(result.finishSeconds.every(Number.isFinite)).toBe(true);
+      // Half of the content is missing.
+      expect(result.bytesFromSource).toBeLessThanOrEqual(1.3 * 100 * 65_536);
+    });
+  },
+  60_000,
+);
 
 test("the source is not read where the swarm has every piece", () => {
   overSeeds(2, (seed) => {

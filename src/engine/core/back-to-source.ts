@@ -111,7 +111,7 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
     { have, available, seenAtUs }: Extract<BackToSourceEvent, { kind: "looked" }>,
   ): void {
     const missing = this.#missingSinceUs;
-    if (seenAtUs >= this.#unseenSinceUs) this.#unseenPieces = 0;
+    if (seenAtUs > this.#unseenSinceUs) this.#unseenPieces = 0;
     this.#isStarving = true;
     this.#missingCount = 0;
     for (let piece = 0; piece < missing.length; piece++) {
@@ -136,6 +136,8 @@ export class BackToSource implements Machine<BackToSourceEvent, BackToSourceEffe
     if (!ok) {
       const delayUs = DRAW_INTERVAL_US * 2 ** ++this.#failures;
       this.#drawAtUs = nowUs + Math.min(FAILED_US_MAX, delayUs);
+      // Neighbours are looked at more often than a source that fails is asked.
+      this.#unseenPieces = 0;
       return;
     }
     this.#failures = 0;

@@ -2,14 +2,19 @@
 // without a sync. It outlives the process, not the power: the rows tell the next process where to
 // look, and every piece is hashed before it is believed.
 //
-//   record: content ID 32 bytes | index u32 | wireLength u32 | wireSha256 32 bytes | CRC-32 of these
+//   record: content ID 32 bytes | index u32 | wireLength u32 | wireSha256 32 bytes | more | CRC-32 of these
+//     more: nothing for a plain piece; for others the index has its highest bit set, and follow
+//           zstdLevel u8 | plainLength u32 | plainSha256 32 bytes | nonce 12 bytes | tag 16 bytes
+//           (nonce and tag are zeros when the piece is not sealed)
 
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
-import { plainRow, type PieceRow } from "../engine/core/manifest.ts";
+import { plainRow, type PieceRow, type PieceSeal, wireFormOf } from "../engine/core/manifest.ts";
 import { writeError } from "./file-errors.ts";
 
-const RECORD_BYTES = 76;
-const CHECKED_BYTES = RECORD_BYTES - 4;
+const PLAIN_BYTES = 72;
+const FORMED_BYTES = PLAIN_BYTES + 65;
+const CRC_BYTES = 4;
+const FORMED_BIT = 0x8000_0000;
 
 export interface LoggedRow {
   contentId: string;
@@ -19,7 +24,7 @@ export interface LoggedRow {
 
 export class CommitLog {
   readonly #fd: number;
-  readonly #record = Buffer.alloc(RECORD_BYTES);
+  readonly #record = Buffer.alloc(FORMED_BYTES + CRC_BYTES);
   #isEmpty = false;
   /** What the process before left; a damaged record and all after it are ignored. */
   readonly found: readonly LoggedRow[];
@@ -38,13 +43,16 @@ export class CommitLog {
   /** Costs some 2 µs. A full disk refuses it: then a kill costs these pieces, and nothing else. */
   add(contentId: string, index: number, row: PieceRow): void {
     const record = this.#record;
+    const isPlain = row.form === "plain";
     record.write(contentId, 0, "hex");
-    record.writeUInt32LE(index, 32);
+    record.writeUInt32LE(isPlain ? index : index + FORMED_BIT, 32);
     record.writeUInt32LE(row.wireLength, 36);
     record.set(row.wireSha256, 40);
-    record.writeUInt32LE(Bun.hash.crc32(record.subarray(0, CHECKED_BYTES)), CHECKED_BYTES);
+    if (!isPlain) writeForm(record, row);
+    const end = isPlain ? PLAIN_BYTES : FORMED_BYTES;
+    record.writeUInt32LE(Bun.hash.crc32(record.subarray(0, end)), end);
     try {
-      writeSync(this.#fd, record);
+      writeSync(this.#fd, record, 0, end + CRC_BYTES);
       this.#isEmpty = false;
     } catch {
       // The transaction that follows tells the user.
@@ -65,17 +73,53 @@ export class CommitLog {
 
 function recordsOf(bytes: Buffer): LoggedRow[] {
   const rows: LoggedRow[] = [];
-  for (let at = 0; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
-    const record = bytes.subarray(at, at + RECORD_BYTES);
-    const crc = Bun.hash.crc32(record.subarray(0, CHECKED_BYTES));
-    if (record.readUInt32LE(CHECKED_BYTES) !== crc) break;
-    const digest = new Uint8Array(record.subarray(40, CHECKED_BYTES));
-    const wireLength = record.readUInt32LE(36);
+  for (let at = 0; at + PLAIN_BYTES + CRC_BYTES <= bytes.length;) {
+    const numbered = bytes.readUInt32LE(at + 32);
+    const isPlain = numbered < FORMED_BIT;
+    const end = isPlain ? PLAIN_BYTES : FORMED_BYTES;
+    if (at + end + CRC_BYTES > bytes.length) break;
+    const record = bytes.subarray(at, at + end);
+    if (bytes.readUInt32LE(at + end) !== Bun.hash.crc32(record)) break;
     rows.push({
       contentId: record.toString("hex", 0, 32),
-      index: record.readUInt32LE(32),
-      row: plainRow(wireLength, digest),
+      index: isPlain ? numbered : numbered - FORMED_BIT,
+      row: isPlain ? plainRowIn(record) : formedRowIn(record),
     });
+    at += end + CRC_BYTES;
   }
   return rows;
+}
+
+function writeForm(record: Buffer, { zstdLevel, plainLength, plainSha256, seal }: PieceRow): void {
+  record.writeUInt8(zstdLevel, 72);
+  record.writeUInt32LE(plainLength, 73);
+  record.set(plainSha256, 77);
+  record.fill(0, 109, FORMED_BYTES);
+  if (seal === null) return;
+  record.set(seal.nonce, 109);
+  record.set(seal.tag, 121);
+}
+
+function plainRowIn(record: Buffer): PieceRow {
+  return plainRow(record.readUInt32LE(36), new Uint8Array(record.subarray(40, 72)));
+}
+
+function formedRowIn(record: Buffer): PieceRow {
+  const zstdLevel = record.readUInt8(72);
+  const isSealed = record.subarray(109).some((byte) => byte !== 0);
+  const seal: PieceSeal | null = isSealed
+    ? {
+        nonce: new Uint8Array(record.subarray(109, 121)),
+        tag: new Uint8Array(record.subarray(121)),
+      }
+    : null;
+  return {
+    form: wireFormOf({ zstdLevel, seal }),
+    zstdLevel,
+    wireLength: record.readUInt32LE(36),
+    plainLength: record.readUInt32LE(73),
+    wireSha256: new Uint8Array(record.subarray(40, 72)),
+    plainSha256: new Uint8Array(record.subarray(77, 109)),
+    seal,
+  };
 }

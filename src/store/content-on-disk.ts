@@ -1,5 +1,5 @@
-// One content at rest: a sparse data file with every piece at its natural offset, the manifest, and
-// the set of pieces that may be served.
+// One content at rest: a sparse data file with every piece's wire form at its natural offset, the
+// manifest, and the set of pieces that may be served.
 //
 //   row added ─▶ bytes written ─▶ committed (in `have`) ─▶ … all ─▶ complete (synced, digests kept)
 //        ▲                             │ dropped, or hashed anew and found wrong
@@ -12,20 +12,18 @@ import { dirname } from "node:path";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
 import { assert } from "../engine/core/machine.ts";
 import { Manifest, type PieceRow } from "../engine/core/manifest.ts";
-import { pieceCountOf, pieceLengthAt, pieceOffset } from "../engine/core/piece-layout.ts";
+import { pieceCountOf, pieceOffset } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
+import type { Secret } from "../engine/bytes/secret.ts";
 import { DfError, messageOf } from "../errors.ts";
+import { ContentHolds } from "./content-holds.ts";
 import type { ContentStart, ContentSurroundings } from "./content-start.ts";
 import type { ContentState } from "./journal.ts";
 import { isRightOnDisk, looksLikeHole } from "./piece-on-disk.ts";
 import type { ContentDigests, ContentFacts, StoredContent } from "./piece-store.ts";
+import { PlainReads } from "./plain-reads.ts";
+import { SharedPieces } from "./shared-pieces.ts";
 import { syncFolder } from "./sync-folder.ts";
-
-/** Room for 1 GiB of 1 MiB pieces in 128 bytes; doubled when an unknown length passes it. */
-const UNKNOWN_PIECE_COUNT = 1024;
-
-/** Uploads are told about once a second: a content that is being read outlasts a missed report or two. */
-const READ_GRACE_MS = 5_000;
 
 export class ContentOnDisk implements StoredContent {
   readonly manifest: Manifest;
@@ -33,7 +31,9 @@ export class ContentOnDisk implements StoredContent {
   readonly createdAt: number;
   readonly #facts: ContentFacts;
   readonly #around: ContentSurroundings;
-  #have: PieceSet;
+  readonly #plain: PlainReads;
+  readonly #holds: ContentHolds;
+  readonly #pieces: SharedPieces;
   /** Pieces that `verify` has yet to hash; null: none. */
   #inDoubt: PieceSet | null = null;
   /** Those of them that the journal calls verified. */
@@ -45,11 +45,6 @@ export class ContentOnDisk implements StoredContent {
   #dataStamp: string | null;
   #answer: KeptAnswer | null;
   #usedAt: number;
-  #leases = 0;
-  /** When each reason to keep it ends, Unix milliseconds. */
-  readonly #pins: Map<string, number>;
-  /** Unix milliseconds; read without a lease until then. */
-  #readUntil = 0;
   #isDropped = false;
 
   constructor(start: ContentStart, around: ContentSurroundings) {
@@ -57,13 +52,18 @@ export class ContentOnDisk implements StoredContent {
     this.#around = around;
     this.dataPath = start.dataPath;
     this.manifest = new Manifest(start.facts.layout);
-    for (const { index, row } of start.rows) this.manifest.append(index, row);
+    this.#plain = new PlainReads({
+      ...{ contentId: start.facts.contentId, dataPath: this.dataPath, manifest: this.manifest },
+      ...{ files: around.files, decoded: around.decoded },
+      onDamaged: (index) => this.dropPiece(index),
+    });
     for (const { group, signature } of start.signatures)
       this.manifest.addSignature(group, signature);
-    const size = start.journalled.size;
-    this.#have = sharedPieceSet(size);
+    const { size } = start.journalled;
+    this.#pieces = new SharedPieces(size);
+    for (const { index, row } of start.rows) this.#setRow(index, row);
     this.#claimed = new PieceSet(size);
-    if (start.isTrusted) for (const index of start.journalled) this.#have.add(index);
+    if (start.isTrusted) for (const index of start.journalled) this.have.add(index);
     else this.#doubt(start);
     this.#digests = start.digests;
     this.#wholeSignature = start.wholeSignature;
@@ -71,7 +71,7 @@ export class ContentOnDisk implements StoredContent {
     this.#answer = start.facts.answer;
     this.createdAt = start.createdAt;
     this.#usedAt = start.usedAt;
-    this.#pins = new Map(start.pins.map(({ reason, expiresAt }) => [reason, expiresAt]));
+    this.#holds = new ContentHolds(start.pins);
   }
 
   get facts(): ContentFacts {
@@ -79,7 +79,15 @@ export class ContentOnDisk implements StoredContent {
   }
 
   get have(): PieceSet {
-    return this.#have;
+    return this.#pieces.have;
+  }
+
+  get wireLengths(): Uint32Array {
+    return this.#pieces.wireLengths;
+  }
+
+  get key(): Secret<Uint8Array> | null {
+    return this.#plain.key;
   }
 
   get digests(): ContentDigests | null {
@@ -95,38 +103,39 @@ export class ContentOnDisk implements StoredContent {
   }
 
   get isLeased(): boolean {
-    return this.#leases > 0;
+    return this.#holds.isLeased;
   }
 
   get isPinned(): boolean {
-    const now = Date.now();
-    return [...this.#pins.values()].some((expiresAt) => expiresAt > now);
+    return this.#holds.isPinned;
   }
 
   /** Whether eviction leaves it alone. */
   get isKept(): boolean {
-    return this.isLeased || this.isPinned || this.#readUntil > Date.now();
+    return this.#holds.isKept;
   }
 
   /** Bytes of pieces that are on disk. */
   get storedBytes(): number {
-    const count = this.#have.count + this.#claimed.count;
-    return Math.min(
-      count * this.manifest.layout.pieceLength,
-      this.manifest.layout.length ?? Infinity,
-    );
+    const { layout, isPlain } = this.manifest;
+    if (!isPlain) return this.#sumOf(({ wireLength }) => wireLength);
+    const count = this.have.count + this.#claimed.count;
+    return Math.min(count * layout.pieceLength, layout.length ?? Infinity);
   }
 
-  /** Bytes it takes once it is complete; of an unknown length, those that are there. */
+  /** Bytes it takes once it is complete, missing pieces as plain ones; of an unknown length, what is there. */
   get fullBytes(): number {
-    return this.manifest.layout.length ?? this.storedBytes;
+    const { length } = this.manifest.layout;
+    if (length === null) return this.storedBytes;
+    if (this.manifest.isPlain) return length;
+    return length - this.#sumOf(({ plainLength, wireLength }) => plainLength - wireLength);
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     const { pieceLength } = this.manifest.layout;
     const index = Math.floor(offset / pieceLength);
     assert(offset + bytes.length <= (index + 1) * pieceLength, "a write stays within one piece");
-    if (this.#have.has(index)) return;
+    if (this.have.has(index)) return;
     await this.#around.diskPacer.admit(bytes.length);
     this.#refuseIfDropped();
     await this.#around.files.write(this.dataPath, offset, bytes);
@@ -134,14 +143,25 @@ export class ContentOnDisk implements StoredContent {
 
   async read(offset: number, length: number): Promise<Uint8Array> {
     this.#refuseIfDropped();
-    return this.#around.files.read(this.dataPath, offset, length);
+    return this.#plain.read(offset, length);
+  }
+
+  unlock(key: Uint8Array): void {
+    this.#plain.unlock(key);
   }
 
   addRow(index: number, row: PieceRow): void {
     if (this.manifest.row(index) === undefined)
       this.#around.journal.noteRow(this.#facts.contentId, index, row);
-    this.manifest.append(index, row);
     this.#growTo(index + 1);
+    this.#setRow(index, row);
+  }
+
+  replaceRow(index: number, row: PieceRow): void {
+    this.dropPiece(index);
+    this.#around.journal.noteRow(this.#facts.contentId, index, row);
+    this.manifest.replace(index, row);
+    this.wireLengths[index] = row.wireLength;
   }
 
   addSignature(group: number, signature: Uint8Array): void {
@@ -158,7 +178,7 @@ export class ContentOnDisk implements StoredContent {
   commitPiece(index: number): void {
     assert(this.manifest.row(index) !== undefined, "a piece is committed after its row is known");
     this.#forgetDoubt(index);
-    if (!this.#have.add(index)) return;
+    if (!this.have.add(index)) return;
     this.#dataStamp = null;
     const row = this.manifest.row(index)!;
     this.#around.journal.noteCommit(this.#facts.contentId, index, row);
@@ -168,7 +188,7 @@ export class ContentOnDisk implements StoredContent {
 
   dropPiece(index: number): void {
     this.#forgetDoubt(index);
-    this.#have.delete(index);
+    this.have.delete(index);
     this.#digests = null;
     this.#noteChange();
   }
@@ -178,19 +198,18 @@ export class ContentOnDisk implements StoredContent {
     this.manifest.close(length);
     const count = pieceCountOf(length, pieceLength);
     this.#growTo(count);
-    if (this.#have.size === count) return;
+    if (this.have.size === count) return;
     assert(
-      [...this.#have].every((index) => index < count),
+      [...this.have].every((index) => index < count),
       "no piece lies past a content's end",
     );
-    // The words stay: whoever shares them need not be told.
-    this.#have = new PieceSet(count, this.#have.words);
+    this.#pieces.becomeSize(count);
     this.#noteChange();
   }
 
   async complete(digests: ContentDigests): Promise<void> {
     const { length } = this.manifest.layout;
-    assert(length !== null && this.#have.isFull, "a complete content has a length and every piece");
+    assert(length !== null && this.have.isFull, "a complete content has a length and every piece");
     const { files } = this.#around;
     try {
       // An interrupted read of another length may have left more behind the end.
@@ -198,7 +217,7 @@ export class ContentOnDisk implements StoredContent {
       await files.sync(this.dataPath);
     } catch (error) {
       // After a failed sync the kernel may call lost pages clean: nothing of the file can be believed.
-      for (const index of [...this.#have]) this.dropPiece(index);
+      for (const index of [...this.have]) this.dropPiece(index);
       throw error;
     }
     this.#dataStamp = await files.stamp(this.dataPath);
@@ -214,12 +233,7 @@ export class ContentOnDisk implements StoredContent {
   }
 
   lease(): () => void {
-    this.#leases++;
-    let isHeld = true;
-    return () => {
-      if (isHeld) this.#leases--;
-      isHeld = false;
-    };
+    return this.#holds.lease();
   }
 
   touch(): void {
@@ -228,18 +242,18 @@ export class ContentOnDisk implements StoredContent {
   }
 
   noteRead(): void {
-    this.#readUntil = Date.now() + READ_GRACE_MS;
+    this.#holds.noteRead();
     this.touch();
   }
 
   pin(reason: string, expiresAt: number): void {
     this.#refuseIfDropped();
     this.#around.journal.pin(this.#facts.contentId, reason, expiresAt);
-    this.#pins.set(reason, expiresAt);
+    this.#holds.pin(reason, expiresAt);
   }
 
   unpin(reason: string): void {
-    if (!this.#pins.delete(reason) || this.#isDropped) return;
+    if (!this.#holds.unpin(reason) || this.#isDropped) return;
     this.#around.journal.unpin(this.#facts.contentId, reason);
   }
 
@@ -259,7 +273,7 @@ export class ContentOnDisk implements StoredContent {
     this.#isDropped = true;
     this.#inDoubt = null;
     this.#claimed = new PieceSet(0);
-    for (const index of [...this.#have]) this.#have.delete(index);
+    for (const index of [...this.have]) this.have.delete(index);
   }
 
   /** Syncs what was written since the last stamp, so that a clean stop may vouch for it. */
@@ -276,7 +290,7 @@ export class ContentOnDisk implements StoredContent {
 
   /** What the journal is to keep. Claims stay until they are checked: a second crash must not forget them. */
   get state(): ContentState {
-    const all = new PieceSet(this.#have.size, this.#have.words.slice());
+    const all = new PieceSet(this.have.size, this.have.words.slice());
     for (const index of this.#claimed) all.add(index);
     return {
       length: this.manifest.layout.length,
@@ -299,11 +313,11 @@ export class ContentOnDisk implements StoredContent {
       // Committed or dropped meanwhile: that was the later word.
       if (!this.#inDoubt.delete(index)) continue;
       const wasClaimed = this.#claimed.delete(index);
-      if (isRight) this.#have.add(index);
+      if (isRight) this.have.add(index);
       else if (wasClaimed) wrongCount++;
     }
     this.#inDoubt = null;
-    if (!this.#have.isFull) this.#digests = null;
+    if (!this.have.isFull) this.#digests = null;
     if (wrongCount === 0) this.#dataStamp = stamp;
     else this.#warn(`${wrongCount} pieces on disk are wrong and will be fetched again`);
     this.#noteChange();
@@ -315,12 +329,11 @@ export class ContentOnDisk implements StoredContent {
     const { layout } = this.manifest;
     const row = this.manifest.row(index);
     if (row === undefined) return false;
-    const length = layout.length === null ? row.wireLength : pieceLengthAt(layout, index);
-    const piece = { path: this.dataPath, offset: pieceOffset(layout, index), length, row };
+    const piece = { path: this.dataPath, offset: pieceOffset(layout, index), row };
     try {
       if (!this.#claimed.has(index) && (await looksLikeHole(files, piece))) return false;
-      if (!this.#isVerifyAwaited) await backgroundPacer.admit(length, closing);
-      await diskPacer.admit(length, closing);
+      if (!this.#isVerifyAwaited) await backgroundPacer.admit(row.wireLength, closing);
+      await diskPacer.admit(row.wireLength, closing);
       return !this.#isDropped && (await isRightOnDisk(files, piece));
     } catch (error) {
       // A file that ends early has no more pieces; only for claimed ones that is news.
@@ -334,17 +347,29 @@ export class ContentOnDisk implements StoredContent {
     this.#around.onWarning(`content ${this.#facts.contentId}: ${message}`);
   }
 
+  #setRow(index: number, row: PieceRow): void {
+    this.manifest.append(index, row);
+    this.wireLengths[index] = row.wireLength;
+  }
+
+  /** Over the pieces that are on disk. */
+  #sumOf(bytesOf: (row: PieceRow) => number): number {
+    let sum = 0;
+    for (const index of [...this.have, ...this.#claimed]) {
+      const row = this.manifest.row(index);
+      // A claim without a row is about to be dropped.
+      if (row !== undefined) sum += bytesOf(row);
+    }
+    return sum;
+  }
+
   #growTo(count: number): void {
-    if (count <= this.#have.size) return;
     assert(
       this.manifest.layout.length === null ||
         count <= pieceCountOf(this.manifest.layout.length, this.manifest.layout.pieceLength),
       "a piece lies within the content",
     );
-    const grown = sharedPieceSet(Math.max(count, this.#have.size * 2));
-    for (const index of this.#have) grown.add(index);
-    this.#have = grown;
-    this.#noteChange();
+    if (this.#pieces.growTo(count)) this.#noteChange();
   }
 
   #doubt({ journalled, rows }: ContentStart): void {
@@ -371,14 +396,4 @@ export class ContentOnDisk implements StoredContent {
       taskId: this.#facts.taskId,
     });
   }
-}
-
-/** How many pieces the set of a new content has room for. */
-export function initialPieceCount(facts: ContentFacts): number {
-  const { length, pieceLength } = facts.layout;
-  return length === null ? UNKNOWN_PIECE_COUNT : pieceCountOf(length, pieceLength);
-}
-
-function sharedPieceSet(size: number): PieceSet {
-  return new PieceSet(size, new Uint32Array(new SharedArrayBuffer(((size + 31) >>> 5) * 4)));
 }

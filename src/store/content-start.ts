@@ -4,12 +4,14 @@ import type { Pacer } from "../engine/bytes/pacing.ts";
 import type { PieceRow } from "../engine/core/manifest.ts";
 import type { PieceSet } from "../engine/core/piece-set.ts";
 import type { DataFiles } from "./data-files.ts";
+import type { DecodedPieces } from "./decoded-pieces.ts";
 import type { Journal } from "./journal.ts";
 import type { ContentDigests, ContentFacts, StoredContent } from "./piece-store.ts";
 
 /** What a content needs of its store. */
 export interface ContentSurroundings {
   readonly files: DataFiles;
+  readonly decoded: DecodedPieces;
   readonly journal: Journal;
   /** Limits writes and verification reads. */
   readonly diskPacer: Pacer;

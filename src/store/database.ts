@@ -10,9 +10,10 @@ import answersSql from "./migrations/0002-answers.sql" with { type: "text" };
 import pinsSql from "./migrations/0003-pins.sql" with { type: "text" };
 import privateSql from "./migrations/0004-private.sql" with { type: "text" };
 import signaturesSql from "./migrations/0005-signatures.sql" with { type: "text" };
+import wireFormsSql from "./migrations/0006-wire-forms.sql" with { type: "text" };
 
 /** In order; `PRAGMA user_version` counts how many were applied. */
-const MIGRATIONS = [contentsSql, answersSql, pinsSql, privateSql, signaturesSql];
+const MIGRATIONS = [contentsSql, answersSql, pinsSql, privateSql, signaturesSql, wireFormsSql];
 
 /** Only a backup tool reads beside us; a wait blocks the thread, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;

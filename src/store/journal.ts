@@ -6,7 +6,7 @@
 
 import { and, eq, sql } from "drizzle-orm";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
-import { plainRow, type PieceRow } from "../engine/core/manifest.ts";
+import { plainRow, type PieceRow, sameBytes, wireFormOf } from "../engine/core/manifest.ts";
 import { JOURNAL_INTERVAL_MS } from "../limits.ts";
 import { messageOf } from "../errors.ts";
 import { openDatabase, type StoreDatabase } from "./database.ts";
@@ -88,10 +88,7 @@ export class Journal {
     for (const record of db.select().from(pieces).all()) {
       const rows = rowsByContent.get(record.contentId) ?? [];
       rowsByContent.set(record.contentId, rows);
-      rows.push({
-        index: record.pieceIndex,
-        row: plainRow(record.wireLength, new Uint8Array(record.wireSha256)),
-      });
+      rows.push({ index: record.pieceIndex, row: rowOf(record) });
     }
     const records = db.select().from(contents).all();
     const pinned = db.select().from(pins).all();
@@ -102,8 +99,10 @@ export class Journal {
       const rows = rowsByContent.get(contentId) ?? [];
       // Past the bitmap: a content of unknown length grew since. That piece is fetched again.
       if (index >= (bitsOf.get(contentId) ?? 0)) continue;
-      if (rows.some((other) => other.index === index)) continue;
-      rowsByContent.set(contentId, [...rows, { index, row }]);
+      const known = rows.find((other) => other.index === index);
+      if (known !== undefined && sameBytes(known.row.wireSha256, row.wireSha256)) continue;
+      // A row that was replaced: the log is never older than the last transaction.
+      rowsByContent.set(contentId, [...rows.filter((other) => other !== known), { index, row }]);
       this.noteRow(contentId, index, row);
     }
     return records.map(
@@ -237,7 +236,8 @@ export class Journal {
     this.#attempt(() =>
       this.#database.db.transaction(() => {
         for (const { contentId, index, row } of this.#rows) {
-          this.#insertRow.run({ contentId, index, ...row });
+          const seal = row.seal ?? { nonce: null, tag: null };
+          this.#insertRow.run({ contentId, index, ...row, ...seal });
         }
         for (const { group, ...rest } of this.#signatures)
           this.#insertSignature.run({ groupIndex: group, ...rest });
@@ -294,17 +294,46 @@ export class Journal {
 
 /** Prepared once: a fast swarm journals hundreds of rows per transaction. */
 function prepareInsertRow({ db }: StoreDatabase) {
-  return db
-    .insert(pieces)
-    .values({
-      contentId: sql.placeholder("contentId"),
-      pieceIndex: sql.placeholder("index"),
-      wireLength: sql.placeholder("wireLength"),
-      wireSha256: sql.placeholder("wireSha256"),
-      plainSha256: sql.placeholder("plainSha256"),
-    })
-    .onConflictDoNothing()
-    .prepare();
+  return (
+    db
+      .insert(pieces)
+      .values({
+        contentId: sql.placeholder("contentId"),
+        pieceIndex: sql.placeholder("index"),
+        zstdLevel: sql.placeholder("zstdLevel"),
+        wireLength: sql.placeholder("wireLength"),
+        plainLength: sql.placeholder("plainLength"),
+        wireSha256: sql.placeholder("wireSha256"),
+        plainSha256: sql.placeholder("plainSha256"),
+        nonce: sql.placeholder("nonce"),
+        tag: sql.placeholder("tag"),
+      })
+      // A second row for a piece is the owner's, of another form.
+      .onConflictDoUpdate({
+        target: [pieces.contentId, pieces.pieceIndex],
+        set: {
+          zstdLevel: sql`excluded.zstd_level`,
+          wireLength: sql`excluded.wire_length`,
+          wireSha256: sql`excluded.wire_sha256`,
+          nonce: sql`excluded.nonce`,
+          tag: sql`excluded.tag`,
+        },
+      })
+      .prepare()
+  );
+}
+
+function rowOf(record: typeof pieces.$inferSelect): PieceRow {
+  const { zstdLevel, wireLength, plainLength, nonce, tag } = record;
+  const wireSha256 = new Uint8Array(record.wireSha256);
+  if (zstdLevel === 0 && nonce === null) return plainRow(wireLength, wireSha256);
+  const plainSha256 = new Uint8Array(record.plainSha256);
+  const seal =
+    nonce === null || tag === null
+      ? null
+      : { nonce: new Uint8Array(nonce), tag: new Uint8Array(tag) };
+  const form = wireFormOf({ zstdLevel, seal });
+  return { form, zstdLevel, wireLength, plainLength, wireSha256, plainSha256, seal };
 }
 
 function prepareInsertSignature({ db }: StoreDatabase) {

@@ -9,15 +9,18 @@ import { join } from "node:path";
 import { Pacer } from "../engine/bytes/pacing.ts";
 import type { DiskMarks } from "../engine/core/disk-marks.ts";
 import { chooseEvictions } from "../engine/core/eviction.ts";
-import { pieceCountOf } from "../engine/core/piece-layout.ts";
+import { isRowOf, type PieceRow } from "../engine/core/manifest.ts";
+import { pieceCountOf, type PieceLayout } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../errors.ts";
-import { ContentOnDisk, initialPieceCount } from "./content-on-disk.ts";
+import { ContentOnDisk } from "./content-on-disk.ts";
 import type { ContentSurroundings } from "./content-start.ts";
 import { DataFiles } from "./data-files.ts";
+import { DecodedPieces } from "./decoded-pieces.ts";
 import { type DiskReport, DiskWatch } from "./disk-watch.ts";
 import { Journal, type ContentRecord } from "./journal.ts";
 import type { ContentFacts, PieceStore, StoreLimits, StoredContent } from "./piece-store.ts";
+import { initialPieceCount } from "./shared-pieces.ts";
 import { claimStateDir } from "./state-dir.ts";
 
 export interface StoreOptions {
@@ -67,6 +70,7 @@ class DiskPieceStore implements PieceStore {
   readonly #journal: Journal;
   readonly #around: ContentSurroundings;
   readonly #files = new DataFiles();
+  readonly #decoded = new DecodedPieces();
   readonly #contents = new Map<string, ContentOnDisk>();
   readonly #newestByTask = new Map<string, ContentOnDisk>();
   readonly #creating = new Map<string, Promise<ContentOnDisk>>();
@@ -96,6 +100,7 @@ class DiskPieceStore implements PieceStore {
     this.#journal = new Journal(join(options.dir, "store.sqlite"), options.onWarning);
     this.#around = {
       files: this.#files,
+      decoded: this.#decoded,
       journal: this.#journal,
       diskPacer: options.diskPacer ?? new Pacer(null),
       backgroundPacer: new Pacer(BACKGROUND_VERIFY_BYTES_PER_SEC),
@@ -201,6 +206,7 @@ class DiskPieceStore implements PieceStore {
       for (const content of this.#contents.values()) await content.seal();
       this.#journal.close();
     } finally {
+      this.#decoded.clear();
       await this.#files.closeAll();
       this.#release();
     }
@@ -250,7 +256,7 @@ class DiskPieceStore implements PieceStore {
     const isWhole =
       journalled !== null &&
       record.rows.every(
-        ({ index, row }) => index < journalled.size && row.plainSha256.length === 32,
+        ({ index, row }) => index < journalled.size && isSound(facts.layout, index, row),
       );
     if (stamp === null || !isWhole) {
       this.#options.onWarning(
@@ -375,4 +381,12 @@ class DiskPieceStore implements PieceStore {
 function pieceCountOfRecord({ facts, have }: ContentRecord): number {
   const { length, pieceLength } = facts.layout;
   return length === null ? have.length * 8 : pieceCountOf(length, pieceLength);
+}
+
+/** Whether a row from the index is one: the file may be damaged. */
+function isSound(layout: PieceLayout, index: number, row: PieceRow): boolean {
+  const { wireSha256, plainSha256, seal } = row;
+  const isSealSound = seal === null || (seal.nonce.length === 12 && seal.tag.length === 16);
+  const areDigests = wireSha256.length === 32 && plainSha256.length === 32;
+  return areDigests && isSealSound && isRowOf(layout, index, row);
 }

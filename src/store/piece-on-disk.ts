@@ -1,4 +1,4 @@
-// Tells whether the bytes of one piece in a data file are what its manifest row says.
+// Tells whether the bytes of one piece in a data file are the wire form that its manifest row says.
 
 import { sha256 } from "../engine/bytes/digest.ts";
 import { sameBytes, type PieceRow } from "../engine/core/manifest.ts";
@@ -11,14 +11,13 @@ const PROBE_BYTES = 4096;
 export interface PieceOnDisk {
   readonly path: string;
   readonly offset: number;
-  readonly length: number;
   readonly row: PieceRow;
 }
 
 /** Hashes the piece. @throws {DfError} file-unreadable */
 export async function isRightOnDisk(files: DataFiles, piece: PieceOnDisk): Promise<boolean> {
-  const bytes = await files.read(piece.path, piece.offset, piece.length);
-  return sameBytes(await sha256(bytes), piece.row.plainSha256);
+  const bytes = await files.read(piece.path, piece.offset, piece.row.wireLength);
+  return sameBytes(await sha256(bytes), piece.row.wireSha256);
 }
 
 /**
@@ -27,8 +26,9 @@ export async function isRightOnDisk(files: DataFiles, piece: PieceOnDisk): Promi
  * @throws {DfError} file-unreadable
  */
 export async function looksLikeHole(files: DataFiles, piece: PieceOnDisk): Promise<boolean> {
-  const probe = Math.min(PROBE_BYTES, piece.length);
-  for (const offset of [piece.offset, piece.offset + piece.length - probe]) {
+  const { wireLength } = piece.row;
+  const probe = Math.min(PROBE_BYTES, wireLength);
+  for (const offset of [piece.offset, piece.offset + wireLength - probe]) {
     const bytes = await files.read(piece.path, offset, probe);
     if (bytes.some((byte) => byte !== 0)) return false;
   }

@@ -1,6 +1,7 @@
 // The contract of pieces at rest: contents, their manifests and which pieces are verified.
 // Paths are the store's own affair, except the data file, which workers read and write by offset.
 
+import type { Secret } from "../engine/bytes/secret.ts";
 import type { DiskMarks } from "../engine/core/disk-marks.ts";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
 import type { Manifest, PieceRow } from "../engine/core/manifest.ts";
@@ -36,6 +37,11 @@ export interface StoredContent {
   readonly manifest: Manifest;
   /** Pieces that may be served; its words lie on a SharedArrayBuffer, so a piece server in a worker sees them. Replaced when a content of unknown length grows. */
   readonly have: PieceSet;
+  /**
+   * Bytes of each piece's wire form, by index, 0 where no row is known: shared and replaced together
+   * with `have`.
+   */
+  readonly wireLengths: Uint32Array;
   readonly dataPath: string;
   /** Null until complete, and while pieces are in doubt. */
   readonly digests: ContentDigests | null;
@@ -46,14 +52,29 @@ export interface StoredContent {
    */
   verify(): Promise<void>;
   /**
-   * Writes bytes of a piece; the buffer may be reused afterwards. Bytes for a committed piece are
-   * ignored. Two writers in one piece at a time are the caller's to prevent. @throws {DfError} no-space, file-unwritable
+   * Writes bytes of a piece's wire form, which begins at the piece's natural offset; the buffer may be
+   * reused afterwards. Bytes for a committed piece are ignored. Two writers in one piece at a time are
+   * the caller's to prevent. @throws {DfError} no-space, file-unwritable
    */
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** Reads `length` bytes at `offset`. @throws {DfError} file-unreadable when they are not there */
+  /**
+   * Reads `length` plain bytes at `offset`, decoding pieces that rest in another form; not to be
+   * changed. @throws {DfError} file-unreadable when they are not there, or a piece turned out damaged,
+   *   which is then dropped; denied when a piece is sealed and the content locked; checksum when the
+   *   key is another's
+   */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Gives the key of sealed pieces, 32 bytes: kept in memory only, for `read` and for `key`. */
+  unlock(key: Uint8Array): void;
+  /** Null: locked, or nothing here is sealed. */
+  readonly key: Secret<Uint8Array> | null;
   /** Adds a row learned from the owner, journalled with the next transaction. */
   addRow(index: number, row: PieceRow): void;
+  /**
+   * Takes the owner's row in place of one that was made without it, for the same plain bytes in
+   * another form: the piece is dropped and must come again.
+   */
+  replaceRow(index: number, row: PieceRow): void;
   /** Notes the fleet's signature over a group of rows, which was checked; journalled like a row. */
   addSignature(group: number, signature: Uint8Array): void;
   /** The fleet's signature over the whole content, checked with its digests; null: none is known. */
@@ -103,7 +124,7 @@ export interface PieceStore {
   findByTask(taskId: string): StoredContent | undefined;
   list(): StoredContent[];
   delete(contentId: string): Promise<void>;
-  /** What the quota counts: bytes of all contents, unfinished ones at their full length. */
+  /** What the quota counts: bytes of all contents on disk, and what unfinished ones may yet take. */
   readonly usedBytes: number;
   /** How full the disk is. */
   readonly disk: DiskReport;

@@ -36,9 +36,15 @@ export const pieces = sqliteTable(
   {
     contentId: text("content_id").notNull(),
     pieceIndex: integer("piece_index").notNull(),
+    /** 0: not compressed. */
+    zstdLevel: integer("zstd_level").notNull(),
     wireLength: integer("wire_length").notNull(),
+    plainLength: integer("plain_length").notNull(),
     wireSha256: blob("wire_sha256", { mode: "buffer" }).notNull(),
     plainSha256: blob("plain_sha256", { mode: "buffer" }).notNull(),
+    /** Both null: not sealed. */
+    nonce: blob("nonce", { mode: "buffer" }),
+    tag: blob("tag", { mode: "buffer" }),
   },
   (table) => [primaryKey({ columns: [table.contentId, table.pieceIndex] })],
 );

@@ -1,7 +1,7 @@
 // A content's layout and piece rows: append-only, made once at the seed, adopted and never remade.
 
 import { assert } from "./machine.ts";
-import type { PieceLayout } from "./piece-layout.ts";
+import { pieceLengthAt, type PieceLayout } from "./piece-layout.ts";
 
 /** How a piece travels and rests: decided once at the seed. What is sealed may have been compressed before. */
 export type WireForm = "plain" | "compressed" | "sealed" | "compressed-sealed";
@@ -53,14 +53,25 @@ export function wireFormOf({ zstdLevel, seal }: Pick<PieceRow, "zstdLevel" | "se
   return seal === null ? "compressed" : "compressed-sealed";
 }
 
+/** Whether a row's lengths are those of piece `index`: only what was compressed is shorter than plain. */
+export function isRowOf(layout: PieceLayout, index: number, row: PieceRow): boolean {
+  const { wireLength, plainLength, zstdLevel } = row;
+  const isWireLengthRight =
+    zstdLevel === 0 ? wireLength === plainLength : wireLength > 0 && wireLength <= plainLength;
+  if (!isWireLengthRight || plainLength === 0) return false;
+  if (layout.length === null) return plainLength <= layout.pieceLength;
+  return plainLength === pieceLengthAt(layout, index);
+}
+
 /**
  * The rows of one content. Rows may be learned in any order (several range connections read a
- * source), but a row once set never changes.
+ * source), but a row once set never changes, except for the owner's `replace`.
  */
 export class Manifest {
   readonly #rows: (PieceRow | undefined)[] = [];
   #layout: PieceLayout;
   readonly #learned: number[] = [];
+  #formedCount = 0;
   readonly #signatures = new Map<number, Uint8Array>();
   readonly #signedGroups: number[] = [];
 
@@ -77,6 +88,11 @@ export class Manifest {
     return this.#learned;
   }
 
+  /** Whether every piece that is known so far travels as it is. */
+  get isPlain(): boolean {
+    return this.#formedCount === 0;
+  }
+
   row(index: number): PieceRow | undefined {
     return this.#rows[index];
   }
@@ -87,9 +103,24 @@ export class Manifest {
     if (known === undefined) {
       this.#rows[index] = row;
       this.#learned.push(index);
+      if (row.form !== "plain") this.#formedCount++;
       return;
     }
     assert(sameBytes(known.wireSha256, row.wireSha256), "a manifest row never changes");
+  }
+
+  /**
+   * Sets the owner's row in place of one for the same bytes in another form, which was made without
+   * it. What lies on disk under the former row must be gone before.
+   */
+  replace(index: number, row: PieceRow): void {
+    const known = this.#rows[index];
+    assert(
+      known !== undefined && sameBytes(known.plainSha256, row.plainSha256),
+      "a row is replaced by one of the same plain bytes",
+    );
+    this.#rows[index] = row;
+    this.#formedCount += Number(row.form !== "plain") - Number(known.form !== "plain");
   }
 
   /** Groups of rows that the fleet vouches for, in the order their signatures were learned. */

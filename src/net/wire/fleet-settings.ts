@@ -84,6 +84,10 @@ export const settingsSchema = z.strictObject({
     .optional(),
   diskHighMark: diskMark.describe("share of the disk in use at which contents go").optional(),
   diskLowMark: diskMark.describe("share of the disk in use down to which they go").optional(),
+  compression: z
+    .enum(["auto", "off"])
+    .describe("auto: pieces that shrink travel and rest compressed; of new contents")
+    .optional(),
   encryption: z
     .enum(["private", "always", "off"])
     .describe("contents whose pieces travel and rest sealed; off: private ones need tickets alone")
@@ -114,6 +118,7 @@ export const DEFAULT_SETTINGS: SettingsInForce = {
   quota: null,
   diskHighMark: 0.95,
   diskLowMark: 0.9,
+  compression: "auto",
   encryption: "private",
   logLevel: "info",
 };

@@ -16,5 +16,9 @@ export function uploadLimitsOf(settings: SettingsInForce): UploadLimits {
 
 /** What this host reads from sources itself is part of its downloads. */
 export function sourceLimitsOf({ downloadRate, diskRate }: SettingsInForce): SourceLimits {
-  return { sourceRateBytesPerSec: downloadRate, diskRateBytesPerSec: diskShare(diskRate) };
+  return {
+    sourceRateBytesPerSec: downloadRate,
+    diskRateBytesPerSec: diskShare(diskRate),
+    uploadRateBytesPerSec: null,
+  };
 }

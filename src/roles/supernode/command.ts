@@ -82,6 +82,11 @@ const OWN_FLAGS: readonly Flag[] = [
     help: "supernodes of the cluster that contents come from, instead of from their sources",
   },
   {
+    name: "compression",
+    value: "auto|off",
+    help: "whether pieces that shrink travel and rest compressed (auto)",
+  },
+  {
     name: "encryption",
     value: "private|always|off",
     help: "contents whose pieces travel and rest sealed (private)",
@@ -184,6 +189,7 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     diskHighMark: parsed(flags, "disk-high-mark", parseShare),
     diskLowMark: parsed(flags, "disk-low-mark", parseShare),
     logLevel: isOn(flags, "verbose") ? "debug" : undefined,
+    compression: parsed(flags, "compression", parseCompression),
     encryption: parsed(flags, "encryption", parseEncryption),
     originAllow: all(flags, "origin-allow"),
     ...(cacheForce.length === 0 ? {} : { cacheForce }),
@@ -200,6 +206,12 @@ function clusterOf(flags: ParsedFlags, own: ListenAddress): ClusterMembers | und
   const named = { members: addresses("cluster"), upstream: addresses("upstream") };
   if (named.members.length + named.upstream.length === 0) return undefined;
   return listedMembers(formatAddress(own.hostname, own.port), named);
+}
+
+/** @throws {DfError} usage */
+function parseCompression(flag: string, text: string): "auto" | "off" {
+  if (text === "auto" || text === "off") return text;
+  throw new DfError("usage", `read ${flag} ${text}: no such rule`, { hint: "auto or off" });
 }
 
 /** @throws {DfError} usage */

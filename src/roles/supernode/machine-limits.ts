@@ -17,6 +17,11 @@ export function uploadLimits({ uploadRate, diskRate }: SettingsInForce): UploadL
   };
 }
 
-export function sourceLimits({ sourceRate, diskRate }: SettingsInForce): SourceLimits {
-  return { sourceRateBytesPerSec: sourceRate, diskRateBytesPerSec: diskShare(diskRate) };
+export function sourceLimits(settings: SettingsInForce): SourceLimits {
+  const { sourceRate, diskRate, uploadRate } = settings;
+  return {
+    sourceRateBytesPerSec: sourceRate,
+    diskRateBytesPerSec: diskShare(diskRate),
+    uploadRateBytesPerSec: uploadRate,
+  };
 }

@@ -42,6 +42,8 @@ export interface SupernodeOptions {
   onSettings?: (now: SettingsInForce) => void;
   /** Whose pieces are sealed. @defaultValue as the fleet says */
   encryption?: SettingsInForce["encryption"] | undefined;
+  /** Undefined: as the fleet says. */
+  compression?: SettingsInForce["compression"] | undefined;
   /** Patterns of sources whose contents are kept whatever their headers say. @defaultValue as the fleet says */
   cacheForce?: readonly string[];
   /** The supernodes of its cluster and of the upstream one. @defaultValue as the fleet says, else it is alone */
@@ -65,10 +67,11 @@ export function givenSettings({
   diskLowMark,
   logLevel,
   encryption,
+  compression,
   cacheForce,
 }: Omit<SupernodeOptions, "onWarning">): Settings {
   const rules = cacheForce?.map((pattern) => [pattern, "force"] as const);
   const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
-  const marks = { diskHighMark, diskLowMark, encryption };
+  const marks = { diskHighMark, diskLowMark, encryption, compression };
   return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, logLevel, cacheRules };
 }

@@ -1,7 +1,7 @@
 // The main thread's handle on the source worker: starts it with the first read and turns its reports
 // into verified pieces of stored contents. Used by the supernode and by a peer's own reads.
 
-import { plainRow, type PieceRow, sameBytes } from "../../engine/core/manifest.ts";
+import { type PieceRow, sameBytes } from "../../engine/core/manifest.ts";
 import { assert } from "../../engine/core/machine.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
 import { DfError } from "../../errors.ts";
@@ -26,6 +26,11 @@ export interface SourceReadOptions {
   rateBytesPerSec?: number | null;
   /** The source answered: gives the content to fill. What it throws ends the read. */
   opened: (facts: SourceFacts) => Promise<StoredContent>;
+  /**
+   * Whether pieces that no row describes are compressed where that shrinks them; they are sealed where
+   * the content has a key. @defaultValue false
+   */
+  compresses?: boolean;
   /** The piece is committed to the content. */
   pieceStored: (index: number, row: PieceRow) => void;
 }
@@ -48,6 +53,10 @@ export interface SourceService {
    */
   readPart(options: SourceReadOptions, part: PieceRun, signal: AbortSignal): Promise<void>;
   setLimits(limits: SourceLimits): void;
+  /** How much this process has given to others since its start. */
+  noteUploaded(uploadedBytes: number): void;
+  /** Time spent to find out whether pieces shrink, all reads together. */
+  readonly lookMs: number;
   /** Ends the worker; reads under way fail with interrupted. */
   stop(): void;
 }
@@ -61,6 +70,7 @@ class WorkerSourceService implements SourceService {
   #worker: Worker | null = null;
   #limits: SourceLimits;
   #nextRead = 0;
+  lookMs = 0;
 
   constructor(limits: SourceLimits) {
     this.#limits = limits;
@@ -98,6 +108,10 @@ class WorkerSourceService implements SourceService {
     if (this.#worker !== null) orderTo(this.#worker, { kind: "limit", limits });
   }
 
+  noteUploaded(uploadedBytes: number): void {
+    if (this.#reads.size > 0) orderTo(this.#started(), { kind: "uploaded", uploadedBytes });
+  }
+
   stop(): void {
     this.#end(new DfError("interrupted", "read a source: stopping"));
   }
@@ -106,6 +120,7 @@ class WorkerSourceService implements SourceService {
     if (this.#worker !== null) return this.#worker;
     const worker = startWorker("source-worker");
     worker.onmessage = (message: MessageEvent<SourceWorkerReport>) => {
+      if (message.data.kind === "pieceRead") this.lookMs += message.data.lookMs;
       this.#reads.get(message.data.read)?.reported(message.data);
     };
     worker.onerror = (event) => {
@@ -182,7 +197,7 @@ class SourceReadUnderWay {
   }
 
   async #open(facts: SourceFacts): Promise<void> {
-    const { part, opened, request } = this.#options;
+    const { part, opened, compresses = false, request } = this.#options;
     try {
       if (part !== null && !facts.acceptsRanges) throw givesNoRanges(request.url);
       this.#content = await opened(facts);
@@ -190,22 +205,31 @@ class SourceReadUnderWay {
       this.#giveUp(error);
       return;
     }
-    const { dataPath, have, manifest } = this.#content;
+    const {
+      facts: { contentId },
+      dataPath,
+      have,
+      manifest,
+      key,
+    } = this.#content;
+    const rows = manifest.learned.map((index) => ({ index, row: manifest.row(index)! }));
     this.#order({
       kind: "content",
       read: this.#read,
+      contentId,
       dataPath,
       layout: manifest.layout,
       have: part === null ? have.words.slice() : allBut(part, have).words,
       pieceCount: have.size,
+      rows,
+      forming: { compresses, key: key?.reveal() ?? null },
     });
   }
 
-  #store({ index, length, sha256 }: Extract<SourceWorkerReport, { kind: "pieceRead" }>): void {
-    const row = plainRow(length, sha256);
+  #store({ index, row }: Extract<SourceWorkerReport, { kind: "pieceRead" }>): void {
     const content = this.#content!;
     const known = content.manifest.row(index);
-    if (known !== undefined && !sameBytes(known.wireSha256, sha256)) {
+    if (known !== undefined && !sameBytes(known.wireSha256, row.wireSha256)) {
       // A row from before a restart says otherwise: the bytes changed under the same validator.
       this.#giveUp(sourceChanged(this.#options.request.url));
       return;

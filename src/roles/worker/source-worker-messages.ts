@@ -4,8 +4,10 @@
 //                                 worker ── pieceRead* ─▶ ended | failed ─▶ main
 
 import type { PieceLayout } from "../../engine/core/piece-layout.ts";
+import type { PieceRow } from "../../engine/core/manifest.ts";
 import type { WireError } from "../../errors.ts";
 import type { SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
+import type { Forming } from "./forming.ts";
 
 /** A source request as it travels between threads: the worker adds the rate limit. */
 export type SourceOrder = Omit<SourceRequest, "admit" | "requestBytesMax">;
@@ -26,21 +28,27 @@ export type SourceWorkerOrder =
   | {
       kind: "content";
       read: number;
+      contentId: string;
       dataPath: string;
       layout: PieceLayout;
       /** Bits of the pieces that are there, as in PieceSet. */
       have: Uint32Array;
       pieceCount: number;
+      /** Of every piece that has one, there or not: a piece with a row is made as that says. */
+      rows: { index: number; row: PieceRow }[];
+      forming: Forming;
     }
   /** Answered by `failed`, unless the read ended first. */
   | { kind: "cancel"; read: number }
   | { kind: "limitRead"; read: number; rateBytesPerSec: number | null }
-  | { kind: "limit"; limits: SourceLimits };
+  | { kind: "limit"; limits: SourceLimits }
+  /** Bytes that this process has given to others since its start: about once a second. */
+  | { kind: "uploaded"; uploadedBytes: number };
 
 export type SourceWorkerReport =
   | { kind: "facts"; read: number; facts: SourceFacts }
-  /** The piece is in the data file. */
-  | { kind: "pieceRead"; read: number; index: number; length: number; sha256: Uint8Array }
+  /** The piece is in the data file; `lookMs` were spent to find out whether it shrinks. */
+  | { kind: "pieceRead"; read: number; index: number; row: PieceRow; lookMs: number }
   | ({ kind: "ended"; read: number } & SourceReadEnd)
   | { kind: "partEnded"; read: number }
   | { kind: "failed"; read: number; error: WireError };
@@ -49,6 +57,8 @@ export type SourceWorkerReport =
 export interface SourceLimits {
   sourceRateBytesPerSec: number | null;
   diskRateBytesPerSec: number | null;
+  /** What this machine may send to others: pieces need not be made faster. @defaultValue null */
+  uploadRateBytesPerSec: number | null;
 }
 
 export interface SourceReadEnd {

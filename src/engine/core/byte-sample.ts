@@ -1,0 +1,78 @@
+// Tells from a few bytes of a piece whether compressing it can pay, so that what is compressed
+// already costs a look and not a compression.
+
+/** Bytes that are looked at, however long the piece is. */
+export const SAMPLE_BYTES = 8 << 10;
+
+/** A sample is this many runs, evenly spread: a piece of a tar begins with one file and ends with another. */
+const RUN_COUNT = 4;
+const RUN_BYTES = SAMPLE_BYTES / RUN_COUNT;
+
+/**
+ * Nine tenths of a random run of 2 KiB spread over some 205 byte values, of executables over 170 at
+ * most, of base64 over 58.
+ */
+const CORE_VALUES_MIN = 190;
+const CORE_SHARE = 0.9;
+
+/** Of 8 bits a byte. A random run has 0.98; bounds lower than this lose pieces that shrink 1.4 times. */
+const ENTROPY_SHARE_MIN = 0.95;
+
+/**
+ * Whether a piece looks like random bytes, from its first byte to its last. Judged run by run: half a
+ * piece of text beside half a piece of random bytes has the byte counts of the latter. Of a root file
+ * system's 414 pieces of 1 MiB that loses 10 which shrink, where one verdict over all runs loses 31.
+ */
+export function looksRandom(piece: Uint8Array): boolean {
+  if (piece.length <= SAMPLE_BYTES) return isRandomRun(piece);
+  const step = (piece.length - RUN_BYTES) / (RUN_COUNT - 1);
+  for (let run = 0; run < RUN_COUNT; run++) {
+    const from = Math.floor(run * step);
+    if (!isRandomRun(piece.subarray(from, from + RUN_BYTES))) return false;
+  }
+  return true;
+}
+
+function isRandomRun(run: Uint8Array): boolean {
+  const counts = new Uint16Array(256);
+  for (let i = 0; i < run.length; i++) counts[run[i]!]!++;
+  return (
+    coreValues(counts, run.length) >= CORE_VALUES_MIN &&
+    entropyShare(counts, run.length) >= ENTROPY_SHARE_MIN
+  );
+}
+
+/** How many of the commonest byte values make up nine tenths. */
+function coreValues(counts: Uint16Array, total: number): number {
+  const sorted = counts.toSorted();
+  let covered = 0;
+  let values = 0;
+  while (covered < CORE_SHARE * total) covered += sorted[255 - values++]!;
+  return values;
+}
+
+/** Shannon's entropy, 0 … 1. */
+function entropyShare(counts: Uint16Array, total: number): number {
+  let weighted = 0;
+  for (const count of counts) weighted += count * LOG2[count]!;
+  return (LOG2[total]! - weighted / total) / 8;
+}
+
+/** Logarithms of 0 … SAMPLE_BYTES; that of 0 is never more than multiplied by 0. */
+const LOG2 = Float64Array.from({ length: SAMPLE_BYTES + 1 }, (_, value) => log2(value));
+
+const LOG2_FRACTION_BITS = 16;
+
+/** By multiplications alone: the last bits of Math.log2 differ between engines, and a decision must not. */
+function log2(value: number): number {
+  let rest = Math.max(1, value);
+  let result = 0;
+  for (; rest >= 2; rest /= 2) result++;
+  for (let bit = 0.5; bit >= 2 ** -LOG2_FRACTION_BITS; bit /= 2) {
+    rest *= rest;
+    if (rest < 2) continue;
+    rest /= 2;
+    result += bit;
+  }
+  return result;
+}

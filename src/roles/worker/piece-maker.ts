@@ -1,0 +1,192 @@
+// Makes the pieces of one content from its source's bytes, each in its wire form at its place in the
+// data file:
+//
+//   bytes ─┬─ plain for sure ────────────────────────────────▶ written as they come
+//          └─ collected ─▶ whole ─▶ look, zstd?, seal? ─▶ wire form written; the plain piece never
+//                                └▶ a row is known: made again as it says
+//
+// What is to be sealed is always collected: its plain bytes reach no disk. Memory holds the pieces
+// that arrive and those that wait for a maker; while too many do, `take` does not return.
+
+import { encodePiece, remakePiece, type PiecePlace } from "../../engine/bytes/wire-form.ts";
+import { type PieceRow, plainRow } from "../../engine/core/manifest.ts";
+import { type PieceLayout, pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
+import {
+  type FormAttempt,
+  WireFormChoice,
+  worthwhileLength,
+} from "../../engine/core/wire-form-choice.ts";
+import { DfError } from "../../errors.ts";
+import { INLINE_BYTES_MAX } from "../../limits.ts";
+import type { Forming } from "./forming.ts";
+import type { PieceMakers } from "./piece-makers.ts";
+
+/** Buffers kept for the next pieces: a new one of 16 MiB costs 2 ms of zeros. */
+const SPARE_BUFFERS_MAX = 4;
+
+export interface PieceMakerOptions extends Forming {
+  contentId: string;
+  layout: PieceLayout;
+  /** Of pieces that are not there: they are made as these say. */
+  rows: ReadonlyMap<number, PieceRow>;
+  makers: PieceMakers;
+  write: (offset: number, bytes: Uint8Array) => Promise<void>;
+  /** The piece rests in the data file. @param lookMs spent to find out whether it shrinks */
+  made: (index: number, row: PieceRow, lookMs: number) => void;
+  /** A piece could not be made: the read is to end. */
+  failed: (error: unknown) => void;
+}
+
+interface CollectedPiece {
+  readonly bytes: Uint8Array;
+  readonly release: () => void;
+}
+
+export class PieceMaker {
+  readonly #options: PieceMakerOptions;
+  readonly #choice = new WireFormChoice();
+  readonly #collected = new Map<number, CollectedPiece>();
+  readonly #making = new Set<Promise<void>>();
+  readonly #spare: Uint8Array[] = [];
+
+  constructor(options: PieceMakerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes bytes of one piece; its first bytes come first. They may be reused once this resolves.
+   * @throws {DfError} as `write`; the signal's reason
+   */
+  async take(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { layout, makers, write } = this.#options;
+    makers.noteArrived(bytes.length);
+    const index = Math.floor(offset / layout.pieceLength);
+    const at = offset - pieceOffset(layout, index);
+    let piece = this.#collected.get(index);
+    if (piece === undefined && at === 0 && this.#collects(index, bytes)) {
+      await makers.room(signal);
+      piece = this.#collect(index);
+    }
+    if (piece === undefined) await write(offset, bytes);
+    else piece.bytes.set(bytes, at);
+  }
+
+  /** All bytes of a piece were taken; `made` or `failed` follows. @param sha256 of these bytes */
+  finish(index: number, length: number, sha256: Uint8Array): void {
+    const piece = this.#collected.get(index);
+    if (piece === undefined) {
+      this.#options.makers.noteMade(length);
+      this.#options.made(index, plainRow(length, sha256), 0);
+      return;
+    }
+    this.#collected.delete(index);
+    const making = this.#make(index, piece, { length, sha256 })
+      .catch((error: unknown) => this.#options.failed(error))
+      .finally(() => this.#making.delete(making));
+    this.#making.add(making);
+  }
+
+  /** Resolves when every finished piece is made. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#making);
+  }
+
+  /** Gives up what was collected; what is being made ends first. */
+  async close(): Promise<void> {
+    await this.settled();
+    for (const { release } of this.#collected.values()) release();
+    this.#collected.clear();
+  }
+
+  #collects(index: number, start: Uint8Array): boolean {
+    const { key, compresses, rows, layout, makers } = this.#options;
+    const known = rows.get(index);
+    if (known !== undefined) return known.form !== "plain";
+    if (index === 0) this.#choice.begins(start);
+    if (key !== null) return true;
+    if (!compresses || pieceLengthAt(layout, index) <= INLINE_BYTES_MAX) return false;
+    return !makers.isOverloaded && this.#choice.wantsPiece();
+  }
+
+  #collect(index: number): CollectedPiece {
+    const { layout, makers } = this.#options;
+    const length = pieceLengthAt(layout, index);
+    const spare = length === layout.pieceLength ? this.#spare.pop() : undefined;
+    const piece = { bytes: spare ?? new Uint8Array(length), release: makers.hold(length) };
+    this.#collected.set(index, piece);
+    return piece;
+  }
+
+  async #make(
+    index: number,
+    piece: CollectedPiece,
+    plain: { length: number; sha256: Uint8Array },
+  ): Promise<void> {
+    const { layout, makers, write, made } = this.#options;
+    try {
+      const bytes = piece.bytes.subarray(0, plain.length);
+      const { wire, row, lookMs } = await makers.run(() => this.#form(index, bytes, plain.sha256));
+      await write(pieceOffset(layout, index), wire);
+      makers.noteMade(wire.length);
+      made(index, row, lookMs);
+      const isReusable = piece.bytes.length === layout.pieceLength;
+      if (isReusable && this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(piece.bytes);
+    } finally {
+      piece.release();
+    }
+  }
+
+  async #form(
+    index: number,
+    plain: Uint8Array,
+    plainSha256: Uint8Array,
+  ): Promise<{ wire: Uint8Array; row: PieceRow; lookMs: number }> {
+    const { contentId, key, rows, makers } = this.#options;
+    const place = { contentId, index, key };
+    const known = rows.get(index);
+    if (known !== undefined) return remade(plain, known, place);
+    const startedAtMs = performance.now();
+    const attempt = this.#attempt(plain);
+    const lookMs = performance.now() - startedAtMs;
+    // What looks random is tried with as little as possible.
+    const level = attempt === "compress" ? makers.levelNow() : 1;
+    const zstdLevel = attempt === "leave" ? 0 : level;
+    const packedLengthMax = worthwhileLength(plain.length);
+    const encoded = await encodePiece(plain, {
+      ...place,
+      ...{ zstdLevel, packedLengthMax, plainSha256 },
+    });
+    if (attempt === "leave") return { ...encoded, lookMs };
+    const elapsedMs = performance.now() - startedAtMs;
+    const shrank = encoded.row.zstdLevel > 0;
+    makers.compressed(level, plain.length, elapsedMs);
+    this.#choice.tried(attempt, shrank);
+    // What was compressed in vain was no more than a look.
+    return { ...encoded, lookMs: shrank || key !== null ? lookMs : elapsedMs };
+  }
+
+  #attempt(plain: Uint8Array): FormAttempt {
+    if (!this.#options.compresses || plain.length <= INLINE_BYTES_MAX) return "leave";
+    return this.#choice.look(plain);
+  }
+}
+
+/**
+ * The wire form that a row describes. Nothing else may stand for it: others have the row.
+ * @throws {DfError} source-changed
+ */
+async function remade(
+  plain: Uint8Array,
+  row: PieceRow,
+  place: PiecePlace,
+): Promise<{ wire: Uint8Array; row: PieceRow; lookMs: number }> {
+  const wire = await remakePiece(plain, row, place);
+  if (wire !== null) return { wire, row, lookMs: 0 };
+  throw new DfError(
+    "source-changed",
+    `make piece ${place.index} as its row says: it came out otherwise`,
+    {
+      hint: "the source changed, or another version of df made the row; asking again makes the content anew",
+    },
+  );
+}

@@ -1,0 +1,165 @@
+// How many pieces the source worker makes at once, how many more may wait for that, and how hard they
+// are compressed: one for all its reads, whose pieces share the machine's cores.
+
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import {
+  type CompressionLevel,
+  CompressionLevelChoice,
+} from "../../engine/core/compression-level.ts";
+
+/** Pieces held in memory take at most so much; what is to be sealed is held even so. */
+const HELD_BYTES_MAX = 256 << 20;
+
+/** Rates and idle cores are measured anew after this time. */
+const MEASURE_MS = 500;
+
+/** Of what is made, in bytes: whoever takes as much waits for the makers. */
+const TAKEN_SHARE = 0.9;
+
+/** The system's books of CPU time, or null where there are none. */
+type CpuTimes = { idleTicks: number; allTicks: number } | null;
+
+export class PieceMakers {
+  /**
+   * Compression runs on the runtime's own pool of threads: measured, that costs no more than workers
+   * of ours and needs no messages. One core stays free: reading and digesting a source fills it.
+   */
+  readonly #makersMax = Math.max(1, availableParallelism() - 1);
+  readonly #level = new CompressionLevelChoice();
+  readonly #queue: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
+  #running = 0;
+  #heldBytes = 0;
+  #linkRate: number | null = null;
+  #isTaken = false;
+  #uploadedBytes = 0;
+  #madeBytes = 0;
+  #madeBytesBefore = 0;
+  /** Since the last measurement. */
+  #arrivedBytes = 0;
+  #busyMs = 0;
+  #measuredAtMs = performance.now();
+  #cpuTimes = cpuTimes();
+  #sourceRate: number | null = null;
+  #freeCores = 1;
+
+  /** Bytes per second that this machine may upload; null: no limit is known. */
+  setLinkRate(linkRate: number | null): void {
+    this.#linkRate = linkRate;
+  }
+
+  /**
+   * How much this process has uploaded so far, told about once a second. If children take as much as
+   * is made, they wait for the makers: what finds these busy then goes to them plain.
+   */
+  noteUploaded(uploadedBytes: number): void {
+    const taken = uploadedBytes - this.#uploadedBytes;
+    const made = this.#madeBytes - this.#madeBytesBefore;
+    this.#isTaken = made > 0 && taken >= TAKEN_SHARE * made;
+    this.#uploadedBytes = uploadedBytes;
+    this.#madeBytesBefore = this.#madeBytes;
+  }
+
+  /** Bytes of pieces in wire form that are on disk now. */
+  noteMade(wireBytes: number): void {
+    this.#madeBytes += wireBytes;
+  }
+
+  /** Bytes that a source sent. */
+  noteArrived(bytes: number): void {
+    this.#arrivedBytes += bytes;
+    const elapsedMs = performance.now() - this.#measuredAtMs;
+    if (elapsedMs >= MEASURE_MS) this.#measure(elapsedMs);
+  }
+
+  /** Whether a piece that may as well go plain should: it would hold up its source, or fill the memory. */
+  get isOverloaded(): boolean {
+    return this.#heldBytes >= HELD_BYTES_MAX || (this.#isFull && this.#isTaken);
+  }
+
+  /** Resolves when one more piece may be collected: as many wait as are made. @throws the signal's reason */
+  async room(signal: AbortSignal): Promise<void> {
+    while (this.#isFull && !signal.aborted) {
+      const { promise, resolve: wake } = Promise.withResolvers<void>();
+      this.#waiting.add(wake);
+      signal.addEventListener("abort", wake as () => void, { once: true });
+      await promise;
+      signal.removeEventListener("abort", wake as () => void);
+      this.#waiting.delete(wake);
+    }
+    signal.throwIfAborted();
+  }
+
+  /** Counts a piece's bytes as held until the returned function is called. */
+  hold(bytes: number): () => void {
+    this.#heldBytes += bytes;
+    return () => {
+      this.#heldBytes -= bytes;
+    };
+  }
+
+  /** Runs `make` once a maker is free, first come, first served. */
+  async run<T>(make: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#makersMax)
+      await new Promise<void>((resolve) => this.#queue.push(resolve));
+    else this.#running++;
+    const startedAtMs = performance.now();
+    try {
+      return await make();
+    } finally {
+      this.#busyMs += performance.now() - startedAtMs;
+      const next = this.#queue.shift();
+      // The place passes on; nobody else can take it in between.
+      if (next === undefined) this.#running--;
+      else next();
+      for (const wake of this.#waiting) wake();
+    }
+  }
+
+  levelNow(): CompressionLevel {
+    return this.#level.levelFor({
+      sourceRate: this.#sourceRate,
+      linkRate: this.#linkRate,
+      freeCores: this.#freeCores,
+    });
+  }
+
+  /** A piece of so many bytes took a maker so long. */
+  compressed(level: CompressionLevel, bytes: number, elapsedMs: number): void {
+    this.#level.measured(level, bytes, elapsedMs * 1_000);
+  }
+
+  get #isFull(): boolean {
+    return this.#queue.length >= this.#makersMax;
+  }
+
+  #measure(elapsedMs: number): void {
+    const times = cpuTimes();
+    const idle = idleCores(this.#cpuTimes, times) ?? this.#makersMax;
+    const own = this.#busyMs / elapsedMs;
+    this.#freeCores = Math.min(this.#makersMax, Math.max(0.5, idle + own));
+    this.#sourceRate = (this.#arrivedBytes / elapsedMs) * 1_000;
+    this.#arrivedBytes = 0;
+    this.#busyMs = 0;
+    this.#cpuTimes = times;
+    this.#measuredAtMs = performance.now();
+  }
+}
+
+function idleCores(before: CpuTimes, now: CpuTimes): number | null {
+  if (before === null || now === null) return null;
+  const all = now.allTicks - before.allTicks;
+  return all === 0 ? 0 : ((now.idleTicks - before.idleTicks) / all) * availableParallelism();
+}
+
+/** The first line of /proc/stat: user, nice, system, idle, iowait, … of all cores together. */
+function cpuTimes(): CpuTimes {
+  try {
+    const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+    const ticks = line.split(/\s+/).slice(1, 9).map(Number);
+    return { idleTicks: ticks[3]! + ticks[4]!, allTicks: ticks.reduce((sum, x) => sum + x, 0) };
+  } catch {
+    return null;
+  }
+}

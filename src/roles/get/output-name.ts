@@ -8,14 +8,16 @@ const NAMELESS = "index.html";
 /** Most file systems stop here. */
 const NAME_BYTES_MAX = 255;
 
-/** The file name a URL suggests; never a path, never hidden by accident. */
+/** The file name a URL suggests; never a path, never "-", which would be stdout. */
 export function outputNameOf(url: string): string {
   const last = new URL(url).pathname.split("/").at(-1) ?? "";
   const name = decode(last)
     // oxlint-disable-next-line no-control-regex -- a name with control characters would fool a terminal
     .replaceAll(/[/\\\u0000-\u001f\u007f]/g, "_");
-  if (name === "" || name === "." || name === "..") return NAMELESS;
-  return Buffer.byteLength(name) <= NAME_BYTES_MAX ? name : last.slice(0, NAME_BYTES_MAX);
+  if (["", ".", "..", "-"].includes(name)) return NAMELESS;
+  if (Buffer.byteLength(name) <= NAME_BYTES_MAX) return name;
+  // Percent signs and all: ASCII, so that characters are bytes.
+  return last.slice(0, NAME_BYTES_MAX);
 }
 
 /** The path to write to, from `-o` and `--dir`; "-" is stdout. */

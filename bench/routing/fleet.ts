@@ -5,6 +5,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import type { Heartbeat, JoinFleetAnswer, RouteRequest } from "../../src/net/wire/fleet-api.ts";
+import { proveKey } from "../../src/net/wire/key-proof.ts";
 import { type HttpAnswer, HttpConnection, requestOf } from "./http-connection.ts";
 
 /** Between two heartbeats of one supernode, as `df config` asks by default. */
@@ -135,10 +136,12 @@ function conditionsOf(i: number): Record<string, unknown> {
 }
 
 function machineOf(role: "supernode" | "peer", hostname: string) {
-  const { publicKey } = generateKeyPairSync("ed25519");
+  const { publicKey, privateKey: key } = generateKeyPairSync("ed25519");
   const spki = publicKey.export({ type: "spki", format: "der" });
   const hostId = toHex(digestNow("sha256", spki));
-  return { role, hostId, hostname, version: "0.1.0", publicKey: spki.toString("base64") };
+  const privateKey = key.export({ type: "pkcs8", format: "der" }).toString("base64");
+  const proof = proveKey("join", { hostId, privateKey });
+  return { role, hostId, hostname, version: "0.1.0", publicKey: spki.toString("base64"), proof };
 }
 
 function heartbeatOf(hostId: string, i: number): Heartbeat {

@@ -276,6 +276,7 @@ function supernodeRow(hostId: string, change: Partial<SupernodeRow> = {}): Super
     ...{ hostId, cluster: "c", hostname: "", version: "1", joinedAt: 0 },
     ...{
       addresses: [{ address: "10.0.0.1:8002", zone: "a" }],
+      isTls: false,
       labels: {},
       state: "alive" as const,
     },

@@ -8,7 +8,7 @@ import { FleetLink } from "../../src/net/fleet/fleet-link.ts";
 import { enterFleet } from "../../src/net/fleet/membership.ts";
 import type { Command } from "../../src/net/wire/command.ts";
 import type { Heartbeat, HeartbeatAnswer } from "../../src/net/wire/fleet-api.ts";
-import { heartbeatFixture, machineFixture } from "../fixtures/config-fixture.ts";
+import { heartbeatFixture, identityFixture, machineFixture } from "../fixtures/config-fixture.ts";
 import { fleetFixture, type FleetFixture } from "../fixtures/fleet-fixture.ts";
 
 /** Passes requests on to `df config`; a test may lose answers or add commands to them. */
@@ -18,6 +18,7 @@ function wireFixture(session: Session, fleet: FleetFixture) {
     ...{ hostname: "127.0.0.1", port: 0, development: false },
     async fetch(request) {
       const { pathname } = new URL(request.url);
+      if (request.method === "GET") return fetch(`${fleet.url}${pathname}`);
       const body = await request.text();
       if (state.isDown) return new Response(null, { status: 503 });
       const { headers } = request;
@@ -35,13 +36,18 @@ function wireFixture(session: Session, fleet: FleetFixture) {
 async function linkFixture(session: Session) {
   const fleet = await fleetFixture(session);
   const wire = wireFixture(session, fleet);
-  const machine = machineFixture({ role: "supernode" });
+  const identity = identityFixture();
+  const machine = machineFixture({ role: "supernode" }, identity);
   const { hostId } = machine;
   const address = await fleet.address("a");
   const membership = await enterFleet(
     // The first replica is dead.
     { ...address, urls: ["http://127.0.0.1:9", wire.url] },
-    { machine, path: join(session.folder, "membership.json") },
+    {
+      machine,
+      privateKey: identity.privateKey,
+      path: join(session.folder, "membership.json"),
+    },
     new AbortController().signal,
   );
   const warnings: string[] = [];

@@ -10,6 +10,7 @@ import {
 import {
   clusterAddresses,
   inRank,
+  memberOf,
   sourceReads,
   startCluster,
   startMember,
@@ -284,7 +285,7 @@ describe("a member that comes", () => {
     await download(url, bytes, early);
 
     const newcomer = await member(last!, addresses);
-    const all = addresses.map((address) => ({ key: address, address }));
+    const all = addresses.map(memberOf);
     for (const { members } of nodes) members.become(all);
     await untilConnected([...nodes, newcomer]);
     await download(url, bytes, addresses);
@@ -307,7 +308,7 @@ describe("a member that comes", () => {
       await Bun.sleep(10);
 
     const newcomer = await member(last!, addresses);
-    owner.members.become(addresses.map((address) => ({ key: address, address })));
+    owner.members.become(addresses.map(memberOf));
     await untilConnected([owner, newcomer]);
     await Promise.all([running, download(url, bytes, addresses), download(url, bytes, [last!])]);
 

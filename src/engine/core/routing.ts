@@ -19,6 +19,8 @@ export interface FleetSupernode {
   cluster: string;
   /** "host:port", each for the hosts of one zone, or for all without one. */
   addresses: readonly { address: string; zone?: string | undefined }[];
+  /** Whether they speak TLS: told with them. */
+  isTls?: boolean | undefined;
   /** Its cluster's, and its own over them. `idc` and `location` count. */
   labels: Labels;
 }
@@ -53,6 +55,8 @@ export interface RoutedSupernode {
   hostId: string;
   address: string;
   cluster: string;
+  /** Absent: no. */
+  isTls?: true;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -73,6 +77,7 @@ interface CompiledSupernode {
   hostId: string;
   cluster: string;
   addresses: FleetSupernode["addresses"];
+  isTls: boolean;
   idc: string | undefined;
   location: readonly string[];
   hash: number;
@@ -131,6 +136,7 @@ export class FleetRouting {
         hostId: supernode.hostId,
         address,
         cluster: supernode.cluster,
+        ...(supernode.isTls ? { isTls: true as const } : {}),
       })),
     );
   }
@@ -172,9 +178,10 @@ export class FleetRouting {
   }
 }
 
-function compileSupernode({ hostId, cluster, addresses, labels }: FleetSupernode) {
-  const location = locationParts(labels);
-  return { hostId, cluster, addresses, idc: labels["idc"], location, hash: hashText(hostId) };
+function compileSupernode(supernode: FleetSupernode): CompiledSupernode {
+  const { hostId, cluster, addresses, labels, isTls = false } = supernode;
+  const named = { hostId, cluster, addresses, isTls, hash: hashText(hostId) };
+  return { ...named, idc: labels["idc"], location: locationParts(labels) };
 }
 
 function compileRule(rule: RoutingRule): CompiledRule {

@@ -5,6 +5,8 @@ import type { z } from "zod";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
 import { errorOfResponse } from "../problem.ts";
+import { type ServerProof, tlsOptionsOf } from "../tls/server-proof.ts";
+import { plainHintOf, tlsFaultOf } from "../tls/tls-fault.ts";
 import {
   heartbeatAnswerSchema,
   joinAnswerSchema,
@@ -18,10 +20,12 @@ import {
 } from "../wire/fleet-api.ts";
 
 export interface FleetClientOptions {
-  /** "http://host:port" of each replica of `df config`. */
+  /** "http://host:port" or "https://host:port" of each replica of `df config`. */
   urls: readonly string[];
   /** What this machine shows from when it has joined. */
   credential?: () => string;
+  /** How a replica at an "https:" address proves itself. @defaultValue as any server, by its address */
+  proof?: () => ServerProof | null;
 }
 
 /** A living `df config` answers from memory or one query; longer is a hung one, and the next replica's turn. */
@@ -33,13 +37,15 @@ const ANSWER_BYTES_MAX = 32 << 20;
 export class FleetClient {
   readonly #urls: readonly string[];
   readonly #credential: (() => string) | undefined;
+  readonly #proof: () => ServerProof | null;
   /** The replica that answered last; first any, so that all of them have their share. */
   #current: number;
 
-  constructor({ urls, credential }: FleetClientOptions) {
+  constructor({ urls, credential, proof = () => null }: FleetClientOptions) {
     this.#urls = urls.map((url) => url.replace(/\/+$/, ""));
     this.#current = Math.floor(Math.random() * urls.length);
     this.#credential = credential;
+    this.#proof = proof;
   }
 
   /**
@@ -85,12 +91,14 @@ export class FleetClient {
     for (let tried = 0; tried < this.#urls.length; tried++) {
       const index = (this.#current + tried) % this.#urls.length;
       try {
-        const answer = await askOne(`${this.#urls[index]!}/api/v1/${call}`, body, options);
+        const url = `${this.#urls[index]!}/api/v1/${call}`;
+        const answer = await askOne(url, body, { ...options, proof: this.#proof() });
         this.#current = index;
         return answer;
       } catch (error) {
         options.signal.throwIfAborted();
-        if (isDfError(error) && !error.isRetryable && error.code !== "protocol") throw error;
+        const isOfOneReplica = isDfError(error, "protocol") || isDfError(error, "tls");
+        if (isDfError(error) && !error.isRetryable && !isOfOneReplica) throw error;
         lastError = error;
       }
     }
@@ -98,7 +106,7 @@ export class FleetClient {
     const tried = `ask df config at ${this.#urls.join(", ")}`;
     throw new DfError("unavailable", `${tried}: ${messageOf(lastError)}`, {
       cause: lastError,
-      hint: "check that df config runs and can be reached from here",
+      hint: plainHintOf(lastError, "check that df config runs and can be reached from here"),
     });
   }
 }
@@ -114,10 +122,11 @@ interface AskOptions<Schema> {
 async function askOne<Schema extends z.ZodType>(
   url: string,
   body: unknown,
-  { schema, bearer, signal, holdMs = 0 }: AskOptions<Schema>,
+  { schema, bearer, signal, holdMs = 0, proof }: AskOptions<Schema> & { proof: ServerProof | null },
 ): Promise<z.infer<Schema>> {
   const deadline = AbortSignal.timeout(holdMs + ANSWER_TIMEOUT_MS);
   const response = await fetch(url, {
+    ...tlsOptionsOf(url.startsWith("https:") ? proof : null),
     method: "POST",
     body: JSON.stringify(body),
     headers: {
@@ -130,6 +139,10 @@ async function askOne<Schema extends z.ZodType>(
     proxy: false,
     // The deadline above counts; Bun's own would be another.
     timeout: false,
+  }).catch((cause: unknown) => {
+    const hint =
+      "another server may have taken that address; ask the operator for a new join string";
+    throw tlsFaultOf(cause, `ask ${new URL(url).origin}`, hint) ?? cause;
   });
   if (!response.ok) throw await errorOfResponse(response, `ask ${url}`);
   const answer = schema.safeParse(jsonOrUndefined(await readText(response, url)));

@@ -21,7 +21,7 @@ export type Upstream = NonNullable<HeartbeatAnswer["upstream"]>;
 export interface FleetLinkOptions {
   membership: Membership;
   /** Who this supernode is, as the fleet lists it. */
-  self: Pick<Heartbeat, "hostId" | "version" | "labels">;
+  self: Pick<Heartbeat, "hostId" | "version" | "labels" | "isTls">;
   /** The file in which what was told last is kept. */
   path: string;
   onWarning: (message: string) => void;

@@ -20,6 +20,8 @@ const joinStringSchema = z.object({
     .max(16),
   /** Absent where the fleet lets everybody join. */
   token: z.string().max(256).optional(),
+  /** Whether a proxy answers there, with a certificate that any machine believes: not the fleet's own. */
+  isProxied: z.boolean().optional(),
   /** Raw Ed25519, base64. */
   fleetKey: z.base64().length(44),
 });

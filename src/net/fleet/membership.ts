@@ -4,8 +4,11 @@
 import { decodeJwt } from "jose";
 import { z } from "zod";
 import { DfError, isDfError } from "../../errors.ts";
-import type { JoinFleetRequest } from "../wire/fleet-api.ts";
+import type { ServerProof } from "../tls/server-proof.ts";
+import { CONFIG_TLS_NAME, type JoinFleetRequest } from "../wire/fleet-api.ts";
+import { proveKey } from "../wire/key-proof.ts";
 import { CredentialCheck } from "./credential.ts";
+import { askFleetCa, requireSigned } from "./fleet-ca.ts";
 import { FleetClient } from "./fleet-client.ts";
 import { type FleetTrust, fleetTrustSchema } from "./fleet-trust.ts";
 import { KeptJson } from "./kept-json.ts";
@@ -13,16 +16,20 @@ import { Pause } from "./pause.ts";
 
 /** Where a fleet is found, from a join string or a bare address. */
 export interface FleetAddress {
-  /** "http://host:port" of each replica of `df config`. */
+  /** "http://host:port" or "https://host:port" of each replica of `df config`. */
   urls: readonly string[];
   /** Absent where the fleet lets everybody join. */
   token?: string | undefined;
   /** Raw Ed25519, base64. Absent in a bare address: the first answer is believed, and kept. */
   fleetKey?: string | undefined;
+  /** Whether a proxy answers there with a certificate that any machine believes. @defaultValue false */
+  isProxied?: boolean | undefined;
 }
 
 export interface EnterFleetOptions {
-  machine: JoinFleetRequest;
+  machine: Omit<JoinFleetRequest, "proof">;
+  /** Of `machine.publicKey`: PKCS #8 DER, base64. */
+  privateKey: string;
   /** The file in which the credential is kept. */
   path: string;
   /** How long a `df config` that does not answer is tried. @defaultValue 0: once */
@@ -50,6 +57,9 @@ export class Membership {
   readonly #file: KeptJson<typeof keptSchema>;
   #kept: Kept;
   #renewNotBeforeMs = 0;
+  /** What an earlier version kept lacks what the fleet gives today: asked for once. */
+  #isIncomplete: boolean;
+  readonly #renewedListeners = new Set<() => void>();
 
   constructor(
     fleet: FleetAddress,
@@ -60,6 +70,7 @@ export class Membership {
     this.#options = options;
     this.#file = file;
     this.#kept = kept;
+    this.#isIncomplete = kept.clusterKey === null || kept.ca === null;
   }
 
   get credential(): string {
@@ -77,32 +88,48 @@ export class Membership {
 
   /** What this machine believes its fleet by. */
   get trust(): FleetTrust {
-    const { ca, clusterKey, secrets } = this.#kept;
-    return { ca, clusterKey, secrets };
+    const { ca, isProxied, clusterKey, secrets } = this.#kept;
+    return { ca, isProxied, clusterKey, secrets };
   }
 
-  /** A client that shows this credential. */
+  /** A client that shows this credential, and that takes no other server for `df config`. */
   client(): FleetClient {
-    return new FleetClient({ urls: this.#fleet.urls, credential: () => this.credential });
+    return new FleetClient({
+      urls: this.#fleet.urls,
+      credential: () => this.credential,
+      proof: () => configProofOf(this.#kept),
+    });
+  }
+
+  /** Hears that credential and certificate are others. */
+  onRenewed(listener: () => void): void {
+    this.#renewedListeners.add(listener);
   }
 
   /** Renews the credential where that is due; one that cannot be renewed now is used to its end. */
   async renewIfDue(signal: AbortSignal): Promise<void> {
     const { iat = 0, exp = Infinity } = decodeJwt(this.credential);
     const isDue = exp - Date.now() / 1_000 < (exp - iat) * RENEWAL_SHARE;
-    if (!isDue || performance.now() < this.#renewNotBeforeMs) return;
+    if (!isDue && !this.#isIncomplete) return;
+    if (performance.now() < this.#renewNotBeforeMs) return;
+    this.#isIncomplete = false;
     this.#renewNotBeforeMs = performance.now() + RENEWAL_RETRY_MS;
-    await this.#renew(signal).catch((error: unknown) => {
+    await this.renew(signal).catch((error: unknown) => {
       if (!isDfError(error) && !signal.aborted) throw error;
     });
   }
 
-  /** The token is not asked again: a machine that was shut out must not come back by it. */
-  async #renew(signal: AbortSignal): Promise<void> {
-    const pinned = { ...this.#fleet, fleetKey: this.fleetKey };
-    const kept = await join(pinned, this.#options.machine, this.credential, signal);
+  /**
+   * Renews it now. The token is not asked again: a machine that was shut out must not come back by it.
+   * @throws {DfError} as enterFleet
+   */
+  async renew(signal: AbortSignal): Promise<void> {
+    const { isProxied } = this.#kept;
+    const pinned = { ...this.#fleet, fleetKey: this.fleetKey, isProxied };
+    const kept = await join(pinned, this.#options, this.credential, signal);
     this.#kept = kept;
     await this.#file.write(kept);
+    for (const listener of this.#renewedListeners) listener();
   }
 }
 
@@ -130,7 +157,7 @@ export async function enterFleet(
 async function isOfFleet(
   kept: Kept,
   fleet: FleetAddress,
-  { hostId, role }: JoinFleetRequest,
+  { hostId, role }: EnterFleetOptions["machine"],
 ): Promise<boolean> {
   const isSame =
     fleet.fleetKey === undefined
@@ -145,13 +172,13 @@ async function isOfFleet(
 
 async function joinPatiently(
   fleet: FleetAddress,
-  { machine, patienceMs = 0 }: EnterFleetOptions,
+  options: EnterFleetOptions,
   signal: AbortSignal,
 ): Promise<Kept> {
-  const untilMs = performance.now() + patienceMs;
+  const untilMs = performance.now() + (options.patienceMs ?? 0);
   for (;;) {
     try {
-      return await join(fleet, machine, fleet.token, signal);
+      return await join(fleet, options, fleet.token, signal);
     } catch (error) {
       signal.throwIfAborted();
       const mayPass = isDfError(error) && error.isRetryable;
@@ -164,11 +191,15 @@ async function joinPatiently(
 /** @throws {DfError} protocol when the answer is not this fleet's */
 async function join(
   fleet: FleetAddress,
-  machine: JoinFleetRequest,
+  { machine, privateKey }: EnterFleetOptions,
   bearer: string | undefined,
   signal: AbortSignal,
 ): Promise<Kept> {
-  const answer = await new FleetClient({ urls: fleet.urls }).join(machine, bearer, signal);
+  const { answer: vouched, isProxied } = await askFleetCa(fleet, signal);
+  const ca = vouched?.ca ?? null;
+  const proof = (): ServerProof | null => configProofOf({ ca, isProxied });
+  const proven = { ...machine, proof: proveKey("join", { hostId: machine.hostId, privateKey }) };
+  const answer = await new FleetClient({ urls: fleet.urls, proof }).join(proven, bearer, signal);
   if (fleet.fleetKey !== undefined && fleet.fleetKey !== answer.fleetKey) {
     throw new DfError("protocol", "join the fleet: who answers does not have the fleet's key", {
       hint: "another fleet may have taken that address; ask the operator for a new join string",
@@ -178,6 +209,17 @@ async function join(
   if (hostId !== machine.hostId) {
     throw new DfError("protocol", "join the fleet: the credential is for another host");
   }
+  // Without a pinned key the CA was believed first: it must be this fleet's all the same.
+  if (vouched !== null) requireSigned(vouched, answer.fleetKey);
   const { credential, cluster, fleetKey, clusterKey = null, secrets = null } = answer;
-  return { urls: [...fleet.urls], credential, cluster, fleetKey, ca: null, clusterKey, secrets };
+  const trust: FleetTrust = { ca, isProxied, clusterKey, secrets };
+  return { urls: [...fleet.urls], credential, cluster, fleetKey, ...trust };
+}
+
+/** What replicas with an "https:" address must show; null: what any server must. */
+function configProofOf({
+  ca,
+  isProxied,
+}: Pick<FleetTrust, "ca" | "isProxied">): ServerProof | null {
+  return isProxied || ca === null ? null : { ca, serverName: CONFIG_TLS_NAME };
 }

@@ -1,5 +1,7 @@
 // Asks one supernode what it has of a task: a direct question that does not wait in a channel.
 
+import { tlsOptionsOf } from "../tls/server-proof.ts";
+import { httpUrlOf, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
 import { holdingSchema, holdsPath, type Holding } from "../wire/holds-api.ts";
 
 /** One round trip within a cluster takes a millisecond; a source that waits for it must not wait long. */
@@ -7,12 +9,13 @@ const ANSWER_TIMEOUT_MS = 500;
 
 /** Null when it has nothing, or does not say so in time. */
 export async function askHolder(
-  address: string,
+  endpoint: SupernodeEndpoint,
   taskId: string,
   signal: AbortSignal,
 ): Promise<Holding | null> {
   try {
-    const answer = await fetch(`http://${address}${holdsPath(taskId)}`, {
+    const answer = await fetch(httpUrlOf(endpoint, holdsPath(taskId)), {
+      ...tlsOptionsOf(endpoint.proof),
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
       redirect: "manual",
       proxy: false,

@@ -18,8 +18,7 @@ import {
   type SupernodeMessage,
 } from "../wire/swarm-messages.ts";
 import type { TaskRequest } from "../wire/task.ts";
-import { type ServerProof, tlsOptionsOf } from "../tls/server-proof.ts";
-import { channelUrlOf, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
+import { openChannel, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
 import { holdBatches } from "./hold-batches.ts";
 import { ChannelWatch } from "./channel-watch.ts";
 import { reconnectDelayMs, spreadMsOf } from "./reconnect-delay.ts";
@@ -53,11 +52,9 @@ export interface JoinOptions {
 /** What a supernode tells a host as a whole, not one of its downloads. */
 export type FleetMessage = Extract<SupernodeMessage, { type: "settings" | "command" | "routes" }>;
 
-export interface SwarmClientOptions {
+export interface SwarmClientOptions extends Partial<SupernodeEndpoint> {
   /** "host:port" of the supernode's control port. */
   address: string;
-  /** How it proves itself over TLS. @defaultValue null: it speaks plain HTTP */
-  proof?: ServerProof | null;
   hello: () => HelloFields;
   /** The channel opened, again perhaps: says what can be shared from here. */
   onOpened: () => void;
@@ -233,7 +230,7 @@ export class SwarmClient {
   /** Resolves when the channel is open or the attempt failed. */
   #connect(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const socket = new WebSocket(channelUrlOf(this.endpoint), tlsOptionsOf(this.endpoint.proof));
+    const socket = openChannel(this.endpoint);
     socket.binaryType = "arraybuffer";
     const queue = new SendQueue(socket);
     this.#queue = queue;

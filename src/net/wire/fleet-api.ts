@@ -1,6 +1,7 @@
 // The part of the API of `df config` by which supernodes and hosts take part in a fleet. What
 // administrators do has files of its own beside this one.
 //
+//   GET  /api/v1/ca          anybody; CaAnswer: who signs the fleet's certificates
 //   POST /api/v1/join        join token (Bearer), or the machine's credential, to have it renewed
 //                            → JoinAnswer: a credential of its own for this machine
 //   POST /api/v1/heartbeat   a supernode's credential; Heartbeat → HeartbeatAnswer; renews the lease
@@ -56,7 +57,7 @@ export const supernodeSecretsSchema = z.object({
   contentSecret: z.base64().length(44),
   /** Signs manifests and tickets: Ed25519 PKCS #8, base64. */
   clusterPrivateKey: z.base64().max(256),
-  /** PEM, for `tlsPublicKey`: its only name is tlsNameOf(host ID). */
+  /** PEM, for `tlsPublicKey`: its names are tlsNameOf(host ID) and SUPERNODE_TLS_NAME. */
   certificate: z.string().max(8192).optional(),
 });
 export type SupernodeSecrets = z.infer<typeof supernodeSecretsSchema>;
@@ -70,11 +71,19 @@ export const caAnswerSchema = z.object({
 });
 export type CaAnswer = z.infer<typeof caAnswerSchema>;
 
+/** What the fleet's key signs. @param ca PEM */
+export function caStatement(ca: string): Buffer {
+  return Buffer.from(`df ca 1\n${ca}`);
+}
+
 /** The name in a supernode's certificate: addresses change and prove nothing, the key's digest stays. */
 export function tlsNameOf(hostId: string): string {
   // A DNS label has 63 characters at most (RFC 1035 §2.3.4).
   return `${hostId.slice(0, 40)}.df`;
 }
+
+/** What every supernode may show who knows its address alone: people's tools, not the fleet's machines. */
+export const SUPERNODE_TLS_NAME = "supernode.df";
 
 /** The name in the certificate of every replica of `df config`. */
 export const CONFIG_TLS_NAME = "config.df";

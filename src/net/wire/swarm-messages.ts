@@ -63,6 +63,9 @@ const helloSchema = z.object({
 });
 export type Hello = z.infer<typeof helloSchema>;
 
+/** What a machine of a fleet says in its hello to be believed: one goes with the other. */
+export type ShownMembership = Required<Pick<Hello, "credential" | "proof">>;
+
 const wireErrorSchema = z.object({
   code: z.string().max(64),
   message: z.string().max(4096),

@@ -40,6 +40,7 @@ export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {
   "GET /docs": { access: "anyone" },
   "GET /docs/:asset": { access: "anyone" },
 
+  "GET /api/v1/ca": { access: "anyone" },
   "POST /api/v1/join": { access: "joiner" },
   "POST /api/v1/heartbeat": { access: "supernode", bodyBytesMax: LONG_BODY_BYTES_MAX },
   "POST /api/v1/routes": { access: "machine" },

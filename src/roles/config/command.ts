@@ -7,6 +7,7 @@ import { CONFIG_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseDuration } from "../command-line/quantities.ts";
 import { readSecret } from "../command-line/secret.ts";
+import { parseTlsMode, TLS_FLAG } from "../command-line/tls-mode.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
@@ -22,6 +23,7 @@ const OWN_FLAGS: readonly Flag[] = [
     help: `where the fleet connects (127.0.0.1:${CONFIG_PORT})`,
   },
   { name: "url", value: "URL", help: "where machines reach this service; repeat for each replica" },
+  TLS_FLAG,
   { name: "data-dir", value: "DIR", help: "where database, keys and first tokens are kept" },
   {
     name: "database",
@@ -86,6 +88,7 @@ async function serve(flags: ParsedFlags): Promise<void> {
   });
   const status = `ready on ${config.address}`;
   log.info(status);
+  if (config.caPath !== null) log.info(`tools believe this service by --ca ${config.caPath}`);
   tellFirstStart(config.firstStart, (message) => log.info(message));
   await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
   await config.stop();
@@ -130,6 +133,7 @@ function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning" | "onC
     isOpen: isOn(flags, "open"),
     ...{ leaseMs, intervalMs },
     urls: (flags.values.get("url") ?? environment("url")?.split(",") ?? []).map(parseUrl),
+    tls: parseTlsMode("--tls", text(flags, "tls") ?? "auto"),
     isAdminTokenWanted: isOn(flags, "new-admin-token"),
   };
 }
@@ -150,7 +154,7 @@ function readPlace(
 function parseUrl(url: string): string {
   if (URL.canParse(url) && /^https?:\/\//.test(url)) return url.replace(/\/+$/, "");
   throw new DfError("usage", `read --url ${url}: not a URL`, {
-    hint: "write --url http://config.example.org:8000",
+    hint: "write --url https://config.example.org:8000",
   });
 }
 

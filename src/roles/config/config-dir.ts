@@ -22,6 +22,11 @@ export function adminTokenPath(dataDir: string): string {
   return join(dataDir, "admin-token");
 }
 
+/** Where the fleet's CA lies, for tools of administrators. */
+export function caPath(dataDir: string): string {
+  return join(dataDir, "ca.pem");
+}
+
 /**
  * The admin token that a command on this machine may use, if the user may read it: of a `df config`
  * where it is by default, or else of a `df up`.

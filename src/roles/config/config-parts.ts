@@ -1,7 +1,9 @@
 // What the routes of `df config` work with. start-config.ts makes it; each resource takes what it needs.
 
+import type { JoinString } from "../../net/fleet/join-string.ts";
 import type { Heartbeat, HeartbeatAnswer } from "../../net/wire/fleet-api.ts";
 import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
+import type { FleetAuthority } from "./fleet-authority.ts";
 import type { FleetKeys } from "./fleet-keys.ts";
 import type { FleetView } from "./fleet-view.ts";
 import type { HostRegistrations } from "./host-registrations.ts";
@@ -11,6 +13,7 @@ import type { RouteWaits } from "./route-waits.ts";
 export interface ConfigParts {
   database: FleetDatabase;
   keys: FleetKeys;
+  authority: FleetAuthority;
   view: FleetView;
   waits: RouteWaits;
   hosts: HostRegistrations;
@@ -19,7 +22,7 @@ export interface ConfigParts {
   leaseSeconds: number;
   intervalSeconds: number;
   /** Where machines reach this fleet's replicas, for join strings. */
-  urls: () => readonly string[];
+  places: () => Pick<JoinString, "urls" | "isProxied">;
   /** What else travels with heartbeats: settings, commands and their results. */
   heartbeatParts: readonly HeartbeatPart[];
 }

@@ -2,7 +2,7 @@
 // 0600 file in the data directory. There are no default credentials.
 
 import { join } from "node:path";
-import { formatJoinString } from "../../net/fleet/join-string.ts";
+import { formatJoinString, type JoinString } from "../../net/fleet/join-string.ts";
 import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { insertToken, listTokens, type TokenRow } from "../../store/fleet-database/tokens.ts";
 import { adminTokenPath } from "./config-dir.ts";
@@ -13,9 +13,8 @@ import { createTokenSecret, type TokenKind } from "./token-secret.ts";
 export interface FirstStartOptions {
   database: FleetDatabase;
   dataDir: string;
-  /** Raw Ed25519, base64. */
-  fleetKey: string;
-  urls: readonly string[];
+  /** What the join string says beside its token. */
+  place: Omit<JoinString, "token">;
   /** Makes an admin token though there is one: the first was lost. */
   isAdminTokenWanted: boolean;
 }
@@ -39,7 +38,7 @@ export function joinStringPath(dataDir: string): string {
 
 /** @throws {DfError} file-unwritable, no-space */
 export async function makeFirstTokens(options: FirstStartOptions): Promise<FirstStart> {
-  const { database, dataDir, fleetKey, isAdminTokenWanted } = options;
+  const { database, dataDir, place, isAdminTokenWanted } = options;
   const tokens = await listTokens(database);
   const nowMs = Date.now();
   const hasAdmin = tokens.some((token) => isUsableAdmin(token, nowMs));
@@ -55,7 +54,7 @@ export async function makeFirstTokens(options: FirstStartOptions): Promise<First
       ? null
       : await makeToken("join", database, (token) => ({
           path: joinStringPath(dataDir),
-          text: formatJoinString({ urls: [...options.urls], token, fleetKey }),
+          text: formatJoinString({ ...place, token }),
         })),
   };
 }

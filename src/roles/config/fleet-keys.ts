@@ -1,8 +1,10 @@
-// The fleet's keys: Ed25519 signs credentials, AES-256 seals what must rest in the database unread.
-// They lie in a 0600 file apart from the database; replicas of one fleet share the file.
+// The fleet's keys: Ed25519 signs credentials, AES-256 seals what must rest in the database unread, and
+// what `trust` says makes the fleet believe its supernodes. They lie in a 0600 file apart from the
+// database; replicas of one fleet share the file.
 
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import {
   compactDecrypt,
   CompactEncrypt,
@@ -21,6 +23,18 @@ import { writeSecretFile } from "./secret-file.ts";
 
 const base64url32Bytes = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 
+const trustKeysSchema = z.strictObject({
+  /** Who signs the fleet's certificates: PEM, and its key as PKCS #8, DER. */
+  caCertificate: z.string(),
+  caPrivateKey: z.base64(),
+  /** Ed25519, PKCS #8, DER: signs manifests and tickets. */
+  clusterPrivateKey: z.base64(),
+  /** 32 bytes: content keys are derived from it. */
+  contentSecret: z.base64().length(44),
+});
+/** What supernodes are believed by; made once for a fleet. */
+export type TrustKeys = z.infer<typeof trustKeysSchema>;
+
 /** The file. */
 export const keysSchema = z.strictObject({
   /** JWK of the Ed25519 key. */
@@ -32,6 +46,8 @@ export const keysSchema = z.strictObject({
   }),
   /** 32 bytes. */
   sealing: base64url32Bytes,
+  /** Absent from files of versions before it: added at the next start. */
+  trust: trustKeysSchema.optional(),
 });
 export type KeysDocument = z.infer<typeof keysSchema>;
 
@@ -102,6 +118,7 @@ export async function loadFleetKeys(path: string, database: FleetDatabase): Prom
     if (keyFingerprint !== null) throw wrongKeys(path, "there are none");
     document = await makeKeys(path);
   }
+  if (document.trust === undefined) document = await completeKeys(path);
   const keys = await FleetKeys.from(document, path);
   const claimed = await claimKeyFingerprint(database, keys.fingerprint);
   if (claimed === keys.fingerprint) return keys;
@@ -154,8 +171,48 @@ async function makeKeys(path: string): Promise<KeysDocument> {
   const document = keysSchema.parse({
     signing: { kty: "OKP", crv: "Ed25519", x, d },
     sealing: randomBytes(32).toString("base64url"),
+    trust: await makeTrustKeys(),
   });
   // A replica that starts at the same time with the same file: the first one's keys count.
   await writeSecretFile(path, `${JSON.stringify(document)}\n`, { isKept: true });
   return readFleetKeys(path) ?? document;
+}
+
+async function makeTrustKeys(): Promise<TrustKeys> {
+  // Loaded here alone: other commands read keys and never make certificates.
+  const { makeCa } = await import("./certificates.ts");
+  const ca = await makeCa();
+  const { privateKey } = generateKeyPairSync("ed25519");
+  return {
+    caCertificate: ca.certificate,
+    caPrivateKey: ca.privateKey,
+    clusterPrivateKey: privateKey.export({ type: "pkcs8", format: "der" }).toString("base64"),
+    contentSecret: randomBytes(32).toString("base64"),
+  };
+}
+
+/**
+ * Adds what a file of an earlier version lacks. Replicas that do so at once agree: the first one's
+ * addition lies beside the file under a name that only one can make, and whoever finds it there puts
+ * that in the file's place.
+ */
+async function completeKeys(path: string): Promise<KeysDocument> {
+  const additionPath = `${path}.completed`;
+  for (;;) {
+    const before = readFleetKeys(path);
+    if (before === undefined) throw new DfError("file-unreadable", `read ${path}: it is gone`);
+    if (before.trust !== undefined) return before;
+    const complete = keysSchema.parse({ ...before, trust: await makeTrustKeys() });
+    await writeSecretFile(additionPath, `${JSON.stringify(complete)}\n`, { isKept: true });
+    const first = readFleetKeys(additionPath);
+    // Another replica finished between the two reads: then what the file says counts.
+    const now = readFleetKeys(path);
+    if (now?.trust !== undefined) {
+      await rm(additionPath, { force: true });
+      return now;
+    }
+    if (first === undefined) continue;
+    await writeSecretFile(path, `${JSON.stringify(first)}\n`);
+    await rm(additionPath, { force: true });
+  }
 }

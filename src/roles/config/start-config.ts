@@ -4,24 +4,30 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { version } from "../../../package.json";
-import { DfError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import { CredentialCheck } from "../../net/fleet/credential.ts";
+import { CONFIG_TLS_NAME } from "../../net/wire/fleet-api.ts";
 import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { raiseRoutesVersion } from "../../store/fleet-database/fleet-row.ts";
 import { openFleetDatabase } from "../../store/fleet-database/open-fleet-database.ts";
 import { claimStateDir } from "../../store/state-dir.ts";
+import type { TlsMode } from "../command-line/tls-mode.ts";
 import { healthRoutes } from "../service/health-routes.ts";
 import { createMetrics } from "../service/metrics.ts";
-import { formatAddress, isUnspecified, type ListenAddress } from "../supernode/listen-address.ts";
+import { formatAddress, type ListenAddress } from "../supernode/listen-address.ts";
 import { Callers } from "./callers.ts";
-import { type ConfigApp, createConfigApp, type Resource } from "./config-app.ts";
+import { createConfigApp, type Resource } from "./config-app.ts";
+import { caPath } from "./config-dir.ts";
 import type { ConfigParts } from "./config-parts.ts";
+import { listenForFleet, transportOf } from "./config-server.ts";
 import { docsResource } from "./docs-page.ts";
 import { type FirstStart, makeFirstTokens } from "./first-start.ts";
+import { FleetAuthority } from "./fleet-authority.ts";
 import { loadFleetKeys } from "./fleet-keys.ts";
 import { FleetView } from "./fleet-view.ts";
 import { HostRegistrations } from "./host-registrations.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
+import { caResource } from "./machines/ca.ts";
 import { heartbeatResource } from "./machines/heartbeat.ts";
 import { joinResource } from "./machines/join.ts";
 import { routesResource } from "./machines/routes.ts";
@@ -35,6 +41,7 @@ import { PreheatJobs } from "./preheats/preheat-jobs.ts";
 import { preheatPart } from "./preheats/preheat-part.ts";
 import { preheatsResource } from "./preheats/preheat-routes.ts";
 import { RouteWaits } from "./route-waits.ts";
+import { writeSecretFile } from "./secret-file.ts";
 import { SettingsBook } from "./settings/settings-book.ts";
 import { settingsPart } from "./settings/settings-part.ts";
 import { settingsResource } from "./settings/settings-routes.ts";
@@ -53,6 +60,8 @@ export interface ConfigOptions {
   intervalMs: number;
   /** Where machines reach the fleet's replicas; empty: where this one listens. */
   urls: readonly string[];
+  /** @defaultValue "auto": where others than this machine can reach it */
+  tls?: TlsMode;
   /** Makes another admin token: the first was lost. */
   isAdminTokenWanted: boolean;
   onWarning: (message: string) => void;
@@ -68,15 +77,11 @@ export interface RunningConfig {
   readonly firstStart: FirstStart;
   /** Raw Ed25519, base64. */
   readonly fleetKey: string;
+  /** The file with the CA that its certificate is of; null: it speaks plain HTTP. */
+  readonly caPath: string | null;
   /** Lets held requests go and writes what waits. */
   stop(): Promise<void>;
 }
-
-/** What is never closed for being silent: a held request says nothing for a minute. Seconds. */
-const IDLE_TIMEOUT_SECONDS = 120;
-
-/** The largest body of any route: see access.ts. */
-const REQUEST_BODY_BYTES_MAX = 8 << 20;
 
 /** @throws {DfError} usage, denied, unavailable, file-unwritable */
 export async function startConfig(options: ConfigOptions): Promise<RunningConfig> {
@@ -104,7 +109,11 @@ async function startWith(
   const { dataDir, leaseMs, intervalMs, onWarning } = options;
   // A power loss may forget changes that hosts heard of (open-sqlite.ts): their versions never come again.
   if (database.dialect === "sqlite") await raiseRoutesVersion(database, Date.now());
+  const transport = transportOf(options);
+  const { isProxied } = transport;
+  if (transport.warning !== null) onWarning(transport.warning);
   const keys = await loadFleetKeys(options.keysPath ?? keysPathIn(dataDir), database);
+  const authority = new FleetAuthority(keys);
   const credentials = new CredentialCheck(keys.publicKey);
   const waits = new RouteWaits();
   const view = new FleetView(database, {
@@ -123,10 +132,10 @@ async function startWith(
   let urls = options.urls;
   let firstStart: FirstStart | null = null;
   const parts: ConfigParts = {
-    ...{ database, keys, view, waits, hosts, leases },
+    ...{ database, keys, authority, view, waits, hosts, leases },
     leaseSeconds: leaseMs / 1000,
     intervalSeconds: intervalMs / 1000,
-    urls: () => urls,
+    places: () => ({ urls: [...urls], ...(isProxied ? { isProxied } : {}) }),
     heartbeatParts: [settingsPart(settings), preheatPart(preheats)],
   };
   const app = createConfigApp({
@@ -134,36 +143,48 @@ async function startWith(
     callers: new Callers(database, credentials),
     isOpen: options.isOpen,
     onChange: options.onChange,
-    ownNames: () => new Set([hostname(), ...urls.map((url) => new URL(url).hostname)]),
+    ownNames: () =>
+      new Set([hostname(), CONFIG_TLS_NAME, ...urls.map((url) => new URL(url).hostname)]),
     resources: [
       serviceResource(parts, () => firstStart !== null),
-      docsResource,
-      joinResource(parts),
-      heartbeatResource(parts),
-      routesResource(parts),
-      clustersResource(parts),
-      rulesResource(parts),
-      supernodesResource(parts),
-      hostsResource(parts),
-      tokensResource(parts),
+      ...fleetResources(parts),
       settingsResource({ database, book: settings }),
       preheatsResource(preheats),
     ],
     onError: (error, route) => onWarning(`${route}: ${describeFailure(error)}`),
   });
-  const server = serve(app, options.listen);
+  const server = await listenForFleet({ ...options, app, authority, ...transport });
   // What is held is answered, what is under way is finished.
   undo.defer(() => server.stop());
   undo.defer(() => waits.stop());
-  if (urls.length === 0) urls = [ownUrl(options.listen, server.port!)];
+  ({ urls } = server);
   const { isAdminTokenWanted } = options;
   const fleetKey = keys.publicKey;
-  firstStart = await makeFirstTokens({ database, dataDir, fleetKey, urls, isAdminTokenWanted });
+  const place = { ...parts.places(), fleetKey };
+  firstStart = await makeFirstTokens({ database, dataDir, place, isAdminTokenWanted });
+  // For administrators' tools, which have no join string.
+  await writeSecretFile(caPath(dataDir), authority.caAnswer.ca);
   return {
-    address: formatAddress(options.listen.hostname, server.port!),
+    address: formatAddress(options.listen.hostname, server.port),
+    caPath: transport.isTls ? caPath(dataDir) : null,
     ...{ urls, fleetKey, firstStart },
     stop: () => undo.disposeAsync(),
   };
+}
+
+function fleetResources(parts: ConfigParts): Resource[] {
+  return [
+    docsResource,
+    caResource(parts),
+    joinResource(parts),
+    heartbeatResource(parts),
+    routesResource(parts),
+    clustersResource(parts),
+    rulesResource(parts),
+    supernodesResource(parts),
+    hostsResource(parts),
+    tokensResource(parts),
+  ];
 }
 
 /** Where the keys lie if nobody names a file. */
@@ -195,31 +216,6 @@ function serviceResource(
   return (app) => {
     app.route("/", healthRoutes({ notReadyBecause, metrics }));
   };
-}
-
-function serve(app: ConfigApp, listen: ListenAddress): Bun.Server<undefined> {
-  try {
-    return Bun.serve({
-      hostname: listen.hostname,
-      port: listen.port,
-      development: false,
-      reusePort: false,
-      idleTimeout: IDLE_TIMEOUT_SECONDS,
-      maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
-      fetch: (request) => app.fetch(request),
-    });
-  } catch (cause) {
-    const address = formatAddress(listen.hostname, listen.port);
-    throw new DfError("usage", `listen on ${address}: ${messageOf(cause)}`, {
-      cause,
-      hint: "another process may listen there; choose another port with --listen",
-    });
-  }
-}
-
-function ownUrl(listen: ListenAddress, port: number): string {
-  const host = isUnspecified(listen.hostname) ? hostname() : listen.hostname;
-  return `http://${formatAddress(host, port)}`;
 }
 
 /** With the causes: the log is where they are told. */

@@ -11,6 +11,8 @@ import { addressTowards, ownAddresses } from "../../net/fleet/own-addresses.ts";
 import { Pause } from "../../net/fleet/pause.ts";
 import { RoutesWatch } from "../../net/fleet/routes-watch.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
+import { proveKey } from "../../net/wire/key-proof.ts";
+import type { ShownMembership } from "../../net/wire/swarm-messages.ts";
 import type { HostIdentity } from "./host-identity.ts";
 import type { ListedSupernode } from "./supernodes.ts";
 
@@ -20,7 +22,7 @@ export interface HostFleetOptions {
   labels: Labels;
   dataDir: string;
   onList: (list: readonly ListedSupernode[]) => void;
-  /** The fleet took this host in, or did before: its keys are known. */
+  /** The fleet took this host in, or did before: its keys are known. Called again when it told them anew. */
   onMember: () => void;
   onWarning: (message: string) => void;
 }
@@ -43,9 +45,16 @@ export class HostFleet {
     this.#options = options;
   }
 
-  /** Shown to supernodes; undefined before the fleet was joined. */
-  get credential(): string | undefined {
-    return this.#membership?.credential;
+  /** What this host's hellos say of it: its credential, and that the key is its own; nothing before it joined. */
+  shown(): ShownMembership | undefined {
+    const credential = this.#membership?.credential;
+    if (credential === undefined) return undefined;
+    return { credential, proof: proveKey("hello", this.#options.identity) };
+  }
+
+  /** PEM: who vouches for the fleet's supernodes; null: not joined yet, or nobody. */
+  get ca(): string | null {
+    return this.#membership?.trust.ca ?? null;
   }
 
   /** Ed25519 SPKI, base64: by it manifests are checked; null: not joined yet, or the fleet has none. */
@@ -90,6 +99,7 @@ export class HostFleet {
     this.#membership = membership;
     const { fleet, labels, identity, dataDir, onList, onMember, onWarning } = this.#options;
     onMember();
+    membership.onRenewed(onMember);
     const towardsConfig = await addressTowards(fleet.urls, signal);
     if (signal.aborted) return;
     const host = { hostId: identity.hostId, hostname: ownHostname(), version, labels };
@@ -98,7 +108,11 @@ export class HostFleet {
       host: () => ({ ...host, addresses: ownAddresses(towardsConfig) }),
       path: join(dataDir, "supernodes.json"),
       onList: (list) =>
-        onList(list.map(({ hostId, address, cluster }) => ({ key: hostId, address, cluster }))),
+        onList(
+          list.map(({ hostId, address, cluster, isTls = false }) => ({
+            ...{ key: hostId, address, cluster, isTls },
+          })),
+        ),
       onWarning,
     });
     await this.#routes.start();
@@ -107,12 +121,12 @@ export class HostFleet {
   /** Tries until it is done; null: stopped before. @throws {DfError} when another try would not help */
   async #join(signal: AbortSignal): Promise<Membership | null> {
     const { fleet, identity, dataDir, onWarning } = this.#options;
-    const { hostId, publicKey } = identity;
+    const { hostId, publicKey, privateKey } = identity;
     const machine = { role: "peer" as const, hostId, publicKey, hostname: ownHostname(), version };
     const path = join(dataDir, "membership.json");
     for (let failures = 0; ; failures++) {
       try {
-        return await enterFleet(fleet, { machine, path }, signal);
+        return await enterFleet(fleet, { machine, privateKey, path }, signal);
       } catch (error) {
         if (signal.aborted) return null;
         if (!isDfError(error) || !error.isRetryable) throw error;

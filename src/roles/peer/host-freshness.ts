@@ -2,6 +2,8 @@
 
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError, type WireError } from "../../errors.ts";
+import { tlsOptionsOf } from "../../net/tls/server-proof.ts";
+import { httpUrlOf, type SupernodeEndpoint } from "../../net/tls/supernode-endpoint.ts";
 import { taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import {
@@ -30,12 +32,14 @@ export async function freshnessOnHost(
   const here = { taskId, contentId: kept?.content.facts.contentId ?? null, ...words };
   const owner = await around.supernodes.ownerOf(taskId);
   if (owner === undefined) return { here, supernode: null };
-  const { address } = owner;
-  return { here, supernode: { address, ...(await ask(address, asked)) } };
+  const { endpoint } = owner;
+  return { here, supernode: { address: endpoint.address, ...(await ask(endpoint, asked)) } };
 }
 
-async function ask(address: string, task: TaskRequest): Promise<TaskFreshness> {
-  const answer = await fetch(`http://${address}/v1/freshness`, {
+async function ask(endpoint: SupernodeEndpoint, task: TaskRequest): Promise<TaskFreshness> {
+  const { address, proof } = endpoint;
+  const answer = await fetch(httpUrlOf(endpoint, "/v1/freshness"), {
+    ...tlsOptionsOf(proof),
     method: "POST",
     body: JSON.stringify(task),
     headers: { "content-type": "application/json" },

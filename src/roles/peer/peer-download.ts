@@ -11,6 +11,7 @@ import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { OWNER_SILENCE_MS } from "../../limits.ts";
 import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { redactUrl } from "../../net/task-request.ts";
+import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import { Changes } from "./changes.ts";

@@ -131,6 +131,7 @@ class Peer implements RunningPeer {
     this.#identity = loadHostIdentity(options.dataDir);
     this.#supernodes = new Supernodes({
       addresses: options.supernodes,
+      ca: () => this.#fleet?.ca ?? null,
       hello: (address) => this.#hello(address),
       holdings: () => this.#holdings(),
       told: (address, message) => this.#told(address, message),
@@ -287,7 +288,6 @@ class Peer implements RunningPeer {
   }
 
   #hello(supernode: string): HelloFields {
-    const credential = this.#fleet?.credential;
     return {
       version: packageJson.version,
       capabilities: [],
@@ -298,7 +298,7 @@ class Peer implements RunningPeer {
       uploadSlots: this.#settings.current.uploadSlots,
       labels: this.#options.labels,
       zonedAddresses: [...(this.#options.zonedAddresses ?? [])],
-      ...(credential === undefined ? {} : { credential }),
+      ...this.#fleet?.shown(),
     };
   }
 

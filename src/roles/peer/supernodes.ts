@@ -4,6 +4,7 @@
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { rankOwners } from "../../net/swarm/owner-rank.ts";
+import { endpointOf, type NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 
 /** One of the list, which is best first. */
@@ -12,6 +13,8 @@ export interface ListedSupernode {
   key: string;
   /** "host:port" */
   address: string;
+  /** Whether it speaks TLS: then it is never asked in plain text. */
+  isTls: boolean;
   /** A host joins tasks in its nearest cluster, the first of the list. */
   cluster: string;
 }
@@ -19,6 +22,8 @@ export interface ListedSupernode {
 export interface SupernodesOptions {
   /** "host:port" of the static list; may be empty. */
   addresses: readonly string[];
+  /** PEM: who vouches for supernodes that speak TLS; null: nobody, or not known yet. */
+  ca: () => string | null;
   /** What is said to a supernode, by its address. */
   hello: (address: string) => HelloFields;
   /** What can be shared from here, said whenever a channel opens. */
@@ -38,7 +43,9 @@ export class Supernodes {
 
   constructor(options: SupernodesOptions) {
     this.#options = options;
-    this.#list = options.addresses.map((address) => ({ key: address, address, cluster: "" }));
+    this.#list = options.addresses.map((address) => ({
+      ...{ key: address, address, cluster: "", isTls: false },
+    }));
   }
 
   get all(): SwarmClient[] {
@@ -76,8 +83,19 @@ export class Supernodes {
     for (const { address } of this.#list) if (!listed.has(address)) this.#leaving.add(address);
     for (const address of listed) this.#leaving.delete(address);
     this.#list = list;
+    for (const one of list) this.#replaceStranger(one);
     for (const address of this.#leaving) this.#letGo(address);
     this.connect();
+  }
+
+  /** Another supernode has the address now, or it speaks TLS by now: a channel to the former one never opens. */
+  #replaceStranger({ address, key, isTls }: ListedSupernode): void {
+    const client = this.#clients.get(address);
+    if (client === undefined || client.isUsed) return;
+    const { proof } = endpointOf({ address, hostId: key, isTls }, this.#options.ca());
+    if (Bun.deepEquals(proof, client.endpoint.proof)) return;
+    this.#clients.delete(address);
+    client.stop();
   }
 
   #letGo(address: string): void {
@@ -88,12 +106,20 @@ export class Supernodes {
     client?.stop();
   }
 
-  /** The channel to one supernode, made on first use. */
+  /** The channel to a supernode of the list, made on first use. */
   at(address: string): SwarmClient {
+    return this.toward({ address });
+  }
+
+  /** The channel to a supernode that another one names; what the list says of it counts more. */
+  toward(place: NamedSupernode): SwarmClient {
+    const { address } = place;
     const known = this.#clients.get(address);
     if (known !== undefined) return known;
+    const listed = this.#list.find((one) => one.address === address);
+    const named = listed === undefined ? place : { ...listed, hostId: listed.key };
     const client: SwarmClient = new SwarmClient({
-      address,
+      ...endpointOf(named, this.#options.ca()),
       hello: () => this.#options.hello(address),
       onOpened: () => client.hold(this.#options.holdings()),
       onUnused: () => this.#letGo(address),

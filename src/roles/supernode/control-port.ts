@@ -1,14 +1,23 @@
 // The supernode's control port: swarm channels of peers and of other supernodes, and its HTTP side.
 
 import { DfError, messageOf } from "../../errors.ts";
+import { RenewableServer, type ServerTls } from "../../net/tls/renewable-server.ts";
 import { PeerChannel, swarmSockets } from "../../net/swarm/swarm-server.ts";
 import { bracketed } from "./connected-peer.ts";
 import type { Hall } from "./hall.ts";
 import { formatAddress, type ListenAddress } from "./listen-address.ts";
+import type { SupernodeFleet } from "./supernode-fleet.ts";
 import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
 
-/** @throws {DfError} usage when the address is in use */
-export function listenForPeers(listen: ListenAddress, hall: Hall, status: () => SupernodeStatus) {
+/**
+ * @param fleet whose certificate it shows; null, or one without: plain HTTP
+ * @throws {DfError} usage when the address is in use
+ */
+export function listenForPeers(
+  { listen, fleet }: { listen: ListenAddress; fleet: SupernodeFleet | null },
+  hall: Hall,
+  status: () => SupernodeStatus,
+) {
   let isReady = true;
   const app = supernodeRoutes({
     status,
@@ -16,10 +25,11 @@ export function listenForPeers(listen: ListenAddress, hall: Hall, status: () => 
     holdingOf: (taskId) => hall.cluster.holdingOf(taskId),
     freshnessOf: (task) => hall.registry.freshnessOf(task),
   });
-  const serve = () =>
+  const serve = (port: number, tls: ServerTls | null): Bun.Server<PeerChannel> =>
     Bun.serve<PeerChannel>({
       hostname: listen.hostname,
-      port: listen.port,
+      port,
+      ...(tls === null ? {} : { tls }),
       development: false,
       // Bun shares a port between processes unless it is told not to.
       reusePort: false,
@@ -36,9 +46,10 @@ export function listenForPeers(listen: ListenAddress, hall: Hall, status: () => 
       },
     });
   try {
-    const server = serve();
+    const server = new RenewableServer(serve, listen.port, fleet?.tls ?? null);
+    fleet?.onCertificate((tls) => server.renew(tls));
     return {
-      port: server.port ?? listen.port,
+      port: server.port,
       status,
       close: () => {
         isReady = false;

@@ -50,7 +50,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
   try {
     const identity = loadHostIdentity(options.dataDir);
     if (options.fleet !== null) {
-      const parts = { ...options, fleet: options.fleet, identity };
+      const parts = { ...options, fleet: options.fleet, identity, tls: options.tls ?? "auto" };
       fleet = await SupernodeFleet.enter(parts, stopped.signal);
     }
     let uploadedBytes = 0;
@@ -61,6 +61,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       identity,
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
+        hall?.sources.noteUploaded(uploadedBytes);
         for (const contentId of counts.usedContentIds) store.get(contentId)?.noteRead();
       },
     });
@@ -70,7 +71,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     const { desk, registry } = opened;
     const { hostId } = identity;
     const status = () => ({ ...statusOf(opened, store), hostId, uploadedBytes });
-    const server = listenForPeers(listen, opened, status);
+    const server = listenForPeers({ listen, fleet }, opened, status);
     opened.cluster.start();
     const running = pieces;
     await fleet?.start(

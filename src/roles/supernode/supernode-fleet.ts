@@ -1,22 +1,27 @@
 // A supernode's part in its fleet: what makes it a member, the link over which the fleet speaks to
 // it, which hosts it admits, and what it tells of itself and of them.
 
+import { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { version } from "../../../package.json";
-import { isDfError } from "../../errors.ts";
+import { DfError, isDfError } from "../../errors.ts";
 import { type Credential, CredentialCheck } from "../../net/fleet/credential.ts";
 import { FleetLink, type SupernodeState } from "../../net/fleet/fleet-link.ts";
 import { enterFleet, type FleetAddress, type Membership } from "../../net/fleet/membership.ts";
 import { addressTowards } from "../../net/fleet/own-addresses.ts";
 import type { Admittance, PeerChannel } from "../../net/swarm/swarm-server.ts";
+import { type ServerTls, serverTlsOf } from "../../net/tls/renewable-server.ts";
+import type { TlsMode } from "../command-line/tls-mode.ts";
 import type { Labels, SupernodeSecrets, ZonedAddress } from "../../net/wire/fleet-api.ts";
-import type { Hello } from "../../net/wire/swarm-messages.ts";
+import { isProven, proveKey } from "../../net/wire/key-proof.ts";
+import type { Hello, ShownMembership } from "../../net/wire/swarm-messages.ts";
 import { freeBytes } from "../../store/disk-space.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
-import { formatAddress, isUnspecified } from "./listen-address.ts";
+import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "./listen-address.ts";
 import type { SupernodeStatus } from "./status.ts";
+import { loadTlsKey, type TlsKey } from "./tls-key.ts";
 
 /** A `df config` that starts at the same moment is there by then; a service manager tries again. */
 const JOIN_PATIENCE_MS = 10_000;
@@ -28,6 +33,9 @@ export interface SupernodeFleetOptions {
   dataDir: string;
   /** Whether hosts without a credential are admitted too. */
   isOpen: boolean;
+  /** Whether it speaks TLS; "auto": where others than this machine can reach it. */
+  tls: TlsMode;
+  listen: ListenAddress;
   onWarning: (message: string) => void;
 }
 
@@ -36,18 +44,26 @@ export class SupernodeFleet {
   readonly #options: SupernodeFleetOptions;
   readonly #membership: Membership;
   readonly #check: CredentialCheck;
+  readonly #tlsKey: TlsKey;
+  /** Whether the certificate is used. */
+  readonly #isTls: boolean;
   readonly #credentials = new WeakMap<PeerChannel, Credential>();
   /** Channels by host: an old one may close after its successor opened. */
   readonly #channels = new Map<string, number>();
 
-  private constructor(options: SupernodeFleetOptions, membership: Membership) {
+  private constructor(
+    options: SupernodeFleetOptions,
+    { membership, tlsKey }: { membership: Membership; tlsKey: TlsKey },
+  ) {
     const { identity, labels, dataDir, onWarning } = options;
     this.#options = options;
     this.#membership = membership;
+    this.#tlsKey = tlsKey;
     this.#check = new CredentialCheck(membership.fleetKey);
+    this.#isTls = speaksTls(options, membership);
     this.link = new FleetLink({
       membership,
-      self: { hostId: identity.hostId, version, labels },
+      self: { hostId: identity.hostId, version, labels, isTls: this.#isTls },
       path: join(dataDir, "fleet.json"),
       onWarning,
     });
@@ -59,25 +75,52 @@ export class SupernodeFleet {
    */
   static async enter(options: SupernodeFleetOptions, signal: AbortSignal): Promise<SupernodeFleet> {
     const { fleet, identity, dataDir } = options;
-    const { hostId, publicKey } = identity;
+    const { hostId, publicKey, privateKey } = identity;
+    const tlsKey = loadTlsKey(dataDir);
     const machine = { role: "supernode", hostname: hostname(), version } as const;
     const membership = await enterFleet(
       fleet,
       {
-        machine: { ...machine, hostId, publicKey },
+        machine: { ...machine, hostId, publicKey, tlsPublicKey: tlsKey.publicKey },
+        privateKey,
         path: join(dataDir, "membership.json"),
         patienceMs: JOIN_PATIENCE_MS,
       },
       signal,
     );
-    const part = new SupernodeFleet(options, membership);
+    // What an earlier version kept has no certificate: without one it is plain HTTP until the next start.
+    if (membership.trust.secrets === null) await membership.renewIfDue(signal);
+    // A key that was lost and made anew has no certificate yet.
+    if (!isCertified(tlsKey, membership)) await membership.renew(signal);
+    const part = new SupernodeFleet(options, { membership, tlsKey });
     await part.link.recall();
     return part;
   }
 
-  /** Shown to other supernodes. */
-  get credential(): string {
-    return this.#membership.credential;
+  /** What its hellos to other supernodes say: its credential, and that the key is its own. */
+  shown(): ShownMembership {
+    const { identity } = this.#options;
+    return { credential: this.#membership.credential, proof: proveKey("hello", identity) };
+  }
+
+  /** PEM: who vouches for the fleet's supernodes; null: nobody. */
+  get ca(): string | null {
+    return this.#membership.trust.ca;
+  }
+
+  /** What the control port is to show; null: it speaks plain HTTP. */
+  get tls(): ServerTls | null {
+    const certificate = this.secrets?.certificate;
+    if (!this.#isTls || certificate === undefined) return null;
+    return serverTlsOf(this.#tlsKey.privateKey, certificate);
+  }
+
+  /** Hears of each later certificate. */
+  onCertificate(listener: (tls: ServerTls) => void): void {
+    this.#membership.onRenewed(() => {
+      const { tls } = this;
+      if (tls !== null) listener(tls);
+    });
   }
 
   /** Ed25519 SPKI, base64: the public half of `secrets.clusterPrivateKey`; null: the fleet has none. */
@@ -90,7 +133,7 @@ export class SupernodeFleet {
     return this.#membership.trust.secrets;
   }
 
-  /** Lets in who shows a credential of this fleet; checked without asking anybody. */
+  /** Lets in who shows a credential of this fleet and holds its key; checked without asking anybody. */
   readonly admit = async (channel: PeerChannel, hello: Hello): Promise<Admittance> => {
     if (hello.credential === undefined) {
       return this.#options.isOpen ? ADMITTED : refused("join the fleet: no credential was shown");
@@ -98,6 +141,10 @@ export class SupernodeFleet {
     try {
       const credential = await this.#check.check(hello.credential);
       if (credential.hostId !== hello.hostId) return refused("the credential is another host's");
+      // A credential alone may have been overheard or copied.
+      if (hello.proof === undefined || !isProven("hello", hello, hello.proof)) {
+        return refused("the host does not prove its key, or its clock is off by minutes");
+      }
       this.#credentials.set(channel, credential);
       return ADMITTED;
     } catch (error) {
@@ -167,6 +214,27 @@ export class SupernodeFleet {
 interface ListenedAddress {
   hostname: string;
   port: number;
+}
+
+/** @throws {DfError} unavailable, where TLS is demanded and the fleet gave no certificate */
+function speaksTls(
+  { tls, listen, onWarning }: SupernodeFleetOptions,
+  { trust }: Membership,
+): boolean {
+  if (tls === "off" || (tls === "auto" && isLoopback(listen.hostname))) return false;
+  if (trust.secrets?.certificate !== undefined && trust.ca !== null) return true;
+  const because = "df config gave no certificate; it may run an older version of df";
+  if (tls === "on") throw new DfError("unavailable", `speak TLS: ${because}`);
+  onWarning(`speaking plain HTTP: ${because}`);
+  return false;
+}
+
+/** Whether the fleet's certificate is for this key; a fleet that gives none has nothing to renew. */
+function isCertified({ publicKey }: TlsKey, { trust }: Membership): boolean {
+  const certificate = trust.secrets?.certificate;
+  if (certificate === undefined) return true;
+  const certified = new X509Certificate(certificate).publicKey;
+  return certified.export({ type: "spki", format: "der" }).toString("base64") === publicKey;
 }
 
 const ADMITTED: Admittance = { isAdmitted: true };

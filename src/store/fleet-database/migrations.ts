@@ -4,10 +4,12 @@
 import { DfError } from "../../errors.ts";
 import postgresFleetSql from "./migrations/0001-fleet.postgres.sql" with { type: "text" };
 import sqliteFleetSql from "./migrations/0001-fleet.sqlite.sql" with { type: "text" };
+import postgresTlsSql from "./migrations/0002-tls.postgres.sql" with { type: "text" };
+import sqliteTlsSql from "./migrations/0002-tls.sqlite.sql" with { type: "text" };
 
 /** In order; the database keeps how many were applied. */
-export const SQLITE_MIGRATIONS = [sqliteFleetSql];
-export const POSTGRES_MIGRATIONS = [postgresFleetSql];
+export const SQLITE_MIGRATIONS = [sqliteFleetSql, sqliteTlsSql];
+export const POSTGRES_MIGRATIONS = [postgresFleetSql, postgresTlsSql];
 
 /** @throws {DfError} denied */
 export function refuseNewerSchema(version: number): void {

@@ -1,7 +1,7 @@
 // The fleet's tables in PostgreSQL; see sqlite-schema.ts for what each column means. JSON is text here
 // too, so that one query serves both dialects and a backup of one can be restored to the other.
 
-import { bigint, customType, index, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { bigint, boolean, customType, index, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 
 const integer = (name: string) => bigint(name, { mode: "number" });
 
@@ -45,6 +45,7 @@ const supernodes = pgTable("supernodes", {
   hostname: text("hostname").notNull(),
   version: text("version").notNull(),
   addresses: json("addresses").notNull(),
+  isTls: boolean("is_tls").notNull().default(false),
   labels: json("labels").notNull(),
   state: text("state").notNull(),
   leaseExpiresAt: integer("lease_expires_at").notNull(),

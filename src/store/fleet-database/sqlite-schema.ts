@@ -54,6 +54,8 @@ const supernodes = sqliteTable("supernodes", {
   version: text("version").notNull(),
   /** Empty until its first heartbeat. */
   addresses: text("addresses", { mode: "json" }).$type<ZonedAddressRow[]>().notNull(),
+  /** Whether they speak TLS. */
+  isTls: integer("is_tls", { mode: "boolean" }).notNull().default(false),
   /** Its own; they count before its cluster's. */
   labels: text("labels", { mode: "json" }).$type<LabelMap>().notNull(),
   /** Only an alive one is in any list. */

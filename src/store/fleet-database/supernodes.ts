@@ -62,6 +62,7 @@ export async function saveHeartbeats(
       set: {
         version: proposed(supernodes.version),
         addresses: proposed(supernodes.addresses),
+        isTls: proposed(supernodes.isTls),
         labels: proposed(supernodes.labels),
         state: proposed(supernodes.state),
         leaseExpiresAt: proposed(supernodes.leaseExpiresAt),

@@ -76,9 +76,10 @@ async function renewLease(
 ): Promise<void> {
   const nowMs = Date.now();
   const { hostId, version, addresses, labels, load, disk, contents, settingsVersion } = heartbeat;
+  const isTls = heartbeat.isTls ?? false;
   const isLeaving = heartbeat.isLeaving === true;
   const row: SupernodeRow = {
-    ...{ hostId, cluster, version, addresses, labels },
+    ...{ hostId, cluster, version, addresses, isTls, labels },
     // A row that a restored backup does not have; else the join's stays.
     ...{ hostname: "", joinedAt: nowMs },
     state: isLeaving ? "left" : "alive",
@@ -89,12 +90,13 @@ async function renewLease(
   const isSame =
     known !== undefined &&
     Bun.deepEquals(known.addresses, addresses) &&
+    known.isTls === isTls &&
     Bun.deepEquals(known.labels, labels);
   await leases.heard(row, isLeaving || !isSame);
 }
 
 function answerFor(
-  { hostId, addresses }: Heartbeat,
+  { hostId, addresses, isTls }: Heartbeat,
   cluster: string,
   { view, leaseSeconds, intervalSeconds }: ConfigParts,
 ): HeartbeatAnswer {
@@ -102,7 +104,7 @@ function answerFor(
   const upstream = view.upstreamOf(cluster);
   return {
     ...{ leaseSeconds, intervalSeconds, cluster },
-    members: [...others, { hostId, addresses }]
+    members: [...others, memberOf({ hostId, addresses, isTls })]
       .toSorted((a, b) => (a.hostId < b.hostId ? -1 : 1))
       .slice(0, MEMBERS_MAX),
     upstream:
@@ -115,5 +117,14 @@ function answerFor(
 }
 
 function membersOf(rows: readonly SupernodeRow[]): HeartbeatAnswer["members"] {
-  return rows.map(({ hostId, addresses }) => ({ hostId, addresses }));
+  return rows.map(memberOf);
+}
+
+/** Said only where it is so: machines take silence for plain HTTP. */
+function memberOf({
+  hostId,
+  addresses,
+  isTls,
+}: Pick<Heartbeat, "hostId" | "addresses" | "isTls">): HeartbeatAnswer["members"][number] {
+  return { hostId, addresses, ...(isTls === true ? { isTls } : {}) };
 }

@@ -9,6 +9,7 @@ import {
   type JoinFleetRequest,
   joinRequestSchema,
 } from "../../../net/wire/fleet-api.ts";
+import { isProven } from "../../../net/wire/key-proof.ts";
 import { insertCluster } from "../../../store/fleet-database/clusters.ts";
 import {
   findCredential,
@@ -41,16 +42,20 @@ const joinRoute = createRoute({
   responses: jsonAnswer("A credential for this machine", joinAnswerSchema),
 });
 
-type JoinParts = Pick<ConfigParts, "database" | "keys">;
+type JoinParts = Pick<ConfigParts, "database" | "keys" | "authority">;
 
-export function joinResource({ database, keys }: JoinParts): Resource {
+export function joinResource({ database, keys, authority }: JoinParts): Resource {
   return (app) => {
     app.openapi(joinRoute, async (context) => {
       const request = context.req.valid("json");
       refuseWrongKey(request);
+      refuseUnproven(request);
       const caller = context.get("caller");
       const cluster = clusterFor(request, caller);
-      if (caller.kind === "joiner") await spend(caller.token, request, { database, keys });
+      // Made before anything is written: it fails for a key that is none.
+      const secrets =
+        request.role === "supernode" ? { secrets: await authority.secretsFor(request) } : {};
+      if (caller.kind === "joiner") await spend(caller.token, request, database);
       const tokenId = await tokenBehind(caller, database);
       const nowMs = Date.now();
       const { hostId, role, hostname, version } = request;
@@ -77,10 +82,10 @@ export function joinResource({ database, keys }: JoinParts): Resource {
       });
       if (caller.kind === "machine")
         await refuseRevoked(caller.credential.id, credential.id, database);
-      return context.json(
-        { credential: await keys.sign(credential), cluster, fleetKey: keys.publicKey },
-        200,
-      );
+      const { clusterKey } = authority;
+      const signed = await keys.sign(credential);
+      const answer = { credential: signed, cluster, fleetKey: keys.publicKey, clusterKey };
+      return context.json({ ...answer, ...secrets }, 200);
     });
   };
 }
@@ -93,6 +98,14 @@ function refuseWrongKey({ publicKey, hostId }: JoinFleetRequest): void {
   if (isEd25519 && toHex(digestNow("sha256", key)) === hostId) return;
   throw new DfError("usage", "join the fleet: the host ID is not that of the public key", {
     hint: "the key is Ed25519 as SPKI (DER, base64), the host ID its SHA-256",
+  });
+}
+
+/** Whoever copied a join string, or overheard a credential, does not hold the machine's key. @throws {DfError} denied */
+function refuseUnproven({ hostId, publicKey, proof }: JoinFleetRequest): void {
+  if (proof !== undefined && isProven("join", { hostId, publicKey }, proof)) return;
+  throw new DfError("denied", "join the fleet: the machine does not prove that it holds its key", {
+    hint: "set its clock, which may be off by minutes at most, and use this version of df there",
   });
 }
 
@@ -142,7 +155,7 @@ function allowedBy(caller: Caller): Allowed {
 async function spend(
   { id, secretSha256 }: TokenRow,
   { hostId }: JoinFleetRequest,
-  { database }: JoinParts,
+  database: FleetDatabase,
 ): Promise<void> {
   if (await hasJoinedWith(database, { tokenId: id, hostId })) return;
   if ((await useJoinToken(database, { id, secretSha256, nowMs: Date.now() })) !== undefined) return;

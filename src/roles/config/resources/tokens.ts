@@ -49,9 +49,9 @@ const revokeRoute = createRoute({
   responses: emptyAnswer("It is no longer good"),
 });
 
-type TokenParts = Pick<ConfigParts, "database" | "view" | "keys" | "urls">;
+type TokenParts = Pick<ConfigParts, "database" | "view" | "keys" | "places">;
 
-export function tokensResource({ database, view, keys, urls }: TokenParts): Resource {
+export function tokensResource({ database, view, keys, places }: TokenParts): Resource {
   return (app) => {
     app.openapi(whoamiRoute, (context) => {
       const { token, role } = administratorOf(context.get("caller"));
@@ -70,7 +70,7 @@ export function tokensResource({ database, view, keys, urls }: TokenParts): Reso
       const { text, id, secretSha256 } = createTokenSecret(body.kind);
       const row = rowOf(body, { id, secretSha256, createdBy: author.id });
       await insertToken(database, row);
-      const join = { urls: [...urls()], token: text, fleetKey: keys.publicKey };
+      const join = { ...places(), token: text, fleetKey: keys.publicKey };
       const joinString = body.kind === "join" ? formatJoinString(join) : null;
       return context.json({ ...told(row), secret: text, joinString }, 200);
     });

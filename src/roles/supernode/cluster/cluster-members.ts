@@ -3,12 +3,12 @@
 
 import type { FleetLink } from "../../../net/fleet/fleet-link.ts";
 import { DfError } from "../../../errors.ts";
+import { endpointOf, type SupernodeEndpoint } from "../../../net/tls/supernode-endpoint.ts";
 
-export interface ClusterMember {
+/** A member and where its control port is. */
+export interface ClusterMember extends SupernodeEndpoint {
   /** What ownership is hashed over, as peers hash it: the host ID in a fleet, else the address. */
   readonly key: string;
-  /** "host:port" of its control port. */
-  readonly address: string;
 }
 
 export interface ClusterMembers {
@@ -18,6 +18,8 @@ export interface ClusterMembers {
   readonly all: readonly ClusterMember[];
   /** Living members of the cluster from which contents come instead of from sources; may be empty. */
   readonly upstream: readonly ClusterMember[];
+  /** PEM: who vouches for supernodes that speak TLS; null: nobody. */
+  readonly ca: string | null;
   /** Hears of changes until the returned function is called. */
   onChange(listener: () => void): () => void;
 }
@@ -42,21 +44,25 @@ export function listedMembers(
       hint: "contents come from another cluster, or without --upstream from their sources",
     });
   }
-  const memberOf = (address: string): ClusterMember => ({ key: address, address });
+  const memberOf = (address: string): ClusterMember => ({ key: address, address, proof: null });
   return {
     ownKey: own,
+    ca: null,
     all: (members.length > 0 ? members : [own]).map(memberOf),
     upstream: upstream.map(memberOf),
     onChange: () => () => {},
   };
 }
 
-/** The members as `df config` tells them. */
+/** The members as `df config` tells them. @param ca PEM; null: none speaks TLS */
 export function fleetMembers(
   link: Pick<FleetLink, "hostId" | "members" | "upstream" | "onChange">,
+  ca: string | null,
 ): ClusterMembers {
+  const memberOf = (named: FleetLink["members"][number]): ClusterMember => memberNamed(named, ca);
   return {
     ownKey: link.hostId,
+    ca,
     get all() {
       return link.members.map(memberOf);
     },
@@ -68,7 +74,11 @@ export function fleetMembers(
 }
 
 /** The address that all can use, else the first. */
-function memberOf({ hostId, addresses }: FleetLink["members"][number]): ClusterMember {
+function memberNamed(
+  { hostId, addresses, isTls }: FleetLink["members"][number],
+  ca: string | null,
+): ClusterMember {
   const everyones = addresses.find(({ zone }) => zone === undefined) ?? addresses[0];
-  return { key: hostId, address: everyones?.address ?? "" };
+  const address = everyones?.address ?? "";
+  return { key: hostId, ...endpointOf({ address, hostId, isTls }, ca) };
 }

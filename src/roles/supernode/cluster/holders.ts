@@ -41,7 +41,7 @@ export class Holders {
     const living = this.#links.othersFor(taskId).filter(({ isDead }) => !isDead);
     const answers = await Promise.all(
       living.slice(0, HOLDERS_ASKED_MAX).map(async (link) => {
-        const holding = await askHolder(link.member.address, taskId, signal);
+        const holding = await askHolder(link.member, taskId, signal);
         return holding === null ? [] : { link, holding };
       }),
     );

@@ -13,7 +13,7 @@ export type JoinPlace =
   | { kind: "here" }
   /** Only what is held: no source is asked. */
   | { kind: "held" }
-  | { kind: "moved"; address: string; isDelegated: boolean };
+  | { kind: "moved"; address: string; hostId?: string; isTls: boolean; isDelegated: boolean };
 
 export interface PlacedJoin {
   taskId: string;
@@ -96,6 +96,10 @@ export class JoinPlacing {
   }
 }
 
-function movedTo({ member: { address } }: MemberLink, isDelegated: boolean): JoinPlace {
-  return { kind: "moved", address, isDelegated };
+function movedTo({ member, channel }: MemberLink, isDelegated: boolean): JoinPlace {
+  const { address, proof } = member;
+  // Known once the channel was open, and of members of a fleet before that.
+  const hostId = channel.hostId ?? (proof === null ? null : member.key);
+  const place = { kind: "moved" as const, address, isTls: proof !== null, isDelegated };
+  return hostId === null ? place : { ...place, hostId };
 }

@@ -7,6 +7,8 @@
 
 import type { HelloFields, KnownContent } from "../../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../../net/swarm/swarm-client.ts";
+import { tlsOptionsOf } from "../../../net/tls/server-proof.ts";
+import { httpUrlOf } from "../../../net/tls/supernode-endpoint.ts";
 import type { TaskRequest } from "../../../net/wire/task.ts";
 import { Changes } from "../../peer/changes.ts";
 import type { ClusterMember } from "./cluster-members.ts";
@@ -43,7 +45,7 @@ export class MemberLink {
   constructor(member: ClusterMember, options: MemberLinkOptions) {
     this.member = member;
     this.channel = new SwarmClient({
-      address: member.address,
+      ...{ address: member.address, proof: member.proof },
       hello: options.hello,
       onOpened: () => {
         this.#answered();
@@ -113,10 +115,17 @@ export class MemberLink {
   async #probe(): Promise<boolean> {
     const signal = AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
     try {
-      const url = `http://${this.member.address}/livez`;
+      const url = httpUrlOf(this.member, "/livez");
+      const tls = tlsOptionsOf(this.member.proof);
       // A connection that was kept from before proves nothing about now.
       const headers = { connection: "close" };
-      const answer = await fetch(url, { signal, headers, proxy: false, redirect: "manual" });
+      const answer = await fetch(url, {
+        ...tls,
+        signal,
+        headers,
+        proxy: false,
+        redirect: "manual",
+      });
       await answer.body?.cancel();
       if (!answer.ok) return false;
     } catch {

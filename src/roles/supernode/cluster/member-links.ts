@@ -2,6 +2,7 @@
 // upstream one, in the order in which each may own a task.
 
 import { rankOwners } from "../../../net/swarm/owner-rank.ts";
+import { endpointOf, type NamedSupernode } from "../../../net/tls/supernode-endpoint.ts";
 import { MemberLink, type MemberLinkOptions } from "./member-link.ts";
 import type { ClusterMember, ClusterMembers } from "./cluster-members.ts";
 
@@ -34,8 +35,13 @@ export class MemberLinks {
   }
 
   /** The link to a supernode, made on first use; undefined: that is this one. */
-  at(address: string): MemberLink | undefined {
-    return this.#ownAddress === address ? undefined : this.#linkTo({ key: address, address });
+  toward(place: NamedSupernode): MemberLink | undefined {
+    const { address, hostId } = place;
+    if (this.#ownAddress === address) return undefined;
+    // What the fleet says of a member counts, not what another one says of it.
+    const known = [...this.#members.all, ...this.#members.upstream];
+    const named = { key: hostId ?? address, ...endpointOf(place, this.#members.ca) };
+    return this.#linkTo(known.find((member) => member.address === address) ?? named);
   }
 
   /** Members that come before this one for a task, best first. */

@@ -1,6 +1,7 @@
 // Garbage on a supernode's control port: a clear answer or a closed connection, and the process lives.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import fc from "fast-check";
 import { connect } from "node:net";
 import { scriptedSwarmPeer, type ScriptedSwarmPeer } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
@@ -75,7 +76,11 @@ test.each<[string, (peer: ScriptedSwarmPeer) => void]>([
   ["a second hello of another protocol", (peer) => peer.sayRaw('{"type":"hello","protocol":{}}')],
   ["a frame that does not parse", (peer) => peer.sayRaw(new Uint8Array([1, 2, 3]))],
   ["a frame only a supernode sends", (peer) => peer.sayRaw(new Uint8Array([2, 0, 0, 0, 0, 0, 0]))],
-  ["a message beyond the limit", (peer) => peer.sayRaw(JSON.stringify("x".repeat(300 << 10)))],
+  ["T-31: a message of brackets", (peer) => peer.sayRaw("[".repeat(120_000) + "]".repeat(120_000))],
+  [
+    "T-31: a message beyond the limit",
+    (peer) => peer.sayRaw(JSON.stringify("x".repeat(300 << 10))),
+  ],
 ])("%s closes the channel and nothing else", async (_, say) => {
   const bystander = await scriptedSwarmPeer(node.current.address);
 
@@ -109,3 +114,41 @@ test("handles and contents that nobody knows are ignored", async () => {
   expect(peer.isClosed()).toBe(false);
   peer.close();
 });
+
+test("T-32: whatever a message holds, the supernode answers others as before", async () => {
+  const words = fc.constantFrom("hello", "hold", "join", "leave", "drop", "commandResult", "x");
+  await fc.assert(
+    fc.asyncProperty(words, fc.jsonValue(), fc.dictionary(fc.string(), fc.jsonValue()), say),
+    { numRuns: 150 },
+  );
+
+  async function say(type: string, value: unknown, fields: object): Promise<void> {
+    const task = { url: "http://127.0.0.1:1/x", ...fields };
+    const peer = await scriptedSwarmPeer(node.current.address);
+    peer.sayRaw(JSON.stringify({ type, request: 1, handle: 0, task, contents: value, ...fields }));
+    peer.sayRaw(JSON.stringify({ type, request: value, handle: value, contentId: value, task }));
+    peer.close();
+  }
+  expect(await isAlive()).toBe(true);
+}, 60_000);
+
+test("T-34: a flood of channels that are nobody's keeps no real peer out", async () => {
+  const url = `ws://${node.current.address}/v1/swarm`;
+  const hello = { type: "hello", protocol: { min: 1, max: 1 }, hostId: "0", capabilities: [] };
+  const opened = Array.from({ length: 1_000 }, (_, i) => {
+    const socket = new WebSocket(url);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    socket.addEventListener("open", () => {
+      socket.send(i % 2 === 0 ? JSON.stringify(hello) : "x".repeat(100_000));
+    });
+    socket.addEventListener("close", () => resolve());
+    return promise;
+  });
+
+  const admitted = await Promise.all([1, 2, 3].map(() => scriptedSwarmPeer(node.current.address)));
+  await Promise.all(opened);
+
+  expect(admitted.map((peer) => peer.isClosed())).toEqual([false, false, false]);
+  expect(await isAlive()).toBe(true);
+  for (const peer of admitted) peer.close();
+}, 60_000);

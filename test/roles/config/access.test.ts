@@ -173,7 +173,7 @@ test("unknown routes, methods and fields are told as problems", async () => {
   });
 });
 
-test("a body that is too large, no JSON or of another type is refused and changes nothing", async () => {
+test("T-31: a body that is too large, too deep, no JSON or of another type is refused and changes nothing", async () => {
   await Session.run("access", async (session) => {
     const fixture = await configFixture(session);
     const post = async (body: string, type: string): Promise<number> => {
@@ -184,6 +184,7 @@ test("a body that is too large, no JSON or of another type is refused and change
 
     const large = JSON.stringify({ name: "a", labels: { x: "y".repeat(300 << 10) } });
     expect(await post(large, "application/json")).toBe(413);
+    expect(await post("[".repeat(100_000) + "]".repeat(100_000), "application/json")).toBe(400);
     expect(await post(`{"name":"a"`, "application/json")).toBe(400);
     expect(await post("", "application/json")).toBe(400);
     expect(await post("name=a", "application/x-www-form-urlencoded")).toBe(400);

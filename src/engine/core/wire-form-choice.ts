@@ -15,14 +15,14 @@ import { compressedFormatOf } from "./compressed-formats.ts";
 const MISSES_MAX = 4;
 
 /**
- * … only every fourth is looked at: pieces that are not are written as they come. Of a tar whose parts
- * differ that costs two pieces of some 300 at each change; every eighth cost twice as much and spared
- * nothing that could be measured.
+ * … only every other one is looked at: the rest are written as they come, without a stay in memory. Every
+ * fourth saves little more and misses more where a content changes: half programs, half what is
+ * compressed came to 0.651 of its bytes instead of 0.639 (0.635 were every piece tried).
  */
-const LOOK_EVERY = 4;
+const LOOK_EVERY = 2;
 
 /** A lost gamble halves their number, down to one piece in so many. */
-const GAMBLE_EVERY_MAX = 8;
+const GAMBLE_EVERY_MAX = 16;
 
 /** A compressed piece costs every host that reads it its decompression: less than this is not worth it. */
 const WIRE_SHARE_MAX = 0.9;

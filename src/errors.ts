@@ -24,6 +24,8 @@ export const ERROR_TRAITS = {
   "source-error": { status: 502, exit: 8, retryable: true },
   "source-busy": { status: 503, exit: 8, retryable: true },
   checksum: { status: 502, exit: 9, retryable: false },
+  /** What was told under the fleet's name does not bear its signature. */
+  forged: { status: 502, exit: 9, retryable: false },
   timeout: { status: 504, exit: 10, retryable: true },
   "output-busy": { status: 409, exit: 11, retryable: true },
   "no-space": { status: 507, exit: 12, retryable: false },

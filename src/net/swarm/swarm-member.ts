@@ -4,7 +4,13 @@ import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { DfError } from "../../errors.ts";
 import type { NamedSupernode } from "../tls/supernode-endpoint.ts";
 import type { NumberedRow, SignedGroup } from "../wire/swarm-frames.ts";
-import type { Joined } from "../wire/swarm-messages.ts";
+import type { Joined, SupernodeMessage } from "../wire/swarm-messages.ts";
+
+/** What is known of a content whose source was read to its end. */
+export type ClosedContent = Pick<
+  Extract<SupernodeMessage, { type: "closed" }>,
+  "length" | "md5" | "sha256" | "signature"
+>;
 
 /** One download's ear on the channel. Calls come in the order of the messages. */
 export interface SwarmMember {
@@ -16,7 +22,7 @@ export interface SwarmMember {
   /** The fleet's signatures over groups of rows that were told. */
   signed(groups: readonly SignedGroup[]): void;
   assigned(assignments: ReceivedAssignment[]): void;
-  closed(facts: { length: number; md5: string; sha256: string | null }): void;
+  closed(whole: ClosedContent): void;
   /** A fresh ticket for the content, which is private. */
   ticket(ticket: string): void;
   failed(error: DfError): void;

@@ -14,6 +14,8 @@ import type { BytesBySource } from "../../net/wire/local-api.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { Authorise } from "../../net/wire/ticketed-request.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
+import type { ClusterKey } from "../signatures/cluster-key.ts";
+import { SignatureCheck } from "../signatures/signature-check.ts";
 import type { FirstHandRows } from "./first-hand-rows.ts";
 import type { SharedContents } from "./shared-contents.ts";
 
@@ -32,6 +34,8 @@ export interface TransferOptions {
   pacers: readonly Pacer[];
   /** Asks parents for a private content. @defaultValue anybody may ask */
   authorise?: Authorise | undefined;
+  /** Checks what the fleet signed. @defaultValue nothing is checked */
+  clusterKey?: Pick<ClusterKey, "current">;
   /** Hears of rows that this host may vouch for. @defaultValue nobody does */
   firstHand?: Pick<FirstHandRows, "note">;
   /** Tells a supernode's pieces from a peer's. */
@@ -49,6 +53,8 @@ export interface TransferOptions {
 
 export class ContentTransfer {
   readonly content: StoredContent;
+  /** What of its manifest bears the fleet's signature. */
+  readonly signatures: SignatureCheck;
   readonly #options: TransferOptions;
   readonly #machine: Download;
   readonly #fetches = new Map<number, AbortController>();
@@ -65,6 +71,7 @@ export class ContentTransfer {
   constructor(content: StoredContent, options: TransferOptions) {
     this.content = content;
     this.#options = options;
+    this.signatures = new SignatureCheck(content, options.clusterKey ?? { current: null });
     this.#releaseLease = content.lease();
     this.#machine = new Download({ slots: options.slots ?? FETCH_SLOTS, have: content.have });
     for (const piece of content.have) this.#bytes.cache += this.#lengthOf(piece);

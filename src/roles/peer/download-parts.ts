@@ -7,6 +7,7 @@ import type { RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore } from "../../store/piece-store.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
+import type { ClusterKey } from "../signatures/cluster-key.ts";
 import type { SourceService } from "../worker/source-service.ts";
 import type { FirstHandRows } from "./first-hand-rows.ts";
 import type { SharedContents } from "./shared-contents.ts";
@@ -20,6 +21,8 @@ export interface DownloadSurroundings {
   signer: RequestSigner;
   shared: SharedContents;
   firstHand: FirstHandRows;
+  /** Checks what the fleet signed. */
+  clusterKey: ClusterKey;
   sources: SourceService;
   supernodes: Supernodes;
   /** The download rate of the host. */

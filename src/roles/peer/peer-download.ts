@@ -121,6 +121,7 @@ export class PeerDownload {
     const { taskId, task } = this;
     return new SwarmRead({
       ...{ taskId, task, store: this.#around.store, signer: this.#around.signer },
+      discard: (contentId) => this.#around.shared.discard(contentId),
       events: {
         joinOptions: () => ({ seedsOnly: this.#policy.seedsOnly, isDelegated: this.#isDelegated }),
         joined: (stale) => {
@@ -281,10 +282,9 @@ export class PeerDownload {
         taskId: this.taskId,
       });
     }
-    const { client, shared, firstHand, hostPacer, supernodes } = this.#around;
+    const { client, shared, firstHand, clusterKey, hostPacer, supernodes } = this.#around;
     const transfer = new ContentTransfer(content, {
-      client,
-      ...{ shared, firstHand, authorise: this.#swarm.authorise },
+      ...{ client, shared, firstHand, clusterKey, authorise: this.#swarm.authorise },
       pacers: [this.#options.pacer, hostPacer],
       isSupernode: (address) => supernodes.isPieceAddress(address),
       pull: (pull) =>

@@ -48,6 +48,12 @@ export class SharedContents {
     this.withdrawGone();
   }
 
+  /** Deletes a content that turned out to be another than was said, and takes it back everywhere. */
+  async discard(contentId: string): Promise<void> {
+    await this.#store.delete(contentId);
+    this.withdrawGone();
+  }
+
   /** Evicts nothing any more: the store is about to close. */
   stop(): void {
     this.#isStopped = true;

@@ -21,6 +21,7 @@ import { OwnPreheats } from "../commands/own-preheats.ts";
 import { LiveSettings, type LiveSettingsOptions } from "../settings/live-settings.ts";
 import { settingsMemory } from "../settings/settings-memory.ts";
 import { storeLimitsOf } from "../settings/store-limits.ts";
+import { ClusterKey } from "../signatures/cluster-key.ts";
 import { storeStatusOf } from "../status/store-status.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
@@ -106,6 +107,7 @@ class Peer implements RunningPeer {
   readonly #diskPacer: Pacer;
   readonly #hostPacer = new Pacer(null);
   readonly #firstHand = new FirstHandRows();
+  readonly #clusterKey = new ClusterKey(() => this.#fleet?.clusterKey ?? null);
   readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;
@@ -173,6 +175,7 @@ class Peer implements RunningPeer {
       signer: new RequestSigner(this.#identity),
       shared: this.#shared,
       firstHand: this.#firstHand,
+      clusterKey: this.#clusterKey,
       sources: this.#sources,
       supernodes: this.#supernodes,
       hostPacer: this.#hostPacer,

@@ -9,11 +9,12 @@
 import type { ReceivedAssignment } from "../../engine/core/download-events.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
-import type { DfError } from "../../errors.ts";
+import { DfError } from "../../errors.ts";
 import { OWNER_SILENCE_MS } from "../../limits.ts";
 import type { JoinOptions, KnownContent, SwarmClient } from "../../net/swarm/swarm-client.ts";
-import type { SwarmMember } from "../../net/swarm/swarm-member.ts";
-import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
+import type { ClosedContent, SwarmMember } from "../../net/swarm/swarm-member.ts";
+import { redactUrl } from "../../net/task-request.ts";
+import type { NumberedRow, SignedGroup } from "../../net/wire/swarm-frames.ts";
 import type { Joined } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { Authorise, RequestSigner } from "../../net/wire/ticketed-request.ts";
@@ -51,6 +52,8 @@ export interface SwarmReadOptions {
   taskId: string;
   task: TaskRequest;
   store: Pick<PieceStore, "get" | "findByTask" | "create" | "delete">;
+  /** Deletes a content whose rows are not the fleet's, and gives nothing of it any more. */
+  discard: (contentId: string) => Promise<void>;
   /** Signs requests for private contents with tickets that come here. @defaultValue none is needed */
   signer?: RequestSigner;
   events: SwarmReadEvents;
@@ -219,14 +222,18 @@ export class SwarmRead implements SwarmMember {
     });
   }
 
-  signed(): void {}
+  signed(groups: readonly SignedGroup[]): void {
+    this.#inOrder(() => {
+      if (this.#transfer?.signatures.areRight(groups) === false) this.#refuse(this.#forged);
+    });
+  }
 
   assigned(assignments: ReceivedAssignment[]): void {
     this.#inOrder(() => this.#transfer?.step({ kind: "assigned", assignments }));
   }
 
-  closed(facts: { length: number; md5: string; sha256: string | null }): void {
-    this.#inOrder(() => this.#attempt(() => this.#close(facts)));
+  closed(whole: ClosedContent): void {
+    this.#inOrder(() => this.#attempt(() => this.#close(whole)));
   }
 
   /** Not in order: whatever waits for the content may need it. */
@@ -235,7 +242,10 @@ export class SwarmRead implements SwarmMember {
   }
 
   failed(error: DfError): void {
-    this.#inOrder(() => this.#options.events.contentFailed(error));
+    this.#inOrder(() => {
+      if (error.code === "forged") this.#refuse(error);
+      else this.#options.events.contentFailed(error);
+    });
   }
 
   neighbours(addresses: readonly string[], swarmSize: number): void {
@@ -278,7 +288,7 @@ export class SwarmRead implements SwarmMember {
       this.#backlog = null;
       return this.#startOver();
     }
-    if (joined.md5 !== null) this.#digests = { md5: joined.md5, sha256: joined.sha256 };
+    if (joined.md5 !== null && !this.#learnWhole({ ...joined, md5: joined.md5 })) return;
     this.#inline = joined.inline;
     if (joined.inline !== undefined && !(await takeInline(transfer, joined.inline))) {
       this.#backlog = null;
@@ -295,15 +305,51 @@ export class SwarmRead implements SwarmMember {
     for (const message of backlog) this.#inOrder(message);
   }
 
-  #close(facts: { length: number; md5: string; sha256: string | null }): void {
+  #close(whole: ClosedContent): void {
     if (this.#transfer === null) return;
     const { content } = this.#transfer;
-    if (content.manifest.layout.length === null) content.setLength(facts.length);
+    if (content.manifest.layout.length === null) content.setLength(whole.length);
     this.#transfer.offer();
-    this.#digests = { md5: facts.md5, sha256: facts.sha256 };
-    const pieceCount = pieceCountOf(facts.length, content.manifest.layout.pieceLength);
+    if (!this.#learnWhole(whole)) return;
+    const pieceCount = pieceCountOf(whole.length, content.manifest.layout.pieceLength);
     this.#transfer.step({ kind: "closed", pieceCount });
     this.#options.events.advanced();
+  }
+
+  /** Takes the digests of the whole, unless the fleet did not sign them, or the rows that lead there. */
+  #learnWhole({ md5, sha256, signature }: Omit<ClosedContent, "length">): boolean {
+    const { signatures } = this.#transfer!;
+    const bytes = signature === undefined ? null : Uint8Array.fromBase64(signature);
+    const isRight = signatures.isWholeRight({ md5, sha256 }, bytes) && signatures.areRight([]);
+    if (isRight) this.#digests = { md5, sha256 };
+    else this.#refuse(this.#forged);
+    return isRight;
+  }
+
+  get #forged(): DfError {
+    const { task, taskId } = this.#options;
+    return new DfError(
+      "forged",
+      `bring ${redactUrl(task.url)}: its rows are not as the fleet signed them`,
+      {
+        hint: "ask the fleet's operator: a supernode tells what it does not vouch for",
+        taskId,
+      },
+    );
+  }
+
+  /** What was told is not the fleet's: nothing of it stays here. */
+  #refuse(error: DfError): void {
+    const contentId = this.#transfer?.content.facts.contentId;
+    this.#transfer?.stop();
+    this.#transfer = null;
+    this.#digests = null;
+    this.#backlog = null;
+    this.#isJoined = false;
+    this.#attempt(async () => {
+      if (contentId !== undefined) await this.#options.discard(contentId);
+      throw error;
+    });
   }
 
   /** What is here contradicts the supernode's manifest: fetches everything anew. */

@@ -10,7 +10,6 @@ import {
   groupCountOf,
   isSignedWhole,
   rowsOfGroup,
-  SIGNED_ROWS,
 } from "../../net/wire/signed-rows.ts";
 import type { SignedGroup } from "../../net/wire/swarm-frames.ts";
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
@@ -20,19 +19,12 @@ import { wholeOf } from "./whole-of.ts";
 export class SignatureCheck {
   readonly #content: StoredContent;
   readonly #key: Pick<ClusterKey, "current">;
-  readonly #onSigned: (piece: number) => void;
   /** By group: not all of its rows are here. */
   readonly #waiting = new Map<number, Uint8Array>();
 
-  /** @param onSigned hears of each piece whose row turned out to be the fleet's */
-  constructor(
-    content: StoredContent,
-    key: Pick<ClusterKey, "current">,
-    onSigned: (piece: number) => void,
-  ) {
+  constructor(content: StoredContent, key: Pick<ClusterKey, "current">) {
     this.#content = content;
     this.#key = key;
-    this.#onSigned = onSigned;
   }
 
   /**
@@ -73,7 +65,6 @@ export class SignatureCheck {
     const { pieceLength } = manifest.layout;
     if (!areSigned({ contentId, pieceLength, group, rows }, signature, key)) return false;
     this.#content.addSignature(group, signature);
-    for (let i = 0; i < rows.length; i++) this.#onSigned(group * SIGNED_ROWS + i);
     return true;
   }
 }

@@ -9,6 +9,7 @@ import type { PieceStore } from "../../store/piece-store.ts";
 import { UnkeptContents } from "../freshness/unkept-contents.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
+import { ClusterKey } from "../signatures/cluster-key.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import type { PieceService } from "../worker/piece-service.ts";
 import { createSourceService, type SourceService } from "../worker/source-service.ts";
@@ -195,6 +196,7 @@ function joinCluster(
     store,
     pacer,
     authorise: (facts) => tickets?.authorise(facts),
+    clusterKey: new ClusterKey(() => fleet?.clusterKey ?? null),
     ownSwarm: desk.ownParts,
     current: (taskId) => registry.current(taskId),
     held: (taskId) => registry.held(taskId),

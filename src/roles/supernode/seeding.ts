@@ -19,6 +19,7 @@ import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import type { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { ContentSigner } from "../signatures/content-signer.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
+import { Requesters } from "./requesters.ts";
 
 /** A child that downloads repeats its pull after 5 s at the latest: silence for longer means that it is done. */
 const IN_FLIGHT_MS = 10_000;
@@ -35,6 +36,11 @@ export interface Member {
   signaturesSent: number;
   /** `performance.now()` when it asked for work last; −Infinity: not yet. */
   pulledAtMs: number;
+}
+
+/** A part in which the peer was told nothing yet. @param handle names the content on its channel */
+export function newMember(peer: ConnectedPeer, seeding: Seeding, handle: number): Member {
+  return { peer, seeding, handle, rowsSent: 0, signaturesSent: 0, pulledAtMs: -Infinity };
 }
 
 /** What happens to contents, for the scheduler and the piece server. */
@@ -62,6 +68,8 @@ export class Seeding {
   /** On which terms it may be given to those who ask. */
   readonly freshness: VersionFreshness;
   readonly #signer: ContentSigner;
+  /** Of a private content. */
+  readonly requesters = new Requesters();
   readonly #children = new Map<ConnectedPeer, Member>();
   /** Resolves when the state is no longer `reading`. */
   readonly settled: Promise<void>;
@@ -114,6 +122,7 @@ export class Seeding {
 
   removeChild(member: Member): void {
     if (this.#children.get(member.peer) === member) this.#children.delete(member.peer);
+    this.requesters.remove(member);
     this.#releaseIdle();
   }
 
@@ -233,6 +242,7 @@ export class Seeding {
   }
 
   #end(): void {
+    this.requesters.clear();
     this.#settle();
     this.#releaseIdle();
   }

@@ -25,7 +25,7 @@ import { ConnectedPeer } from "./connected-peer.ts";
 import { joinAnswer } from "./join-answer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
-import type { Member, Seeding } from "./seeding.ts";
+import { newMember, type Member, type Seeding } from "./seeding.ts";
 import type { TicketOffice } from "./ticket-office.ts";
 import { ZoneNumbers } from "./zone-numbers.ts";
 
@@ -316,9 +316,7 @@ export class SwarmDesk implements SwarmListener {
       peer.remove(before);
       this.#neighbours.left(before);
     }
-    const member: Member = {
-      ...{ peer, seeding, handle, rowsSent: 0, signaturesSent: 0, pulledAtMs: -Infinity },
-    };
+    const member = newMember(peer, seeding, handle);
     peer.channel.send(joinAnswer(request, member, this.#options.tickets));
     peer.add(member);
     seeding.addChild(member);

@@ -3,7 +3,7 @@
 
 import type { KeyObject } from "node:crypto";
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
-import { DfError, isDfError } from "../../errors.ts";
+import { DfError, type ErrorCode, isDfError } from "../../errors.ts";
 import { SOURCE_CONNECTIONS } from "../../limits.ts";
 import { isSourceDown, sourceChanged } from "../../net/source/source-fault.ts";
 import { taskFieldsOf } from "../../net/task-request.ts";
@@ -26,6 +26,9 @@ import { Seeding, type SeedingEvents } from "./seeding.ts";
 import { taskFreshness } from "./task-freshness.ts";
 import { isConfirmed, isStill } from "./version-probe.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
+
+/** What is here is not the version that it was taken for: it goes. */
+const WRONG_CONTENT = new Set<ErrorCode>(["source-changed", "forged"]);
 
 export class TaskRegistry {
   readonly #store: PieceStore;
@@ -377,10 +380,9 @@ export class TaskRegistry {
     if (task?.current === null && task.resolving === null) this.#tasks.delete(taskId);
     this.#events.dropped(seeding);
     this.#indices.giveBack(seeding.index);
-    const isChanged =
-      seeding.state.kind === "failed" && seeding.state.error.code === "source-changed";
+    const isWrong = seeding.state.kind === "failed" && WRONG_CONTENT.has(seeding.state.error.code);
     const isWorthKeeping = validator !== null && seeding.freshness.isKept;
-    if (!seeding.isRetired && !isChanged && isWorthKeeping) return;
+    if (!seeding.isRetired && !isWrong && isWorthKeeping) return;
     this.#store.delete(contentId).catch((error: unknown) => {
       this.#events.warned(`delete content ${contentId}: ${String(error)}`);
     });

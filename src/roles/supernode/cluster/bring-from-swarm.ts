@@ -14,6 +14,7 @@ import type { Authorise } from "../../../net/wire/ticketed-request.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../../store/piece-store.ts";
 import { ContentTransfer } from "../../peer/content-transfer.ts";
 import { SwarmRead, type SwarmReadEvents } from "../../peer/swarm-read.ts";
+import type { ClusterKey } from "../../signatures/cluster-key.ts";
 import type { SourceReadEnd } from "../../worker/source-worker-messages.ts";
 import type { ContentSink, WantedContent } from "../suppliers.ts";
 import { DEAD_AFTER_MS, type MemberLink } from "./member-link.ts";
@@ -56,6 +57,8 @@ export interface SwarmSurroundings {
   client: PieceClient;
   /** The rate of all that is brought from other supernodes. */
   pacer: Pacer;
+  /** Checks what the fleet signed. */
+  clusterKey: ClusterKey;
   /** Undefined for what anybody may have. */
   authorise: (facts: ContentFacts) => Authorise | undefined;
   /** The link to a supernode that a join is moved to; undefined: that is this one. */
@@ -108,6 +111,8 @@ class SwarmBringing implements SwarmReadEvents {
         create: (facts) => sink.open(facts),
         delete: () => Promise.reject(this.#changed),
       },
+      // The registry deletes what failed.
+      discard: () => Promise.resolve(),
       events: this,
     });
   }
@@ -181,6 +186,7 @@ class SwarmBringing implements SwarmReadEvents {
     return new ContentTransfer(content, {
       client: this.#around.client,
       authorise: this.#around.authorise(content.facts),
+      clusterKey: this.#around.clusterKey,
       // The piece worker was told when the content was opened.
       shared: { share: () => {} },
       slots: SUPERNODE_FETCH_SLOTS,

@@ -9,6 +9,7 @@ import type { TaskRequest } from "../../../net/wire/task.ts";
 import type { Authorise } from "../../../net/wire/ticketed-request.ts";
 import type { ContentFacts, PieceStore } from "../../../store/piece-store.ts";
 import { knownOf } from "../../peer/supernodes.ts";
+import type { ClusterKey } from "../../signatures/cluster-key.ts";
 import type { ConnectedPeer } from "../connected-peer.ts";
 import type { Seeding } from "../seeding.ts";
 import type { Suppliers } from "../suppliers.ts";
@@ -32,6 +33,8 @@ export interface ClusterOptions {
   pacer: Pacer;
   /** Opens private contents to this supernode's own fetches; undefined for what anybody may have. */
   authorise: (facts: ContentFacts) => Authorise | undefined;
+  /** Checks what the fleet signed. */
+  clusterKey: ClusterKey;
   ownSwarm: OwnSwarm;
   /** What is here of a task and known to the swarm. */
   current: (taskId: string) => Seeding | null;
@@ -39,6 +42,8 @@ export interface ClusterOptions {
   held: (taskId: string) => Promise<Seeding | null>;
   /** Brings a task that another member wants this supernode to seed. */
   takePart: (task: TaskRequest) => Promise<unknown>;
+  /** Whether a peer is proven to be a supernode of the fleet, and nobody else can listen to it. */
+  mayHearSecrets: (peer: ConnectedPeer) => boolean;
   /** Every peer with a channel. */
   peers: () => Iterable<ConnectedPeer>;
   /** Children of one content that are served here at most. @defaultValue CHILDREN_MAX */
@@ -57,9 +62,9 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { hostId, store, pacer, authorise, ownSwarm, current, members } = options;
+    const { hostId, store, pacer, authorise, clusterKey, ownSwarm, current, members } = options;
     const { signal } = this.#stopping;
-    const channels = new MemberChannels(options.peers);
+    const channels = new MemberChannels(options.peers, options.mayHearSecrets);
     const links = new MemberLinks(members, {
       reached: (member) => channels.reached(member),
       hello: options.hello,
@@ -73,7 +78,7 @@ export class Cluster {
     const holders = new Holders(links);
     const client = new PieceClient();
     const places = new ContentPlaces({
-      ...{ hostId, links, holders, store, client, pacer, authorise, ownSwarm, signal },
+      ...{ hostId, links, holders, store, client, pacer, authorise, clusterKey, ownSwarm, signal },
     });
     const load = new LoadGauge(options.childrenMax);
     this.#links = links;
@@ -135,7 +140,9 @@ export class Cluster {
   async holdingOf(taskId: string): Promise<Holding | null> {
     const seeding = await this.#options.held(taskId);
     if (seeding === null || seeding.state.kind === "failed") return null;
-    const { contentId, validator } = seeding.stored.facts;
+    const { contentId, validator, isPrivate = false } = seeding.stored.facts;
+    // Whoever asks here has proven nothing to its source.
+    if (isPrivate) return null;
     return {
       contentId,
       validator,

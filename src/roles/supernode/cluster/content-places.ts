@@ -9,6 +9,7 @@ import { DfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import type { NamedSupernode } from "../../../net/tls/supernode-endpoint.ts";
 import type { PieceStore } from "../../../store/piece-store.ts";
+import type { ClusterKey } from "../../signatures/cluster-key.ts";
 import type { SourceReadEnd } from "../../worker/source-worker-messages.ts";
 import type { ContentSink, Supplier, Suppliers, WantedContent } from "../suppliers.ts";
 import { bringFromPeers, lacksKnownPieces, type OwnSwarm } from "./bring-from-peers.ts";
@@ -27,6 +28,7 @@ export interface ContentPlacesOptions {
   client: PieceClient;
   pacer: Pacer;
   authorise: SwarmSurroundings["authorise"];
+  clusterKey: ClusterKey;
   ownSwarm: OwnSwarm;
   signal: AbortSignal;
 }
@@ -84,10 +86,11 @@ export class ContentPlaces implements Suppliers {
     sink: ContentSink,
   ): Promise<SourceReadEnd | "gone"> {
     const { links, store, ownSwarm } = this.#options;
-    const { client, pacer, authorise } = this.#options;
+    const { client, pacer, clusterKey, authorise } = this.#options;
     if (place.kind === "swarm") {
       const linkAt = (named: NamedSupernode): MemberLink | undefined => links.toward(named);
-      return bringFromSwarm(place, wanted, sink, { store, client, pacer, authorise, linkAt });
+      const around = { store, client, pacer, clusterKey, authorise, linkAt };
+      return bringFromSwarm(place, wanted, sink, around);
     }
     const content = sink.content ?? (await this.#openPart(wanted.taskId, sink));
     if (content !== null)

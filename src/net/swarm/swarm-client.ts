@@ -20,6 +20,7 @@ import {
 import type { TaskRequest } from "../wire/task.ts";
 import { openChannel, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
 import { holdBatches } from "./hold-batches.ts";
+import { isOwnMachine } from "./is-confidential.ts";
 import { ChannelWatch } from "./channel-watch.ts";
 import { reconnectDelayMs, spreadMsOf } from "./reconnect-delay.ts";
 import { SendQueue } from "./send-queue.ts";
@@ -114,6 +115,12 @@ export class SwarmClient {
     return this.#isOpen && this.#watch?.isSilent !== true;
   }
 
+  /** Whether nobody else can listen: then credentials may be sent. */
+  get isConfidential(): boolean {
+    const { address, proof } = this.endpoint;
+    return proof !== null || isOwnMachine(address.slice(0, address.lastIndexOf(":")));
+  }
+
   /** Whether a download takes part here. */
   get isUsed(): boolean {
     return this.#members.size > 0;
@@ -151,6 +158,11 @@ export class SwarmClient {
     if (!this.isUsed) this.#watch?.becameUsed();
     this.#members.add(member);
     if (!this.#isOpen) return;
+    if (task.credentials !== undefined && !this.isConfidential) {
+      // Later, as an answer would come.
+      queueMicrotask(() => member.refused(notConfidential(this.address)));
+      return;
+    }
     const { known, seedsOnly, isDelegated, onlyHeld, hops = [] } = options;
     const request = this.#nextRequest++;
     this.#byRequest.set(request, member);
@@ -397,4 +409,10 @@ export class SwarmClient {
   #say(message: PeerMessage): void {
     this.#queue?.send(JSON.stringify(message));
   }
+}
+
+function notConfidential(address: string): DfError {
+  return new DfError("not-shareable", `join a private task at ${address}: others could listen`, {
+    hint: "supernodes of a fleet speak TLS",
+  });
 }

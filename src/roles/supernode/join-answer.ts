@@ -12,7 +12,7 @@ export function joinAnswer(
   tickets: Pick<TicketOffice, "admit"> | null,
 ): Joined {
   const { seeding, handle } = member;
-  const { facts } = seeding.stored;
+  const { facts, key } = seeding.stored;
   const { state } = seeding;
   const isComplete = state.kind === "complete";
   return {
@@ -32,6 +32,7 @@ export function joinAnswer(
     signature: isComplete ? seeding.wholeSignature : undefined,
     swarmSize: seeding.childCount + 1,
     ...(facts.isPrivate === true ? admission(member, tickets) : {}),
+    ...(key === null ? {} : { key: key.reveal().toBase64() }),
     ...(isComplete && state.inline !== null ? { inline: state.inline } : {}),
   };
 }

@@ -5,7 +5,7 @@ import { contentIdOf } from "../../engine/bytes/task-id.ts";
 import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
 import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
-import { redactUrl } from "../../net/task-request.ts";
+import { redactUrl, wholeRequestOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentFacts, StoredContent } from "../../store/piece-store.ts";
 
@@ -24,13 +24,14 @@ export function contentFactsOf(
     validator,
     lastModified,
     answer,
+    ...(request.credentials === undefined ? {} : { isPrivate: true }),
   };
 }
 
 /** How to reach a task's source. */
-export function addressOf({ url, headers }: TaskRequest): SourceAddress {
+export function addressOf(task: TaskRequest): Omit<SourceAddress, "egress"> {
   const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
-  return { url, headers, timeoutMs };
+  return { ...wholeRequestOf(task), timeoutMs };
 }
 
 /** Where a read goes on: at the first gap, for as long as it is. */

@@ -3,19 +3,17 @@
 
 import { DfError } from "../../errors.ts";
 import { URL_BYTES_MAX } from "../../limits.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
+import { matchesUrl } from "../../net/url-pattern.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
-import { redactUrl, visibilityOf } from "../../net/task-request.ts";
+import { redactUrl, visibilityOf, wholeRequestOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 
-export interface SourcePolicy {
-  /** Every listener is on loopback: then "localhost" is the same machine for all peers. */
-  allowsLocal: boolean;
-  /** "host" or "host:port" of local sources that are allowed nevertheless. */
-  allowed: readonly string[];
-}
-
-/** @throws {DfError} usage (no http URL), not-shareable */
-export function checkRequest(task: TaskRequest, policy: SourcePolicy): void {
+/**
+ * Refuses names that mean another machine to the peer; what they resolve to the egress guard checks.
+ * @throws {DfError} usage (no http URL), not-shareable
+ */
+export function checkRequest(task: TaskRequest, policy: EgressPolicy): void {
   const url = URL.canParse(task.url) ? new URL(task.url) : null;
   const isHttp = url?.protocol === "http:" || url?.protocol === "https:";
   if (url === null || !isHttp || task.url.length > URL_BYTES_MAX) {
@@ -29,11 +27,22 @@ export function checkRequest(task: TaskRequest, policy: SourcePolicy): void {
       `join ${redactUrl(task.url)}: private, ${visibility.because}`,
     );
   }
-  const isAllowed = policy.allowed.includes(url.host) || policy.allowed.includes(url.hostname);
-  if (policy.allowsLocal || isAllowed || !isLocalName(url.hostname)) return;
+  checkCredentials(task);
+  const isAllowed = policy.allow.some((pattern) => matchesUrl(pattern, url));
+  if (policy.reach === "host" || isAllowed || !isLocalName(url.hostname)) return;
   throw new DfError(
     "not-shareable",
     `join ${redactUrl(task.url)}: ${url.hostname} is another machine here`,
     { hint: `allow it with --origin-allow ${url.host} on the supernode` },
   );
+}
+
+/** A peer that proves itself at one URL must not be given another one's bytes. */
+function checkCredentials(task: TaskRequest): void {
+  try {
+    wholeRequestOf(task);
+  } catch (cause) {
+    const message = `join ${redactUrl(task.url)}: its credentials do not belong to it`;
+    throw new DfError("usage", message, { cause });
+  }
 }

@@ -10,6 +10,7 @@ import { keyedDigestOf } from "../../engine/bytes/task-id.ts";
 import type { RetryPolicy } from "../../engine/core/retry.ts";
 import { type DfError, isDfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { RetryGate } from "../../net/source/retry-gate.ts";
 import {
   proveAtSource,
@@ -52,40 +53,46 @@ interface Lane {
   hold: { error: DfError; untilMs: number } | null;
 }
 
-interface Remembered {
+/** The source's consent to one requester. */
+export interface Proven {
   readonly version: ProvenVersion;
-  readonly untilMs: number;
+  /** `performance.now()` when it was given. */
+  readonly atMs: number;
 }
 
 export class SourceProofs {
   /** Random, of this process: digests that leak say nothing to anybody. */
   readonly #key = randomBytes(32);
   readonly #signal: AbortSignal;
+  readonly #egress: EgressGuard;
   readonly #lanes = new Map<string, Lane>();
-  readonly #proven = new Map<string, Remembered>();
-  readonly #underWay = new Map<string, Promise<ProvenVersion>>();
+  readonly #proven = new Map<string, Proven>();
+  readonly #underWay = new Map<string, Promise<Proven>>();
 
-  /** @param signal ends all proofs under way */
-  constructor(signal: AbortSignal) {
-    this.#signal = signal;
+  /** @param options `signal` ends all proofs under way */
+  constructor(options: { egress: EgressGuard; signal: AbortSignal }) {
+    this.#egress = options.egress;
+    this.#signal = options.signal;
   }
 
   /**
    * Returns what the source names to this requester. Only consent is remembered: a refusal is its own.
+   * @param ageMsMax how long ago it may have said so
    * @throws {DfError} as proveAtSource
    */
-  prove(request: Pick<ProofRequest, "url" | "headers" | "method">): Promise<ProvenVersion> {
+  prove(
+    request: Pick<ProofRequest, "url" | "headers" | "method">,
+    ageMsMax = PROOF_FRESH_MS,
+  ): Promise<Proven> {
     const name = this.#nameOf(request);
     const known = this.#proven.get(name);
-    if (known !== undefined && performance.now() < known.untilMs)
-      return Promise.resolve(known.version);
+    const freshMs = Math.min(ageMsMax, PROOF_FRESH_MS);
+    if (known !== undefined && performance.now() - known.atMs < freshMs)
+      return Promise.resolve(known);
     const underWay = this.#underWay.get(name);
     if (underWay !== undefined) return underWay;
     const proof = this.#ask(request)
-      .then((version) => {
-        this.#remember(name, version);
-        return version;
-      })
+      .then((version) => this.#remember(name, version))
       .finally(() => this.#underWay.delete(name));
     this.#underWay.set(name, proof);
     return proof;
@@ -110,7 +117,8 @@ export class SourceProofs {
       if (lane.hold !== null && performance.now() < lane.hold.untilMs) throw lane.hold.error;
       await lane.pacer.admit(PROOF_TOKENS, this.#signal);
       const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
-      return await proveAtSource({ url, headers, method, timeoutMs }, lane.gate, this.#signal);
+      const request = { url, headers, method, timeoutMs, egress: this.#egress };
+      return await proveAtSource(request, lane.gate, this.#signal);
     } catch (error) {
       if (isDfError(error, "source-busy")) {
         const holdMs = Math.min((error.refusal?.holdsForSeconds ?? 0) * 1_000, HOLD_MS_MAX);
@@ -155,11 +163,12 @@ export class SourceProofs {
     return lane;
   }
 
-  #remember(name: string, version: ProvenVersion): void {
+  #remember(name: string, version: ProvenVersion): Proven {
+    const proven = { version, atMs: performance.now() };
     this.#proven.delete(name);
-    this.#proven.set(name, { version, untilMs: performance.now() + PROOF_FRESH_MS });
-    if (this.#proven.size <= PROOFS_MAX) return;
+    this.#proven.set(name, proven);
     const [oldest] = this.#proven.keys();
-    if (oldest !== undefined) this.#proven.delete(oldest);
+    if (this.#proven.size > PROOFS_MAX && oldest !== undefined) this.#proven.delete(oldest);
+    return proven;
   }
 }

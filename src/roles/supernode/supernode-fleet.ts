@@ -153,6 +153,11 @@ export class SupernodeFleet {
     }
   };
 
+  /** Whether a channel's other end proved that it is a supernode of this fleet. */
+  isSupernode(channel: PeerChannel): boolean {
+    return this.#credentials.get(channel)?.role === "supernode";
+  }
+
   arrived({ channel }: ConnectedPeer): void {
     const { hostId } = channel.hello;
     const open = (this.#channels.get(hostId) ?? 0) + 1;

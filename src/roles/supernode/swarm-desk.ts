@@ -13,6 +13,7 @@ import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
 import type { CommandResult } from "../../net/wire/command.ts";
 import type { Hello } from "../../net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
+import { isOwnMachine } from "../../net/swarm/is-confidential.ts";
 import type {
   ChannelOrigin,
   PeerChannel,
@@ -26,6 +27,7 @@ import { joinAnswer } from "./join-answer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
 import { newMember, type Member, type Seeding } from "./seeding.ts";
+import type { AskedTask } from "./task-admission.ts";
 import type { TicketOffice } from "./ticket-office.ts";
 import { ZoneNumbers } from "./zone-numbers.ts";
 
@@ -35,11 +37,16 @@ export interface SwarmDeskOptions {
   seedAddress: (origin: ChannelOrigin) => string;
   /** Pieces this supernode uploads at once at most. */
   seedSlots: number;
-  /** @throws {DfError} usage, not-shareable */
-  taskIdOf: (task: TaskRequest) => string;
-  resolve: (task: TaskRequest, hops: readonly string[]) => Promise<Seeding>;
+  /**
+   * Which task a request names. Who asks for a private one is proven first: nothing is looked up before.
+   * @throws {DfError} as TaskAdmission.admit
+   */
+  identify: (task: TaskRequest, isConfidential: boolean) => Promise<AskedTask>;
+  /** Whether the control port speaks TLS. */
+  isTls: boolean;
+  resolve: (asked: AskedTask, hops: readonly string[]) => Promise<Seeding>;
   /** What is here of a task already; null: nothing. */
-  held: (taskId: string) => Promise<Seeding | null>;
+  held: (asked: AskedTask) => Promise<Seeding | null>;
   cluster: () => Pick<Cluster, "placeOf" | "isMember" | "childJoined">;
   seeding: (contentId: string) => Seeding | undefined;
   /** Null: no private content is shared here. */
@@ -266,13 +273,18 @@ export class SwarmDesk implements SwarmListener {
     peer.pendingJoins++;
     try {
       if (peer.pendingJoins > PENDING_JOINS_MAX) throw tooManyJoins();
-      const seeding = await this.#resolve(peer, message);
+      const isConfidential = this.isConfidential(peer);
+      const asked = await this.#options.identify(task, isConfidential);
+      const seeding = await this.#resolve(peer, asked, message);
       if (seeding === null) return;
       // Tiny contents travel in the answer, which then waits for their last byte.
       if (seeding.isTiny) await seeding.settled;
       if (peer.isGone) return;
       if (seeding.state.kind === "failed") throw seeding.state.error;
-      this.#takePart(peer, seeding, message);
+      if (seeding.stored.key !== null && !isConfidential) throw needsTls();
+      const member = this.#takePart(peer, seeding, message);
+      if (asked.requester !== null && seeding.state.kind === "reading")
+        seeding.requesters.add(member, asked.requester.credentials);
       this.#options.cluster().childJoined(seeding, task);
     } catch (error) {
       const failure =
@@ -284,21 +296,25 @@ export class SwarmDesk implements SwarmListener {
   }
 
   /** The content of a join; null: the peer was sent to another supernode. */
-  async #resolve(peer: ConnectedPeer, message: JoinRequest): Promise<Seeding | null> {
-    const { request, task, isDelegated = false, onlyHeld = false } = message;
+  async #resolve(
+    peer: ConnectedPeer,
+    asked: AskedTask,
+    message: JoinRequest,
+  ): Promise<Seeding | null> {
+    const { request, isDelegated = false, onlyHeld = false } = message;
     const { cluster, resolve, held } = this.#options;
     const { hostId, role } = peer.channel.hello;
-    const taskId = this.#options.taskIdOf(task);
+    const { taskId } = asked;
     const isSupernode = role === "supernode";
     // Only who passes joins on has something to say of their way.
     const hops = isSupernode ? (message.hops ?? []) : [];
-    const asked = { taskId, hostId, isSupernode, isDelegated, onlyHeld, hops };
-    const place = await cluster().placeOf(asked);
+    const join = { taskId, hostId, isSupernode, isDelegated, onlyHeld, hops };
+    const place = await cluster().placeOf(join);
     switch (place.kind) {
       case "here":
-        return resolve(task, hops);
+        return resolve(asked, hops);
       case "held": {
-        const seeding = await held(taskId);
+        const seeding = await held(asked);
         if (seeding !== null) return seeding;
         throw new DfError("unavailable", "join: nothing of this task is here", { taskId });
       }
@@ -308,7 +324,12 @@ export class SwarmDesk implements SwarmListener {
     }
   }
 
-  #takePart(peer: ConnectedPeer, seeding: Seeding, { request, known, from }: JoinRequest): void {
+  /** Whether nobody else can listen to the channel. */
+  isConfidential({ channel }: ConnectedPeer): boolean {
+    return this.#options.isTls || isOwnMachine(channel.origin.remoteAddress);
+  }
+
+  #takePart(peer: ConnectedPeer, seeding: Seeding, { request, known, from }: JoinRequest): Member {
     const { facts, have } = seeding.stored;
     const handle = peer.nextHandle();
     const before = seeding.child(peer);
@@ -330,6 +351,7 @@ export class SwarmDesk implements SwarmListener {
       wantsPieces: true,
       seedsOnly: from === "supernode",
     });
+    return member;
   }
 
   /** The download ended here; the peer still gives what it has, until it drops the content or goes. */
@@ -369,6 +391,12 @@ export class SwarmDesk implements SwarmListener {
     if (seeding === undefined || seeding.child(peer) !== undefined) return;
     this.#options.step({ kind: "left", content: seeding.index, host: peer.host });
   }
+}
+
+function needsTls(): DfError {
+  return new DfError("not-shareable", "join: the content is sealed, and this channel is not", {
+    hint: "its key is told over TLS or on one machine alone",
+  });
 }
 
 function tooManyJoins(): DfError {

@@ -2,11 +2,12 @@
 // a time, however many peers ask. Who takes part in a content is the swarm desk's affair.
 
 import type { KeyObject } from "node:crypto";
-import { taskIdOf } from "../../engine/bytes/task-id.ts";
+import type { Secret } from "../../engine/bytes/secret.ts";
+import { contentKeyOf } from "../../engine/bytes/content-key.ts";
 import { DfError, type ErrorCode, isDfError } from "../../errors.ts";
-import { SOURCE_CONNECTIONS } from "../../limits.ts";
+import { VALIDATED_FRESH_MS } from "../../limits.ts";
+import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { isSourceDown, sourceChanged } from "../../net/source/source-fault.ts";
-import { taskFieldsOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
@@ -14,26 +15,28 @@ import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
 import { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
-import { underSourceRules } from "../settings/source-rules.ts";
 import { ContentSigner } from "../signatures/content-signer.ts";
 import { IndexPool } from "./index-pool.ts";
-import { newTask, type KnownTask } from "./known-task.ts";
+import { isFor, isNamed, isSealed, newTask, type KnownTask } from "./known-task.ts";
 import { Refusals } from "./refusals.ts";
 import { RetiredVersions } from "./retired-versions.ts";
-import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
-import { type SourcePolicy, checkRequest } from "./source-policy.ts";
+import { SourceReading } from "./source-reading.ts";
 import { Seeding, type SeedingEvents } from "./seeding.ts";
+import type { AskedTask, ProvenRequester, TaskAdmission } from "./task-admission.ts";
 import { taskFreshness } from "./task-freshness.ts";
 import { isConfirmed, isStill } from "./version-probe.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
+
+/** A source that changes more often than this while it is asked is given up. */
+const VERSIONS_MAX = 3;
 
 /** What is here is not the version that it was taken for: it goes. */
 const WRONG_CONTENT = new Set<ErrorCode>(["source-changed", "forged"]);
 
 export class TaskRegistry {
   readonly #store: PieceStore;
-  readonly #sources: SourceService;
-  readonly #policy: SourcePolicy;
+  readonly #admission: TaskAdmission;
+  readonly #egress: EgressGuard;
   readonly #suppliers: Suppliers;
   readonly #settings: LiveSettings;
   readonly #events: SeedingEvents;
@@ -45,31 +48,47 @@ export class TaskRegistry {
   readonly #refusals = new Refusals();
   readonly #retired = new RetiredVersions((seeding) => this.#drop(seeding));
   readonly #reads = new Set<Promise<void>>();
-  /** Body bytes of sources and how many reads were begun, since the start. */
+  readonly #reading: SourceReading;
+  readonly #contentSecret: Secret<Uint8Array> | null;
+  /** Body bytes of sources since the start. */
   sourceBytes = 0;
-  sourceReads = 0;
 
   constructor(parts: {
     store: PieceStore;
     sources: SourceService;
-    policy: SourcePolicy;
+    admission: TaskAdmission;
     suppliers: Suppliers;
     settings: LiveSettings;
     events: SeedingEvents;
     /** The cluster's private key; null: this supernode has no fleet, and signs nothing. */
     signingKey: KeyObject | null;
+    /** The fleet's, from which content keys are made; null: nothing is sealed here. */
+    contentSecret: Secret<Uint8Array> | null;
   }) {
+    this.#contentSecret = parts.contentSecret;
     this.#signingKey = parts.signingKey;
     this.#settings = parts.settings;
     this.#suppliers = parts.suppliers;
     this.#store = parts.store;
-    this.#sources = parts.sources;
-    this.#policy = parts.policy;
+    this.#admission = parts.admission;
+    this.#egress = parts.sources.egress;
     this.#events = parts.events;
+    this.#reading = new SourceReading({
+      ...{ store: parts.store, sources: parts.sources, settings: parts.settings },
+      isShared: (contentId) => this.#seedings.has(contentId),
+      isKept: (content) => this.#freshnessOf("", content).isKept,
+      requestersOf: (contentId) => this.#seedings.get(contentId)?.requesters,
+      refused: (request) => parts.admission.refused(request),
+    });
   }
 
   get seedings(): Iterable<Seeding> {
     return this.#seedings.values();
+  }
+
+  /** Reads of sources that were begun since the start. */
+  get sourceReads(): number {
+    return this.#reading.count;
   }
 
   /** The content under way or complete here, if the swarm knows it. */
@@ -78,22 +97,23 @@ export class TaskRegistry {
   }
 
   /**
+   * Brings a task that no peer asks for; what is private is proven at the source as for a peer.
+   * @throws {DfError} as TaskAdmission.admit and `resolve`
+   */
+  async bring(asked: TaskRequest): Promise<Seeding> {
+    return this.resolve(await this.#admission.admit(asked, true));
+  }
+
+  /**
    * The current version of a task; waits for the source's headers where it must be asked.
    * @param hops host IDs of the supernodes through which the request came
-   * @throws {DfError} usage, denied, not-shareable, and as readSource
+   * @throws {DfError} as readSource
    */
-  async resolve(asked: TaskRequest, hops: readonly string[] = []): Promise<Seeding> {
-    const request = underSourceRules(asked, this.#settings.current);
-    checkRequest(request, this.#policy);
-    const taskId = taskIdOf(taskFieldsOf(request, "public"));
-    const task = this.#tasks.get(taskId) ?? newTask(taskId);
-    this.#tasks.set(taskId, task);
-    task.checksum = request.checksum;
-    task.resolving ??= this.#currentVersion(task, request, hops).finally(() => {
-      task.resolving = null;
-      if (task.current === null) this.#tasks.delete(taskId);
-    });
-    return task.resolving;
+  async resolve(asked: AskedTask, hops: readonly string[] = []): Promise<Seeding> {
+    const { request, requester } = asked;
+    if (requester !== null) return this.#versionFor(requester, asked, hops);
+    const task = this.#taskOf(asked);
+    return (task.resolving ??= this.#resolving(task, this.#currentVersion(task, request, hops)));
   }
 
   /** The version that joins get, if the swarm knows one. */
@@ -101,19 +121,9 @@ export class TaskRegistry {
     return this.#tasks.get(taskId)?.current ?? null;
   }
 
-  /**
-   * The ID of a task that may be read for others.
-   * @throws {DfError} usage, not-shareable
-   */
-  idOf(asked: TaskRequest): string {
-    const request = underSourceRules(asked, this.#settings.current);
-    checkRequest(request, this.#policy);
-    return taskIdOf(taskFieldsOf(request, "public"));
-  }
-
-  /** What decides about a task's use, without asking its source. @throws {DfError} as `idOf` */
+  /** What decides about a task's use, without asking its source. @throws {DfError} as TaskAdmission.publicIdOf */
   async freshnessOf(asked: TaskRequest): Promise<TaskFreshness> {
-    const taskId = this.idOf(asked);
+    const taskId = this.#admission.publicIdOf(asked);
     const seeding = await this.held(taskId);
     seeding?.freshness.expect(asked.checksum);
     return taskFreshness(taskId, seeding, this.#refusals.of(taskId));
@@ -127,6 +137,13 @@ export class TaskRegistry {
     return seeding;
   }
 
+  /** As `held`, for one who asked: of a private task only the version that the source named to him. */
+  async heldFor({ taskId, requester }: AskedTask): Promise<Seeding | null> {
+    const seeding = await this.held(taskId);
+    if (seeding === null || requester === null) return seeding;
+    return isNamed(seeding, requester.version) ? seeding : null;
+  }
+
   /** A child left: a content that has no place any more goes with its last one. */
   childLeft(seeding: Seeding): void {
     if (seeding.isRetired && seeding.childCount === 0) this.#drop(seeding);
@@ -137,6 +154,58 @@ export class TaskRegistry {
     this.#stopping.abort(new DfError("unavailable", "the supernode is stopping"));
     this.#retired.stop();
     await Promise.allSettled(this.#reads);
+  }
+
+  #taskOf({ taskId, request }: AskedTask): KnownTask {
+    const task = this.#tasks.get(taskId) ?? newTask(taskId);
+    this.#tasks.set(taskId, task);
+    task.checksum = request.checksum;
+    task.isSealed = isSealed(request, this.#settings.current.encryption);
+    return task;
+  }
+
+  #resolving(task: KnownTask, version: Promise<Seeding>): Promise<Seeding> {
+    return version.finally(() => {
+      task.resolving = null;
+      if (task.current === null) this.#tasks.delete(task.taskId);
+    });
+  }
+
+  /**
+   * The version that the source named to one who was proven, else what it gives him now: never one that
+   * it named to others alone, and no failure of theirs.
+   */
+  async #versionFor(
+    asking: ProvenRequester,
+    asked: AskedTask,
+    hops: readonly string[],
+  ): Promise<Seeding> {
+    let requester = asking;
+    for (let tries = 0; tries < VERSIONS_MAX; tries++) {
+      const task = this.#taskOf(asked);
+      const current = task.current ?? (await this.#adopt(task));
+      if (current !== null) {
+        if (isFor(current, requester.version)) return current;
+        // A word from a minute ago is enough for his right, but not for which version is current.
+        requester = await requester.again(VALIDATED_FRESH_MS);
+        if (isNamed(current, requester.version))
+          current.freshness.confirm(requester.version.answer);
+        if (isFor(current, requester.version)) return current;
+      }
+      const other = task.resolving;
+      // The source answers to his own credentials: what it gives is his.
+      if (other === null)
+        return (task.resolving = this.#resolving(task, this.#readFor(task, asked.request, hops)));
+      await other.catch(() => {});
+    }
+    throw sourceChanged(asked.request.url);
+  }
+
+  async #readFor(task: KnownTask, request: TaskRequest, hops: readonly string[]): Promise<Seeding> {
+    const { taskId, current } = task;
+    const confirms = (): Promise<boolean> => Promise.resolve(false);
+    const wanted = { taskId, request, hops, current, confirms };
+    return this.#read(task, request, await this.#suppliers.supplierOf(wanted));
   }
 
   async #currentVersion(
@@ -153,10 +222,10 @@ export class TaskRegistry {
     try {
       const supplier = await this.#suppliers.supplierOf({
         ...{ taskId, request, hops, current },
-        confirms: (validator) => isStill(validator, request, this.#stopping.signal),
+        confirms: (validator) => isStill(validator, request, this.#egress, this.#stopping.signal),
       });
       const asksItself = supplier === null && current !== null;
-      if (asksItself && (await isConfirmed(current, request, this.#stopping.signal)))
+      if (asksItself && (await isConfirmed(current, request, this.#egress, this.#stopping.signal)))
         return current;
       return await this.#read(task, request, supplier);
     } catch (error) {
@@ -201,61 +270,18 @@ export class TaskRegistry {
       const readSource = async (): Promise<SourceReadEnd> => {
         const { current } = task;
         const isWhole = sink.content === null && current?.state.kind === "complete";
+        const isProven = request.credentials !== undefined;
         // Nobody else could say whether it is current: if it is, opening it again ends this.
-        if (isWhole && (await isConfirmed(current, request, this.#stopping.signal)))
+        if (
+          isWhole &&
+          !isProven &&
+          (await isConfirmed(current, request, this.#egress, this.#stopping.signal))
+        )
           await sink.open(current.stored.facts);
-        return this.#fromSource(task, request, sink);
+        return this.#reading.read({ taskId: task.taskId, request, sink });
       };
       return supplier === null ? readSource() : supplier(sink, readSource);
     });
-  }
-
-  /** Reads the source, continuing what is here of the version under way or of the task's newest. */
-  async #fromSource(
-    task: KnownTask,
-    request: TaskRequest,
-    sink: ContentSink,
-  ): Promise<SourceReadEnd> {
-    const partial = sink.content ?? (await this.#resumable(task));
-    try {
-      return await this.#readSource(task, request, { partial, sink });
-    } catch (error) {
-      const mayStartAnew = partial !== null && sink.content === null;
-      if (!mayStartAnew || !isDfError(error, "source-changed")) throw error;
-      await this.#store.delete(partial.facts.contentId);
-      return this.#readSource(task, request, { partial: null, sink });
-    }
-  }
-
-  async #resumable(task: KnownTask): Promise<StoredContent | null> {
-    const stored = this.#store.findByTask(task.taskId);
-    if (stored === undefined || this.#seedings.has(stored.facts.contentId)) return null;
-    await stored.verify();
-    if (stored.facts.validator !== null && this.#freshnessOf(task, stored).isKept) return stored;
-    await this.#store.delete(stored.facts.contentId);
-    return null;
-  }
-
-  #readSource(
-    { taskId }: KnownTask,
-    request: TaskRequest,
-    { partial, sink }: { partial: StoredContent | null; sink: ContentSink },
-  ): Promise<SourceReadEnd> {
-    this.sourceReads++;
-    const { pieceLength, digest } = this.#settings.current;
-    return this.#sources.read(
-      {
-        request: {
-          ...addressOf(request),
-          ...resumePoint(partial),
-          connections: SOURCE_CONNECTIONS,
-        },
-        wantsSha256: digest === "sha256" || request.checksum.startsWith("sha256:"),
-        opened: (facts) => sink.open(contentFactsOf({ taskId, request, pieceLength }, facts)),
-        pieceStored: (piece, { wireLength }) => sink.pieceStored(piece, wireLength),
-      },
-      sink.signal,
-    );
   }
 
   /** Resolves when the content is open; bringing goes on. */
@@ -269,10 +295,13 @@ export class TaskRegistry {
         return opened?.stored ?? null;
       },
       open: async (facts) => {
+        const isKnown = this.#seedings.has(facts.contentId);
         const seeding = await this.#openRead(task, facts);
         opening.resolve(seeding);
-        // The source went back to a version that is here: nothing is left to read.
-        if (seeding.state.kind === "complete") throw new DfError("interrupted", "not needed");
+        // The source went back to a version that is here, or that another read brings: nothing is left to do.
+        const isOthers = opened === null && isKnown;
+        if (seeding.state.kind === "complete" || isOthers)
+          throw new DfError("interrupted", "not needed");
         if (opened === null) hadNoLength = facts.layout.length === null;
         else if (opened !== seeding) throw sourceChanged(facts.url);
         opened = seeding;
@@ -314,8 +343,9 @@ export class TaskRegistry {
 
   /** Makes a stored content known to the swarm, with the pieces that it has. */
   #open(task: KnownTask, stored: StoredContent): Seeding {
+    this.#unlock(task, stored);
     const seeding = new Seeding(this.#indices.take(), stored, {
-      freshness: this.#freshnessOf(task, stored),
+      freshness: this.#freshnessOf(task.checksum, stored),
       signer: new ContentSigner(stored, this.#signingKey),
     });
     this.#seedings.set(stored.facts.contentId, seeding);
@@ -324,7 +354,16 @@ export class TaskRegistry {
     return seeding;
   }
 
-  #freshnessOf({ checksum }: KnownTask, stored: StoredContent): VersionFreshness {
+  /** Pieces keep the form they have; those of new contents are sealed as the task or the fleet wants it. */
+  #unlock({ isSealed }: KnownTask, stored: StoredContent): void {
+    const { manifest, facts } = stored;
+    const [known] = manifest.learned;
+    const hasSeal = known === undefined ? isSealed : manifest.row(known)!.seal !== null;
+    if (!hasSeal || this.#contentSecret === null) return;
+    stored.unlock(contentKeyOf(this.#contentSecret.reveal(), facts.contentId));
+  }
+
+  #freshnessOf(checksum: string, stored: StoredContent): VersionFreshness {
     const cacheRules = () => this.#settings.current.cacheRules;
     return new VersionFreshness(stored, { checksum, cacheRules });
   }

@@ -23,6 +23,7 @@ export interface ExtraSeedsOptions {
 
 /** What several peers download here. */
 interface SharedContent {
+  /** Without credentials. */
   readonly task: TaskRequest;
   /** Host IDs of the members that were asked. */
   readonly asked: Set<string>;
@@ -41,7 +42,9 @@ export class ExtraSeeds {
     const { links, isOwned } = this.#options;
     const { taskId, layout } = seeding.stored.facts;
     if (links.isAlone || (layout.length ?? Infinity) < LENGTH_MIN || !isOwned(taskId)) return;
-    const shared = this.#shared.get(seeding) ?? { task, asked: new Set() };
+    // Credentials are kept for as long as their own download runs, and elsewhere than here.
+    const { credentials: _, ...bare } = task;
+    const shared = this.#shared.get(seeding) ?? { task: bare, asked: new Set() };
     this.#shared.set(seeding, shared);
     this.#ask(seeding, shared);
   }
@@ -60,12 +63,17 @@ export class ExtraSeeds {
 
   #ask(seeding: Seeding, { task, asked }: SharedContent): void {
     const { links, ask } = this.#options;
+    const { isPrivate = false } = seeding.stored.facts;
+    const credentials = seeding.requesters.anyone?.reveal();
+    // A member proves itself at the source as one of those who wait; nobody is left to do it for.
+    if (isPrivate && credentials === undefined) return;
+    const asking = credentials === undefined ? task : { ...task, credentials };
     const wanted = seedsFor(seeding.childCount - asked.size);
     for (const { channel } of links.othersFor(seeding.stored.facts.taskId)) {
       if (asked.size >= wanted) return;
       const { hostId } = channel;
       if (hostId === null || asked.has(hostId)) continue;
-      if (ask(hostId, task)) asked.add(hostId);
+      if (ask(hostId, asking)) asked.add(hostId);
     }
   }
 }

@@ -8,17 +8,27 @@ const CLOSE_COME_BACK = 1012;
 
 export class MemberChannels {
   readonly #peers: () => Iterable<ConnectedPeer>;
+  readonly #mayHearSecrets: (peer: ConnectedPeer) => boolean;
 
-  /** @param peers every peer with a channel */
-  constructor(peers: () => Iterable<ConnectedPeer>) {
+  /**
+   * @param peers every peer with a channel
+   * @param mayHearSecrets whether a peer is proven to be a supernode, and nobody else can listen
+   */
+  constructor(
+    peers: () => Iterable<ConnectedPeer>,
+    mayHearSecrets: (peer: ConnectedPeer) => boolean,
+  ) {
     this.#peers = peers;
+    this.#mayHearSecrets = mayHearSecrets;
   }
 
-  /** Asks a supernode to seed a task; false: it has no channel to here. */
+  /** Asks a supernode to seed a task; false: it has no channel to here on which it could be asked. */
   ask(hostId: string, task: TaskRequest): boolean {
     const member = this.#of(hostId);
-    member?.channel.send({ type: "takePart", task });
-    return member !== undefined;
+    if (member === undefined) return false;
+    if (task.credentials !== undefined && !this.#mayHearSecrets(member)) return false;
+    member.channel.send({ type: "takePart", task });
+    return true;
   }
 
   /** A member was reached whose own channel came before it was known as one: it comes back as a seed. */

@@ -20,6 +20,8 @@ interface FixtureOptions extends Partial<PieceServerOptions> {
   pieceLength?: number;
   /** Verified pieces; all of them when left out. */
   have?: number[];
+  /** By index; all are plain when left out. */
+  wireLengths?: number[];
 }
 
 async function serverFixture(options: FixtureOptions = {}) {
@@ -39,7 +41,10 @@ async function serverFixture(options: FixtureOptions = {}) {
   const pieceCount = Math.ceil(length / pieceLength);
   const set = have === undefined ? PieceSet.full(pieceCount) : new PieceSet(pieceCount);
   for (const piece of have ?? []) set.add(piece);
-  server.serve(CONTENT, { path, layout: { length, pieceLength }, words: set.words, pieceCount });
+  const layout = { length, pieceLength };
+  const { wireLengths } = options;
+  const formed = wireLengths === undefined ? {} : { wireLengths: new Uint32Array(wireLengths) };
+  server.serve(CONTENT, { path, layout, words: set.words, pieceCount, ...formed });
   cleanups.push(async () => {
     await server.stop();
     await rm(folder, { recursive: true });
@@ -72,6 +77,32 @@ test("piece server gives the bytes of a range within the piece", async () => {
   expect(answer.status).toBe(206);
   expect(answer.headers.get("content-range")).toBe("bytes 100-199/32768");
   expect(Buffer.from(await answer.arrayBuffer())).toEqual(data.subarray(32_868, 32_968));
+});
+
+test("piece server gives exactly the wire form of a piece, in ranges within it", async () => {
+  const wireLengths = [1_000, 32_768, 20, 1_696];
+  const { get, data } = await serverFixture({ wireLengths });
+
+  const whole = await get(`/v1/pieces/${CONTENT}/0`);
+  const part = await get(`/v1/pieces/${CONTENT}/0`, "bytes=990-2000");
+  const last = await get(`/v1/pieces/${CONTENT}/3`, "bytes=0-");
+  const beyond = await get(`/v1/pieces/${CONTENT}/2`, "bytes=20-30");
+
+  expect(whole.status).toBe(200);
+  expect(Buffer.from(await whole.arrayBuffer())).toEqual(data.subarray(0, 1_000));
+  expect(part.headers.get("content-range")).toBe("bytes 990-999/1000");
+  expect(Buffer.from(await part.arrayBuffer())).toEqual(data.subarray(990, 1_000));
+  expect(last.headers.get("content-range")).toBe("bytes 0-1695/1696");
+  expect(Buffer.from(await last.arrayBuffer())).toEqual(data.subarray(98_304, 100_000));
+  expect(beyond.status).toBe(416);
+  expect(beyond.headers.get("content-range")).toBe("bytes */20");
+});
+
+test("piece server does not give a piece whose length it has not seen yet", async () => {
+  const { get } = await serverFixture({ wireLengths: [0, 32_768, 32_768, 1_696] });
+
+  expect((await get(`/v1/pieces/${CONTENT}/0`)).status).toBe(404);
+  expect((await get(`/v1/pieces/${CONTENT}/1`)).status).toBe(200);
 });
 
 test("piece server answers a range longer than its largest part with the first part", async () => {

@@ -16,9 +16,14 @@ import { RequestCheck } from "../wire/ticketed-request.ts";
 
 /** A content as the server needs it: where the bytes lie and which of them are verified. */
 export interface ServedContent {
-  /** Data file with plain pieces at their natural offsets. */
+  /** Data file with the wire form of each piece at the piece's natural offset. */
   path: string;
   layout: PieceLayout;
+  /**
+   * Bytes of each wire form by index, on shared memory like `words`; 0: not known yet, so not here.
+   * @defaultValue all pieces are plain
+   */
+  wireLengths?: Uint32Array;
   /** Bitmap of verified pieces as in PieceSet, on shared memory: the main thread adds to it. */
   words: Uint32Array;
   /** How many bits of `words` count. */
@@ -26,6 +31,9 @@ export interface ServedContent {
   /** Given against tickets alone. @defaultValue false */
   isPrivate?: boolean;
 }
+
+/** Gives what is known of a content from a number on; null: nothing. */
+export type Teller = (contentId: string, from: number) => Promise<Uint8Array | null>;
 
 export interface PieceServerOptions {
   hostname: string;
@@ -36,7 +44,9 @@ export interface PieceServerOptions {
   /** The limits that every byte passes before it leaves. */
   pacers: readonly Pacer[];
   /** A frame of the rows that this host knows at first hand, from the `from`-th on. @defaultValue none are told */
-  rows?: (contentId: string, from: number) => Promise<Uint8Array | null>;
+  rows?: Teller;
+  /** An answer of what bears the fleet's signature (signatures-api.ts). @defaultValue nothing does */
+  signatures?: Teller;
   /** Whose piece server this is (key: PKCS #8 DER, base64). @defaultValue it proves no address */
   identity?: { hostId: string; privateKey: string };
 }
@@ -54,7 +64,8 @@ const CONTENT_PATH = /^\/v1\/[a-z]+\/([0-9a-f]{64})(?:\/|$)/;
 const PIECE_PATH = /^\/v1\/pieces\/([0-9a-f]{64})\/(0|[1-9]\d{0,8})$/;
 const HAVE_PATH = /^\/v1\/have\/([0-9a-f]{64})$/;
 const ROWS_PATH = /^\/v1\/rows\/([0-9a-f]{64})$/;
-const ROWS_QUERY = /^\?from=(\d{1,9})$/;
+const SIGNATURES_PATH = /^\/v1\/signatures\/([0-9a-f]{64})$/;
+const FROM_QUERY = /^\?from=(\d{1,9})$/;
 const ADDRESS_PATH = "/v1/address";
 const ADDRESS_QUERY = /^\?nonce=(.*)$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
@@ -64,7 +75,8 @@ export class PieceServer {
   readonly #contents = new Map<string, ServedContent>();
   readonly #server: Bun.Server<undefined>;
   readonly #pacers: readonly Pacer[];
-  readonly #rowsOf: PieceServerOptions["rows"];
+  readonly #rowsOf: Teller | undefined;
+  readonly #signaturesOf: Teller | undefined;
   readonly #identity: PieceServerOptions["identity"];
   /** Null: nobody's tickets count here. */
   #tickets: RequestCheck | null = null;
@@ -78,6 +90,7 @@ export class PieceServer {
   constructor(options: PieceServerOptions) {
     this.#pacers = options.pacers;
     this.#rowsOf = options.rows;
+    this.#signaturesOf = options.signatures;
     this.#identity = options.identity;
     this.#uploadSlots = options.uploadSlots;
     this.#server = Bun.serve({
@@ -160,7 +173,9 @@ export class PieceServer {
     const have = HAVE_PATH.exec(path);
     if (have !== null) return this.#have(have[1]!);
     const rows = ROWS_PATH.exec(path);
-    if (rows !== null) return this.#rows(rows[1]!, query);
+    if (rows !== null) return tell(this.#rowsOf, rows[1]!, query, "application/octet-stream");
+    const signed = SIGNATURES_PATH.exec(path);
+    if (signed !== null) return tell(this.#signaturesOf, signed[1]!, query, "application/json");
     if (path === ADDRESS_PATH) return this.#address(query);
     return refusal(404, "no such path");
   }
@@ -179,11 +194,11 @@ export class PieceServer {
 
   async #piece(request: Request, contentId: string, index: number): Promise<Response> {
     if (!this.#has(contentId, index)) return refusal(404, "this piece is not here");
-    const pieceLength = pieceLengthAt(this.#contents.get(contentId)!.layout, index);
-    const range = rangeOf(request.headers.get("range"), pieceLength);
+    const wireLength = wireLengthAt(this.#contents.get(contentId)!, index);
+    const range = rangeOf(request.headers.get("range"), wireLength);
     if (range === null)
       return refusal(416, "the range does not lie within the piece", {
-        "content-range": `bytes */${pieceLength}`,
+        "content-range": `bytes */${wireLength}`,
       });
     // Counts this request too. It stays pending until the kernel took its last byte.
     if (!this.#hasPlaceFor(request))
@@ -201,7 +216,7 @@ export class PieceServer {
     this.#uploadedBytes += length;
     this.#uploadCount++;
     const start = pieceOffset(content.layout, index) + range.start;
-    const isWhole = length === pieceLength && !range.isAsked;
+    const isWhole = length === wireLength && !range.isAsked;
     // Bun answers a slice with 206 and a Content-Range of its own unless both are set here.
     return new Response(Bun.file(content.path).slice(start, start + length), {
       status: isWhole ? 200 : 206,
@@ -209,7 +224,7 @@ export class PieceServer {
         "content-type": "application/octet-stream",
         ...(isWhole
           ? {}
-          : { "content-range": `bytes ${range.start}-${range.start + length - 1}/${pieceLength}` }),
+          : { "content-range": `bytes ${range.start}-${range.start + length - 1}/${wireLength}` }),
       },
     });
   }
@@ -225,6 +240,8 @@ export class PieceServer {
   #has(contentId: string, index: number): boolean {
     const content = this.#contents.get(contentId);
     if (content === undefined || index >= content.pieceCount) return false;
+    // The bit may be seen before the length.
+    if (wireLengthAt(content, index) === 0) return false;
     return (Atomics.load(content.words, index >>> 5) & (1 << (index & 31))) !== 0;
   }
 
@@ -237,16 +254,6 @@ export class PieceServer {
     return new Response(bytes, { headers: { "content-type": "application/octet-stream" } });
   }
 
-  async #rows(contentId: string, query: string): Promise<Response> {
-    const from = ROWS_QUERY.exec(query)?.[1];
-    if (from === undefined) return refusal(400, "write ?from=<number>");
-    const frame = await this.#rowsOf?.(contentId, Number(from));
-    if (frame === undefined || frame === null) return refusal(404, "no rows are told here");
-    return new Response(frame as Uint8Array<ArrayBuffer>, {
-      headers: { "content-type": "application/octet-stream" },
-    });
-  }
-
   /** Proves to who dials this address whose it is. */
   #address(query: string): Response {
     const nonce = ADDRESS_QUERY.exec(query)?.[1] ?? "";
@@ -254,6 +261,26 @@ export class PieceServer {
     if (this.#identity === undefined) return refusal(404, "no address is proven here");
     return new Response(proveAddress(nonce, this.#identity));
   }
+}
+
+function wireLengthAt({ wireLengths, layout }: ServedContent, index: number): number {
+  return wireLengths === undefined
+    ? pieceLengthAt(layout, index)
+    : Atomics.load(wireLengths, index);
+}
+
+/** Answers with what is known of a content from a number on. */
+async function tell(
+  source: Teller | undefined,
+  contentId: string,
+  query: string,
+  type: string,
+): Promise<Response> {
+  const from = FROM_QUERY.exec(query)?.[1];
+  if (from === undefined) return refusal(400, "write ?from=<number>");
+  const bytes = await source?.(contentId, Number(from));
+  if (bytes === undefined || bytes === null) return refusal(404, "nothing of it is told here");
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { "content-type": type } });
 }
 
 /** Path and query of an absolute request URL. */
@@ -269,14 +296,14 @@ function targetOf(url: string): string {
  */
 function rangeOf(
   header: string | null,
-  pieceLength: number,
+  wireLength: number,
 ): { start: number; length: number; isAsked: boolean } | null {
   if (header === null)
-    return pieceLength > RANGE_BYTES_MAX ? null : { start: 0, length: pieceLength, isAsked: false };
+    return wireLength > RANGE_BYTES_MAX ? null : { start: 0, length: wireLength, isAsked: false };
   const match = RANGE.exec(header);
   if (match === null) return null;
   const start = Number(match[1]);
-  const end = Math.min(match[2] === "" ? pieceLength : Number(match[2]) + 1, pieceLength);
+  const end = Math.min(match[2] === "" ? wireLength : Number(match[2]) + 1, wireLength);
   return start < end ? { start, length: end - start, isAsked: true } : null;
 }
 

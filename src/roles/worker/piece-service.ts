@@ -2,6 +2,7 @@
 // what was uploaded. Used by the supernode for seed pieces and by the peer for its children.
 
 import { DfError } from "../../errors.ts";
+import type { ServedContent } from "../../net/piece/piece-server.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import type {
   HostKeys,
@@ -23,6 +24,8 @@ export interface PieceServiceOptions {
   onUploads?: (counts: UploadCounts) => void;
   /** One frame of the rows of a content that this host vouches for. @defaultValue none are told */
   rows?: (contentId: string, from: number) => Uint8Array | null;
+  /** One answer of what bears the fleet's signature (signatures-api.ts). @defaultValue nothing does */
+  signatures?: (contentId: string, from: number) => Uint8Array | null;
 }
 
 export interface PieceService {
@@ -63,8 +66,8 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
         case "uploads":
           options.onUploads?.(report);
           break;
-        case "rowsAsked":
-          order(rowsAnswer(options, report));
+        case "asked":
+          order(answerTo(options, report));
           break;
         case "stopped":
           stopped();
@@ -86,18 +89,8 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
   return {
     port,
     serve(content) {
-      const { facts, have, manifest, dataPath } = content;
-      order({
-        kind: "serve",
-        contentId: facts.contentId,
-        content: {
-          path: dataPath,
-          layout: manifest.layout,
-          words: have.words,
-          pieceCount: have.size,
-          isPrivate: facts.isPrivate ?? false,
-        },
-      });
+      const { contentId } = content.facts;
+      order({ kind: "serve", contentId, content: servedOf(content) });
     },
     trust: (clusterKey) => order({ kind: "trust", clusterKey }),
     remove: (contentId) => order({ kind: "remove", contentId }),
@@ -120,12 +113,22 @@ function identityOf({ identity }: PieceServiceOptions): HostKeys | null {
   return { hostId: identity.hostId, privateKey: identity.privateKey };
 }
 
-function rowsAnswer(
-  { rows }: PieceServiceOptions,
-  { question, contentId, from }: Extract<PieceWorkerReport, { kind: "rowsAsked" }>,
+function servedOf(content: StoredContent): ServedContent {
+  const { facts, have, wireLengths, manifest, dataPath } = content;
+  return {
+    ...{ path: dataPath, layout: manifest.layout, wireLengths },
+    ...{ words: have.words, pieceCount: have.size },
+    isPrivate: facts.isPrivate ?? false,
+  };
+}
+
+function answerTo(
+  options: PieceServiceOptions,
+  { question, what, contentId, from }: Extract<PieceWorkerReport, { kind: "asked" }>,
 ): PieceWorkerOrder {
   // A copy: with a view all of its buffer would travel.
-  return { kind: "rows", question, frame: rows?.(contentId, from)?.slice() ?? null };
+  const bytes = options[what]?.(contentId, from)?.slice() ?? null;
+  return { kind: "tell", question, bytes };
 }
 
 function addressRefused(

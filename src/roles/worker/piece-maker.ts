@@ -44,6 +44,7 @@ interface CollectedPiece {
 
 export class PieceMaker {
   readonly #options: PieceMakerOptions;
+  readonly #compresses: boolean;
   readonly #choice = new WireFormChoice();
   readonly #collected = new Map<number, CollectedPiece>();
   readonly #making = new Set<Promise<void>>();
@@ -51,6 +52,9 @@ export class PieceMaker {
 
   constructor(options: PieceMakerOptions) {
     this.#options = options;
+    const { compresses, layout } = options;
+    // What travels inside the answer to a join gains nothing.
+    this.#compresses = compresses && (layout.length ?? Infinity) > INLINE_BYTES_MAX;
   }
 
   /**
@@ -99,12 +103,12 @@ export class PieceMaker {
   }
 
   #collects(index: number, start: Uint8Array): boolean {
-    const { key, compresses, rows, layout, makers } = this.#options;
+    const { key, rows, makers } = this.#options;
     const known = rows.get(index);
     if (known !== undefined) return known.form !== "plain";
     if (index === 0) this.#choice.begins(start);
     if (key !== null) return true;
-    if (!compresses || pieceLengthAt(layout, index) <= INLINE_BYTES_MAX) return false;
+    if (!this.#compresses) return false;
     return !makers.isOverloaded && this.#choice.wantsPiece();
   }
 
@@ -166,8 +170,7 @@ export class PieceMaker {
   }
 
   #attempt(plain: Uint8Array): FormAttempt {
-    if (!this.#options.compresses || plain.length <= INLINE_BYTES_MAX) return "leave";
-    return this.#choice.look(plain);
+    return this.#compresses ? this.#choice.look(plain) : "leave";
   }
 }
 

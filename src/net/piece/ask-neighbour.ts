@@ -2,7 +2,8 @@
 // not trusted: an answer that is late, long or malformed is none.
 
 import { decodeRows, ROWS_MAX, type NumberedRow } from "../wire/swarm-frames.ts";
-import { havePath, rowsPath } from "../wire/piece-api.ts";
+import { havePath, rowsPath, signaturesPath } from "../wire/piece-api.ts";
+import { decodeTold, type ToldManifest } from "../wire/signatures-api.ts";
 import type { Authorise } from "../wire/ticketed-request.ts";
 
 /** A host nearby that takes longer has no time for children either. */
@@ -48,6 +49,20 @@ export async function askRows(
   const bytes = await answerOf({ address, path, authorise: question.authorise }, signal);
   const rows = (bytes === null ? null : decodeRows(bytes))?.rows ?? [];
   return { rows, hasMore: rows.length === ROWS_MAX };
+}
+
+/**
+ * What the neighbour tells under the fleet's signature, from the `from`-th group on; yet to be checked.
+ * @returns null when it has nothing of the kind, or gives no such answer
+ */
+export async function askSigned(
+  address: string,
+  question: NeighbourQuestion & { from: number },
+  signal: AbortSignal,
+): Promise<ToldManifest | null> {
+  const path = signaturesPath(question.contentId, question.from);
+  const bytes = await answerOf({ address, path, authorise: question.authorise }, signal);
+  return bytes === null ? null : decodeTold(bytes);
 }
 
 async function answerOf(

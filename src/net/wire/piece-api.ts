@@ -6,8 +6,8 @@
 //   GET /v1/have/<contentId>             the bitmap of verified pieces (PieceSet.toBytes), 404 if none
 //   GET /v1/rows/<contentId>?from=<n>    a rows frame (swarm-frames.ts) of handle 0: manifest rows that
 //                                        this host knows at first hand, from the n-th on; 404 if none
-//   GET /v1/signatures/<contentId>       a signed frame (swarm-frames.ts) of handle 0, and the fleet's
-//                                        signature over the whole in DF-Signature; 404 if none
+//   GET /v1/signatures/<contentId>?from=<n>  what bears the fleet's signature, from the n-th group of rows
+//                                        on, whoever told it: see signatures-api.ts; 404 if nothing
 //   GET /v1/address?nonce=<32 hex>       the host's signature over the nonce: see address-proof.ts
 //
 // Private contents are given against a ticket alone (piece-ticket.ts), all else is 401.
@@ -23,8 +23,8 @@ export function havePath(contentId: string): string {
   return `/v1/have/${contentId}`;
 }
 
-export function signaturesPath(contentId: string): string {
-  return `/v1/signatures/${contentId}`;
+export function signaturesPath(contentId: string, from: number): string {
+  return `/v1/signatures/${contentId}?from=${from}`;
 }
 
 export function rowsPath(contentId: string, from: number): string {

@@ -17,8 +17,8 @@ export type PieceWorkerOrder =
   | { kind: "serve"; contentId: string; content: ServedContent }
   | { kind: "remove"; contentId: string }
   | { kind: "limit"; limits: UploadLimits }
-  /** The answer to `rowsAsked`: one rows frame; null: none are told. */
-  | { kind: "rows"; question: number; frame: Uint8Array | null }
+  /** The answer to `asked`; null: nothing of it is told. */
+  | { kind: "tell"; question: number; bytes: Uint8Array | null }
   | { kind: "stop" };
 
 export type PieceWorkerReport =
@@ -26,9 +26,12 @@ export type PieceWorkerReport =
   /** The address could not be bound; `code` as the system names it, e.g. EADDRINUSE. */
   | { kind: "refused"; code: string; message: string }
   | ({ kind: "uploads" } & UploadCounts)
-  /** A neighbour asks for rows of a content, from the `from`-th on that are told. */
-  | { kind: "rowsAsked"; question: number; contentId: string; from: number }
+  /** A neighbour asks for rows or signatures of a content, from the `from`-th on that are told. */
+  | { kind: "asked"; question: number; what: ToldOfContent; contentId: string; from: number }
   | { kind: "stopped" };
+
+/** What neighbours are told of a content besides its bytes. */
+export type ToldOfContent = "rows" | "signatures";
 
 /** By which a host proves that an address is its own; the key is PKCS #8 in base64. */
 export interface HostKeys {

@@ -4,7 +4,12 @@
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
 import { PieceServer } from "../../net/piece/piece-server.ts";
-import type { PieceWorkerOrder, PieceWorkerReport, UploadLimits } from "./piece-worker-messages.ts";
+import type {
+  PieceWorkerOrder,
+  PieceWorkerReport,
+  ToldOfContent,
+  UploadLimits,
+} from "./piece-worker-messages.ts";
 
 declare const self: Worker;
 
@@ -16,8 +21,8 @@ let reportedCount = 0;
 let reportedActive = 0;
 const uploadPacer = new Pacer(null);
 const diskPacer = new Pacer(null);
-/** Requests for rows that the main thread has yet to answer. */
-const questions = new Map<number, (frame: Uint8Array | null) => void>();
+/** Requests that the main thread has yet to answer. */
+const questions = new Map<number, (bytes: Uint8Array | null) => void>();
 let nextQuestion = 0;
 
 self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
@@ -39,8 +44,8 @@ self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
       setRates(order.limits);
       server?.setUploadSlots(order.limits.uploadSlots);
       break;
-    case "rows":
-      questions.get(order.question)?.(order.frame);
+    case "tell":
+      questions.get(order.question)?.(order.bytes);
       questions.delete(order.question);
       break;
     case "stop":
@@ -57,7 +62,8 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
       port: order.port,
       uploadSlots: order.limits.uploadSlots,
       pacers: [uploadPacer, diskPacer],
-      rows: askRows,
+      rows: (contentId, from) => ask("rows", contentId, from),
+      signatures: (contentId, from) => ask("signatures", contentId, from),
       ...(order.identity === null ? {} : { identity: order.identity }),
     });
     report({ kind: "listening", port: server.port });
@@ -68,11 +74,11 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
   }
 }
 
-function askRows(contentId: string, from: number): Promise<Uint8Array | null> {
+function ask(what: ToldOfContent, contentId: string, from: number): Promise<Uint8Array | null> {
   const question = nextQuestion++;
   return new Promise((resolve) => {
     questions.set(question, resolve);
-    report({ kind: "rowsAsked", question, contentId, from });
+    report({ kind: "asked", question, what, contentId, from });
   });
 }
 

@@ -209,6 +209,8 @@ test("what neighbours have is known as of the oldest answer of those that answer
   fixture.tells(1, "########");
   expect(fixture.machine.seenAtUs).toBe(0);
   fixture.tells(2, null);
+  expect(fixture.machine.seenAtUs).toBe(0);
+  fixture.after(1_000_000).tells(2, null);
 
   expect(fixture.machine.seenAtUs).toBe(2_000_000);
 });

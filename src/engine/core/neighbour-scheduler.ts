@@ -49,7 +49,7 @@ interface Neighbour {
   askAfterUs: number;
   /** When it was asked last. */
   askedAtUs: number;
-  /** What it has is known as of then; Infinity: it has all, or cannot be asked. */
+  /** What it has is known as of then; Infinity: it has all, or is silent again and again. */
   seenAtUs: number;
   /** Nothing is taken from it before; Infinity: it sent wrong bytes. */
   blockedUntilUs: number;
@@ -261,10 +261,11 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
 
   /** It does not answer, or not as it said: what it has does not count until it answers again. */
   #failed(nowUs: number, neighbour: Neighbour): void {
+    // Late once, it may be reading the source all the same; silent again, it is waited for no more.
+    if (neighbour.failures > 0) neighbour.seenAtUs = Infinity;
     const delayUs = Math.min(FAILED_US_MAX, FAILED_US_MIN * 2 ** neighbour.failures++);
     neighbour.blockedUntilUs = nowUs + delayUs;
     neighbour.askAtUs = neighbour.blockedUntilUs;
-    neighbour.seenAtUs = Infinity;
     this.#forget(neighbour);
   }
 

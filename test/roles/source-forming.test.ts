@@ -177,7 +177,7 @@ test("a content without a length grows in its forms, to its last short piece", a
   expect(await content.read(0, bytes.length)).toEqual(bytes);
 });
 
-test("T-23: of a sealed content no plain byte reaches the disk, at any moment of the read", async () => {
+test("of a sealed content no plain byte reaches the disk, at any moment of the read", async () => {
   const bytes = text(3_000_000);
   const canary = "pieces for";
   const seen: boolean[] = [];
@@ -198,7 +198,7 @@ test("T-23: of a sealed content no plain byte reaches the disk, at any moment of
   expect(await content.read(0, bytes.length)).toEqual(bytes);
 });
 
-test("a sealed content is compressed first, and every nonce is its own", async () => {
+test("T-23: a sealed content is compressed first, and every nonce is its own", async () => {
   const bytes = text(3_000_000);
 
   const { content } = await read(await source((reply) => reply.serve(bytes)), { key: KEY });

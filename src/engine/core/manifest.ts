@@ -72,6 +72,8 @@ export class Manifest {
   #layout: PieceLayout;
   readonly #learned: number[] = [];
   #formedCount = 0;
+  #plainBytes = 0;
+  #wireBytes = 0;
   readonly #signatures = new Map<number, Uint8Array>();
   readonly #signedGroups: number[] = [];
 
@@ -93,6 +95,15 @@ export class Manifest {
     return this.#formedCount === 0;
   }
 
+  /** Bytes of all pieces whose rows are known, and of their wire forms. */
+  get plainBytes(): number {
+    return this.#plainBytes;
+  }
+
+  get wireBytes(): number {
+    return this.#wireBytes;
+  }
+
   row(index: number): PieceRow | undefined {
     return this.#rows[index];
   }
@@ -104,6 +115,8 @@ export class Manifest {
       this.#rows[index] = row;
       this.#learned.push(index);
       if (row.form !== "plain") this.#formedCount++;
+      this.#plainBytes += row.plainLength;
+      this.#wireBytes += row.wireLength;
       return;
     }
     assert(sameBytes(known.wireSha256, row.wireSha256), "a manifest row never changes");
@@ -121,6 +134,7 @@ export class Manifest {
     );
     this.#rows[index] = row;
     this.#formedCount += Number(row.form !== "plain") - Number(known.form !== "plain");
+    this.#wireBytes += row.wireLength - known.wireLength;
   }
 
   /** Groups of rows that the fleet vouches for, in the order their signatures were learned. */

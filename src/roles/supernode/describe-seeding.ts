@@ -1,7 +1,7 @@
 // One content as the supernode's status shows it.
 
 import type { Seeding } from "./seeding.ts";
-import type { SupernodeStatus } from "./status.ts";
+import type { SupernodeStatus, WireSavings } from "./status.ts";
 import { wordsOfSeeding } from "./task-freshness.ts";
 
 export function describeSeeding(seeding: Seeding): SupernodeStatus["contents"][number] {
@@ -16,5 +16,18 @@ export function describeSeeding(seeding: Seeding): SupernodeStatus["contents"][n
     state: seeding.state.kind,
     children: seeding.childCount,
     freshness: wordsOfSeeding(seeding).why,
+    wire: savingsOf([seeding]),
   };
+}
+
+/** What these contents take, and what they would take were every piece plain. */
+export function savingsOf(seedings: Iterable<Seeding>): WireSavings {
+  const savings = { plainBytes: 0, wireBytes: 0, savedBytes: 0 };
+  for (const { stored } of seedings) {
+    const { plainBytes, wireBytes } = stored.manifest;
+    savings.plainBytes += plainBytes;
+    savings.wireBytes += wireBytes;
+    savings.savedBytes += plainBytes - wireBytes;
+  }
+  return savings;
 }

@@ -13,6 +13,14 @@ import { healthRoutes } from "../service/health-routes.ts";
 import { ownBinaryRoutes } from "./own-binary.ts";
 import { supernodeMetrics } from "./supernode-metrics.ts";
 
+/** What compression does to contents, bytes; of an unfinished one, what is known so far. */
+export interface WireSavings {
+  plainBytes: number;
+  /** What one copy takes on a wire and on a disk. */
+  wireBytes: number;
+  savedBytes: number;
+}
+
 export interface SupernodeStatus {
   version: string;
   hostId: string;
@@ -28,7 +36,10 @@ export interface SupernodeStatus {
     children: number;
     /** What decides whether it is given without asking its source, in a sentence. */
     freshness: string;
+    wire: WireSavings;
   }[];
+  /** All contents together, and the time spent since the start to find out which pieces shrink. */
+  wire: WireSavings & { lookMs: number };
   store: StoreStatus;
   /** Since the start. */
   sourceBytes: number;

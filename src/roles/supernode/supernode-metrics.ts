@@ -39,6 +39,26 @@ export function supernodeMetrics(status: () => SupernodeStatus): Registry {
       help: "bytes of pieces given to peers",
       read: () => status().uploadedBytes,
     },
+    {
+      name: "content_plain_bytes",
+      help: "bytes of the pieces of its contents",
+      read: () => status().wire.plainBytes,
+    },
+    {
+      name: "content_wire_bytes",
+      help: "bytes of the same pieces as they travel and rest",
+      read: () => status().wire.wireBytes,
+    },
+    {
+      name: "content_saved_bytes",
+      help: "bytes that compression spares each copy of its contents",
+      read: () => status().wire.savedBytes,
+    },
+    {
+      name: "form_look_seconds_total",
+      help: "time spent to find out which pieces shrink",
+      read: () => status().wire.lookMs / 1_000,
+    },
     ...storeMetrics(() => status().store),
   ]);
 }

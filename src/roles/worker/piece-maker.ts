@@ -127,11 +127,15 @@ export class PieceMaker {
     plain: { length: number; sha256: Uint8Array },
   ): Promise<void> {
     const { layout, makers, write, made } = this.#options;
+    const bytes = piece.bytes.subarray(0, plain.length);
     try {
-      const bytes = piece.bytes.subarray(0, plain.length);
-      const { wire, row, lookMs } = await makers.run(() => this.#form(index, bytes, plain.sha256));
-      await write(pieceOffset(layout, index), wire);
-      makers.noteMade(wire.length);
+      // A maker is free when its piece is on disk: a slow disk must not fill the memory.
+      const { row, lookMs } = await makers.run(async () => {
+        const { wire, ...formed } = await this.#form(index, bytes, plain.sha256);
+        await write(pieceOffset(layout, index), wire);
+        return formed;
+      });
+      makers.noteMade(row.wireLength);
       made(index, row, lookMs);
       const isReusable = piece.bytes.length === layout.pieceLength;
       if (isReusable && this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(piece.bytes);

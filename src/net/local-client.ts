@@ -2,7 +2,12 @@
 // the peer on the same host, over a unix socket. It knows nothing of outputs.
 
 import { DfError, type WireError } from "../errors.ts";
-import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "./wire/local-api.ts";
+import {
+  ACCESS_HEADER,
+  type DownloadRequest,
+  type DownloadStreamEvent,
+  type PeerStatus,
+} from "./wire/local-api.ts";
 import type { TaskRequest } from "./wire/task.ts";
 import type { FreshnessOnHost } from "./wire/task-freshness.ts";
 
@@ -58,15 +63,16 @@ export class LocalClient {
 
   /**
    * Bytes `from` … `to` − 1 of a content, as they become readable.
+   * @param range `access` as the content event of a private one told it
    * @throws {DfError} what the peer answered; unavailable when the peer is gone
    */
   async *contents(
     contentId: string,
-    { from, to }: { from: number; to: number },
+    { from, to, access = "" }: { from: number; to: number; access?: string },
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    const range = { headers: { range: `bytes=${from}-${to - 1}` } };
-    const response = await this.#ask(`/v1/contents/${contentId}`, range, signal);
+    const headers = { range: `bytes=${from}-${to - 1}`, [ACCESS_HEADER]: access };
+    const response = await this.#ask(`/v1/contents/${contentId}`, { headers }, signal);
     if (response.status !== 206) {
       throw new DfError("protocol", `read ${contentId} from the peer: it ignored the range`);
     }

@@ -1,6 +1,7 @@
 // Who is proven at the source, how often it is asked, and what is remembered of it.
 
 import { afterEach, expect, test } from "bun:test";
+import { egressFixture } from "../fixtures/egress-fixture.ts";
 import { SourceProofs } from "../../src/roles/supernode/source-proofs.ts";
 import { guardedSource, type GuardedSource } from "../fixtures/guarded-source.ts";
 import { Cleanups } from "./peer-fixture.ts";
@@ -13,7 +14,7 @@ async function fixture(): Promise<{ source: GuardedSource; proofs: SourceProofs 
   const stopped = new AbortController();
   cleanups.defer(() => source.stop());
   cleanups.defer(() => stopped.abort());
-  return { source, proofs: new SourceProofs(stopped.signal) };
+  return { source, proofs: new SourceProofs({ egress: egressFixture(), signal: stopped.signal }) };
 }
 
 const as = (source: GuardedSource, user: string) => {
@@ -29,7 +30,7 @@ test("T-07: a hundred requesters with one credential are one proof, which is rem
   const later = await proofs.prove(as(source, "a"));
 
   expect(source.proofs).toEqual(["a"]);
-  expect(later).toMatchObject({ validator: '"v1"', length: 1_000 });
+  expect(later.version).toMatchObject({ validator: '"v1"', length: 1_000 });
   expect(source.bodyBytes).toBe(0);
 });
 
@@ -61,6 +62,18 @@ test("no source is asked for more than 200 proofs a second", async () => {
 
   // 32 may be saved up; the other 118 take their time, however slow or fast this machine is.
   expect(performance.now() - startedMs).toBeGreaterThanOrEqual((118 / 200) * 1_000);
+});
+
+test("who wants a fresher word has the source asked again", async () => {
+  const { source, proofs } = await fixture();
+  source.allowed.add("a");
+  await proofs.prove(as(source, "a"));
+
+  source.etag = '"v2"';
+  const kept = await proofs.prove(as(source, "a"), 30_000);
+  const fresh = await proofs.prove(as(source, "a"), 0);
+
+  expect([kept.version.validator, fresh.version.validator]).toEqual(['"v1"', '"v2"']);
 });
 
 test("a refusal is told to who asked and to nobody else, with the source's status, and never kept", async () => {
@@ -113,7 +126,7 @@ test("HEAD proves where that is wanted, and is no proof for GET", async () => {
   const head = await proofs.prove({ ...as(source, "a"), method: "HEAD" });
   const get = await proofs.prove(as(source, "a"));
 
-  expect([head.length, get.length]).toEqual([1_000, 1_000]);
+  expect([head.version.length, get.version.length]).toEqual([1_000, 1_000]);
   expect(source.proofs).toHaveLength(2);
 });
 

@@ -5,9 +5,14 @@ import { z } from "zod";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { URL_BYTES_MAX } from "../../limits.ts";
 import { wordsOfFaults } from "../schema-fault.ts";
-import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../wire/local-api.ts";
+import {
+  ACCESS_HEADER,
+  type DownloadRequest,
+  type DownloadStreamEvent,
+  type PeerStatus,
+} from "../wire/local-api.ts";
 import { ID_PATTERN } from "../wire/piece-api.ts";
-import { checksumSchema, taskSchema, type TaskRequest } from "../wire/task.ts";
+import { checksumSchema, credentialsSchema, taskSchema, type TaskRequest } from "../wire/task.ts";
 import type { FreshnessOnHost } from "../wire/task-freshness.ts";
 
 /** Bytes of a content, as far as they are there and as they arrive. */
@@ -28,7 +33,8 @@ export interface LocalApi {
    * @throws {DfError} why it failed
    */
   download(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent>;
-  content(contentId: string): ReadableContent | undefined;
+  /** @param access what the request shows of its right; "" for nothing */
+  content(contentId: string, access: string): ReadableContent | undefined;
   status(): PeerStatus;
   /** @throws {DfError} usage, denied */
   freshness(task: TaskRequest): Promise<FreshnessOnHost>;
@@ -51,6 +57,8 @@ const requestSchema = z.strictObject({
   tag: z.string().max(256).optional(),
   filterQuery: z.array(z.string().max(256)).max(64).optional(),
   checksum: checksumSchema.optional(),
+  credentials: credentialsSchema.optional(),
+  isSealed: z.boolean().optional(),
   source: z.enum(["p2p", "supernode", "origin"]).optional(),
   noOrigin: z.boolean().optional(),
   limitRate: z.int().min(1).optional(),
@@ -96,7 +104,8 @@ async function answer(request: Request, api: LocalApi): Promise<Response> {
   requireMethod(request, "GET");
   if (path === "/v1/status") return Response.json(api.status());
   const contentId = path.startsWith("/v1/contents/") ? path.slice("/v1/contents/".length) : "";
-  const content = ID_PATTERN.test(contentId) ? api.content(contentId) : undefined;
+  const access = request.headers.get(ACCESS_HEADER) ?? "";
+  const content = ID_PATTERN.test(contentId) ? api.content(contentId, access) : undefined;
   if (content !== undefined) return contentRange(request, content);
   if (api.others !== undefined && !path.startsWith("/v1/")) return api.others(request);
   return Response.json({ error: { code: "usage", message: `no ${path} here` } }, { status: 404 });

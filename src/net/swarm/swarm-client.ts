@@ -46,12 +46,14 @@ export interface JoinOptions {
   isDelegated?: boolean;
   /** Wants what the supernode has or brings already. @defaultValue false */
   onlyHeld?: boolean;
+  /** Asks which content would be told, and takes no part. @defaultValue false */
+  isQuestion?: boolean;
   /** Host IDs of the supernodes through which this join comes. @defaultValue none */
   hops?: readonly string[];
 }
 
 /** What a supernode tells a host as a whole, not one of its downloads. */
-export type FleetMessage = Extract<SupernodeMessage, { type: "settings" | "command" | "routes" }>;
+export type FleetMessage = Extract<SupernodeMessage, { type: "settings" | "command" | "routes" | "notice" }>;
 
 export interface SwarmClientOptions extends Partial<SupernodeEndpoint> {
   /** "host:port" of the supernode's control port. */
@@ -163,7 +165,7 @@ export class SwarmClient {
       queueMicrotask(() => member.refused(notConfidential(this.address)));
       return;
     }
-    const { known, seedsOnly, isDelegated, onlyHeld, hops = [] } = options;
+    const { known, seedsOnly, isDelegated, onlyHeld, isQuestion, hops = [] } = options;
     const request = this.#nextRequest++;
     this.#byRequest.set(request, member);
     this.#say({
@@ -172,6 +174,7 @@ export class SwarmClient {
       ...(seedsOnly === true ? { from: "supernode" } : {}),
       ...(isDelegated === true ? { isDelegated } : {}),
       ...(onlyHeld === true ? { onlyHeld } : {}),
+      ...(isQuestion === true ? { isQuestion } : {}),
       ...(hops.length > 0 ? { hops: [...hops] } : {}),
     });
   }
@@ -358,6 +361,7 @@ export class SwarmClient {
       case "settings":
       case "command":
       case "routes":
+      case "notice":
         this.#options.told?.(message);
         break;
       case "takePart":

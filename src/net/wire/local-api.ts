@@ -3,7 +3,8 @@
 //
 //   POST /v1/downloads            DownloadRequest → 200, application/x-ndjson of DownloadEvents;
 //                                 the connection is the reader: closing it leaves the download
-//   GET  /v1/contents/<id>        bytes, also while they arrive; one Range
+//   GET  /v1/contents/<id>        bytes, also while they arrive; one Range. Private ones are given to who
+//                                 shows the `access` of the content event, and are not there to others
 //   GET  /v1/status               PeerStatus
 //   POST /v1/freshness            TaskRequest → FreshnessOnHost
 //
@@ -11,6 +12,9 @@
 
 import type { WireError } from "../../errors.ts";
 import type { Credentials } from "./task.ts";
+
+/** Carries the `access` of a private content's event. */
+export const ACCESS_HEADER = "df-access";
 
 /** Where bytes may come from. */
 export type SourcePolicy = "p2p" | "supernode" | "origin";
@@ -61,6 +65,8 @@ export type DownloadStreamEvent =
       lastModified: string | null;
       /** Path of the store's data file for plain pieces at natural offsets; only for reading, and only a hint. */
       dataPath: string | null;
+      /** Of a private content: what `GET /v1/contents/<id>` wants to see in `DF-Access`. */
+      access?: string;
     }
   | {
       event: "progress";

@@ -12,7 +12,7 @@
 //    │ ◀─ signed (binary), closed | failed     │
 //    │ ◀──────────── ticket (private contents) │
 //    │ leave | drop ─────────────────────────▶ │
-//    │ ◀── neighbours, settings, command, routes │   at any time
+//    │ ◀── neighbours, settings, command, routes, notice │   at any time
 //    │ ◀────────── takePart (to supernodes only) │
 //    │ commandResult ────────────────────────▶ │
 //
@@ -94,6 +94,8 @@ export const peerMessageSchema = z.discriminatedUnion("type", [
     isDelegated: z.boolean().optional(),
     /** Wants what is here, whole or under way: no source is asked for it. */
     onlyHeld: z.boolean().optional(),
+    /** Asks which content would be told, as a further user of the host: takes no part, has no handle. */
+    isQuestion: z.boolean().optional(),
     /** Host IDs of the supernodes that pass this join on, first one first: none is asked twice. */
     hops: z.array(id).max(16).optional(),
   }),
@@ -180,6 +182,8 @@ export const supernodeMessageSchema = z.discriminatedUnion("type", [
   /** What counts for this host now; also right after hello where the fleet sets anything. */
   z.object({ type: z.literal("settings"), version: count, settings: heardSettingsSchema }),
   z.object({ type: z.literal("command"), command: commandSchema }),
+  /** Something that whoever runs this host should know; said once. */
+  z.object({ type: z.literal("notice"), text: z.string().max(1024) }),
   /** The fleet's lists of supernodes changed: ask for this host's again, spread over a few seconds. */
   z.object({ type: z.literal("routes"), version: count }),
 ]);

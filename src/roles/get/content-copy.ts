@@ -19,6 +19,8 @@ export interface CopySource {
   readonly contentId: string;
   /** The store's data file, if this user may read it; then no byte crosses the socket. */
   readonly dataPath: string | null;
+  /** Opens a private content. */
+  readonly access?: string;
 }
 
 export class ContentCopy {
@@ -27,6 +29,7 @@ export class ContentCopy {
   readonly #digests: RunningDigest[];
   readonly #buffer = new Uint8Array(STEP_BYTES);
   #file: FileHandle | null = null;
+  #access = "";
   #cursor = 0;
   #lastByteAtMs = performance.now();
 
@@ -48,6 +51,7 @@ export class ContentCopy {
   /** Takes the bytes from a peer, also after another one broke off. */
   async connect(source: CopySource): Promise<void> {
     await this.close();
+    this.#access = source.access ?? "";
     if (source.dataPath === null) return;
     // Another user's peer keeps its store to itself: then the socket brings the bytes.
     this.#file = await open(source.dataPath, "r").catch(() => null);
@@ -68,7 +72,7 @@ export class ContentCopy {
       else await this.append(this.#buffer.subarray(0, bytesRead));
     }
     if (this.#cursor >= end) return;
-    const range = { from: this.#cursor, to: end };
+    const range = { from: this.#cursor, to: end, access: this.#access };
     for await (const bytes of client.contents(this.contentId, range, signal)) {
       await this.append(bytes);
     }

@@ -44,6 +44,8 @@ export interface DownloadOptions {
   /** Neither a supernode nor a parent is asked. */
   mustReadSelf: boolean;
   policy: DownloadPolicy;
+  /** Whether another download does not bring this content already; asked of private ones. */
+  mayBring: (contentId: string) => boolean;
   /** The limit of this download; its rate follows the readers. */
   pacer: Pacer;
 }

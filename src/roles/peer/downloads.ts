@@ -3,21 +3,26 @@
 
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
-import { DfError } from "../../errors.ts";
+import { DfError, isDfError } from "../../errors.ts";
 import { READERLESS_GRACE_MS } from "../../limits.ts";
-import { redactUrl, taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
+import { redactUrl, taskFieldsOf, visibilityOf, wholeRequestOf } from "../../net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
 import { addDownload, type DownloadCounts, noDownloads } from "./download-counts.ts";
 import { followDownload } from "./follow-download.ts";
-import type { DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
+import { askAs } from "./ask-as.ts";
+import type { DownloadOptions, DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
 import { PeerDownload } from "./peer-download.ts";
+import { ReadGrants } from "./read-grants.ts";
 
 interface Reader extends DownloadPolicy {
   /** Bytes per second it asked for; null: as fast as it goes. */
   rateBytesPerSec: number | null;
 }
+
+/** A private source that changes, or others' downloads that fail, so often are given up. */
+const PRIVATE_TRIES_MAX = 3;
 
 /** One download and who waits for it. */
 interface Shared {
@@ -37,6 +42,8 @@ export class Downloads {
   readonly #shared = new Map<string, Shared>();
   #readerCount = 0;
   readonly #ended = noDownloads();
+  readonly #grants = new ReadGrants();
+  #nextPrivate = 0;
 
   constructor(options: DownloadsOptions) {
     this.#options = options;
@@ -65,6 +72,7 @@ export class Downloads {
       if (contentId === null || transfer === null) return [];
       const { length } = transfer.content.manifest.layout;
       const { doneBytes, bytes } = transfer;
+      if (task.credentials !== undefined) return [];
       const url = redactUrl(task.url);
       return { contentId, url, doneBytes, length, readers: readers.size, bytes };
     });
@@ -75,7 +83,22 @@ export class Downloads {
    * @throws {DfError} usage, not-shareable, or why the download failed
    */
   async *read(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent> {
-    const shared = this.#join(request);
+    const task = underSourceRules(taskOf(request), this.#options.settings.current);
+    if (task.credentials === undefined)
+      yield* this.#follow(this.#join(request, task), request, signal);
+    else yield* this.#readPrivate(request, task, signal);
+  }
+
+  /** Whether a reader that shows `word` may have a private content's bytes. */
+  isGranted(contentId: string, word: string): boolean {
+    return this.#grants.isGranted(contentId, word);
+  }
+
+  async *#follow(
+    shared: Shared,
+    request: DownloadRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<DownloadStreamEvent> {
     const reader = Symbol("reader");
     const rateBytesPerSec = request.limitRate ?? null;
     shared.readers.set(reader, { ...policyOf(request), rateBytesPerSec });
@@ -86,6 +109,90 @@ export class Downloads {
       shared.readers.delete(reader);
       this.#readersChanged(shared, -1);
     }
+  }
+
+  /**
+   * Every reader of a private task is proven with his own credentials: by the join of the download that he
+   * begins, or by a question before he shares another one's, of the very version that he may have.
+   */
+  async *#readPrivate(
+    request: DownloadRequest,
+    task: TaskRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<DownloadStreamEvent> {
+    const taskId = taskIdOf(taskFieldsOf(task, "private"));
+    for (let tries = 1; ; tries++) {
+      const others = this.#privateOf(taskId);
+      const mine =
+        others.length === 0
+          ? null
+          : await askAs(this.#options.supernodes, { taskId, task }, signal);
+      const shared = mine === null ? undefined : await bringerOf(mine, others, signal);
+      try {
+        yield* shared === undefined
+          ? this.#granted(this.#follow(this.#beginPrivate(taskId, task, request), request, signal))
+          : this.#granted(this.#follow(shared, request, signal), mine);
+        return;
+      } catch (error) {
+        // What went wrong for another user is not this one's affair.
+        const isOthers = shared !== undefined && !signal.aborted;
+        const mayJoinOther = isOthers || isDfError(error, "source-changed");
+        if (!mayJoinOther || tries === PRIVATE_TRIES_MAX) throw error;
+      }
+    }
+  }
+
+  /** Lets a proven reader have the bytes. @param only the version he was proven for; null: his own download's */
+  async *#granted(
+    events: AsyncGenerator<DownloadStreamEvent>,
+    only: string | null = null,
+  ): AsyncGenerator<DownloadStreamEvent> {
+    let word: string | null = null;
+    try {
+      for await (const event of events) {
+        if (event.event !== "content") {
+          yield event;
+          continue;
+        }
+        if (only !== null && event.contentId !== only) throw anotherVersion(event.contentId);
+        if (word !== null) this.#grants.end(word);
+        word = this.#grants.begin(event.contentId);
+        // The data file is for those who need no proof.
+        yield { ...event, dataPath: null, access: word };
+      }
+    } finally {
+      if (word !== null) this.#grants.end(word);
+    }
+  }
+
+  /** Downloads of a private task under way, each for another user. */
+  #privateOf(taskId: string): Shared[] {
+    return [...this.#shared.values()].filter(
+      ({ download }) =>
+        download.state.kind === "running" &&
+        download.task.credentials !== undefined &&
+        download.taskId === taskId,
+    );
+  }
+
+  /** @throws {DfError} not-shareable where the source alone is wanted */
+  #beginPrivate(taskId: string, task: TaskRequest, request: DownloadRequest): Shared {
+    if (request.source === "origin") {
+      throw new DfError("not-shareable", `bring ${redactUrl(task.url)} from the source: private`);
+    }
+    const key = `${taskId} private ${this.#nextPrivate++}`;
+    const mayBring = (contentId: string): boolean =>
+      [...this.#shared].every(
+        ([other, { download }]) =>
+          other === key || download.state.kind !== "running" || download.contentId !== contentId,
+      );
+    return this.#begin(key, {
+      taskId,
+      task,
+      mustReadSelf: false,
+      policy: policyOf(request),
+      mayBring,
+    });
   }
 
   /** The download that brings a content, if one does. */
@@ -104,8 +211,7 @@ export class Downloads {
     this.#shared.clear();
   }
 
-  #join(request: DownloadRequest): Shared {
-    const task = underSourceRules(shareableTask(request), this.#options.settings.current);
+  #join(request: DownloadRequest, task: TaskRequest): Shared {
     const taskId = taskIdOf(taskFieldsOf(task, "public"));
     const mustReadSelf = request.source === "origin";
     const policy = policyOf(request);
@@ -118,12 +224,17 @@ export class Downloads {
     const key = `${taskId} ${mustReadSelf}`;
     const known = this.#shared.get(key);
     if (known?.download.state.kind === "running") return known;
+    const other = this.#shared.get(`${taskId} ${!mustReadSelf}`)?.download;
+    return this.#begin(key, { taskId, task, mustReadSelf, policy, mayBring: () => true }, other);
+  }
+
+  /** @param other to be waited for */
+  #begin(key: string, options: Omit<DownloadOptions, "pacer">, other?: PeerDownload): Shared {
     const pacer = new Pacer(null);
-    const options = { taskId, task, mustReadSelf, policy, pacer };
-    const download = new PeerDownload(this.#options, options);
+    const download = new PeerDownload(this.#options, { ...options, pacer });
     const shared: Shared = { download, pacer, readers: new Map(), grace: undefined };
     this.#shared.set(key, shared);
-    void this.#start(download, this.#shared.get(`${taskId} ${!mustReadSelf}`)?.download);
+    void this.#start(download, other);
     void this.#forgetWhenSettled(key, shared);
     return shared;
   }
@@ -182,9 +293,29 @@ function policyOf({ source, noOrigin }: DownloadRequest): DownloadPolicy {
   return { seedsOnly, mayReadSource: noOrigin !== true && !seedsOnly };
 }
 
+/** The download that brings a content, of some that may; undefined: none does. */
+async function bringerOf(
+  contentId: string,
+  candidates: readonly Shared[],
+  signal: AbortSignal,
+): Promise<Shared | undefined> {
+  for (const shared of candidates) {
+    const { download } = shared;
+    while (download.state.kind === "running" && download.contentId === null)
+      await download.changes.next(signal);
+    if (download.state.kind === "running" && download.contentId === contentId) return shared;
+  }
+  return undefined;
+}
+
+function anotherVersion(contentId: string): DfError {
+  return new DfError("source-changed", `follow another user's download: it is of ${contentId} now`);
+}
+
 /** @throws {DfError} usage, not-shareable */
-function shareableTask(request: DownloadRequest): TaskRequest {
+function taskOf(request: DownloadRequest): TaskRequest {
   const { url, headers = {}, tag = "", filterQuery = [], checksum = "" } = request;
+  const { credentials, isSealed } = request;
   if (!URL.canParse(url) || !/^https?:/.test(url)) {
     throw new DfError("usage", "bring a URL: it is none that df can read", {
       hint: "write http:// or https:// in front",
@@ -197,5 +328,17 @@ function shareableTask(request: DownloadRequest): TaskRequest {
       hint: "read it from the source directly",
     });
   }
-  return { url, headers, tag, filterQuery: [...filterQuery], checksum };
+  const task: TaskRequest = {
+    ...{ url, headers, tag, filterQuery: [...filterQuery], checksum },
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(isSealed === true ? { isSealed } : {}),
+  };
+  try {
+    wholeRequestOf(task);
+  } catch (cause) {
+    throw new DfError("usage", `bring ${redactUrl(url)}: its credentials do not belong to it`, {
+      cause,
+    });
+  }
+  return task;
 }

@@ -25,6 +25,12 @@ export async function freshnessOnHost(
   asked: TaskRequest,
 ): Promise<FreshnessOnHost> {
   const task = underSourceRules(asked, around.settings.current);
+  if (task.credentials !== undefined) {
+    throw new DfError(
+      "not-shareable",
+      "tell how fresh a private task is: its source is always asked",
+    );
+  }
   const taskId = taskIdOf(taskFieldsOf(task, "public"));
   const kept = keptVersion(around, taskId, task);
   const words =

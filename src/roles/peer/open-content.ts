@@ -21,6 +21,7 @@ export async function openContent(
     answer: receivedAnswer(joined.answer ?? null, Date.now()),
     isPrivate: joined.isPrivate ?? false,
   });
+  if (joined.key !== undefined) content.unlock(Uint8Array.fromBase64(joined.key));
   if (length !== null && content.manifest.layout.length === null) content.setLength(length);
   return content;
 }

@@ -5,7 +5,7 @@ import { contentIdOf } from "../../engine/bytes/task-id.ts";
 import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
-import { redactUrl } from "../../net/task-request.ts";
+import { redactUrl, wholeRequestOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { PieceRun, SourceService } from "../worker/source-service.ts";
@@ -42,8 +42,7 @@ export async function readFromSource(
   const end = await sources.read(
     {
       request: {
-        url: task.url,
-        headers: task.headers,
+        ...wholeRequestOf(task),
         expected,
         connections: SOURCE_CONNECTIONS,
         timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
@@ -85,8 +84,7 @@ export function readPartFromSource(
   const startAt = pieceOffset(layout, part.piece);
   const end = pieceOffset(layout, part.piece + part.count);
   const request = {
-    url: task.url,
-    headers: task.headers,
+    ...wholeRequestOf(task),
     expected: { validator: content.facts.validator!, length: layout.length },
     startAt,
     startBytes: Math.min(end, layout.length!) - startAt,

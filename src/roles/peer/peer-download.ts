@@ -174,7 +174,8 @@ export class PeerDownload {
 
   #refused(error: DfError): void {
     // A supernode does not read some sources for others; this host may read them for itself.
-    if (error.code === "not-shareable" && this.#policy.mayReadSource) {
+    const mayReadSelf = this.#policy.mayReadSource && !this.#isGuarded;
+    if (error.code === "not-shareable" && mayReadSelf) {
       this.notices.push(`${error.message}: reading from the source on this host`);
       this.#attempt(() => this.#readSelf(null));
     } else this.#fail(error);
@@ -260,7 +261,14 @@ export class PeerDownload {
     this.#swarm.join();
   }
 
+  /** Private, or to be sealed: what the user asks for is to be had from a supernode's swarm alone. */
+  get #isGuarded(): boolean {
+    return this.task.credentials !== undefined || this.task.isSealed === true;
+  }
+
   get #keptVersion(): KeptVersion | null {
+    // Only the source can say whether this user may have it.
+    if (this.task.credentials !== undefined) return null;
     return keptVersion(this.#around, this.taskId, this.task);
   }
 
@@ -275,6 +283,7 @@ export class PeerDownload {
 
   #transferOf(content: StoredContent): ContentTransfer {
     const { contentId } = content.facts;
+    if (!this.#options.mayBring(contentId)) throw this.#bringsAnother();
     this.#versions.add(contentId);
     if (this.#versions.size > VERSIONS_MAX) {
       throw new DfError("source-changed", `bring ${this.#shownUrl}: it changes while it is read`, {
@@ -307,6 +316,7 @@ export class PeerDownload {
   /** Reads the source on this host: all of it, or what `transfer` still lacks. */
   async #readSelf(transfer: ContentTransfer | null): Promise<void> {
     if (this.#turn.isTaken) return;
+    if (transfer === null && this.#isGuarded) throw this.#needsSupernode();
     const { store, sources, settings } = this.#around;
     const turn = this.#turn.take();
     const former = this.transfer;
@@ -392,6 +402,17 @@ export class PeerDownload {
 
   get #isConnected(): boolean {
     return this.#swarm.channel?.isOpen === true;
+  }
+
+  #needsSupernode(): DfError {
+    const message = `bring ${this.#shownUrl}: private or sealed, and no supernode answers`;
+    return new DfError("not-shareable", message, { taskId: this.taskId });
+  }
+
+  /** Two writers in one piece could spoil it. */
+  #bringsAnother(): DfError {
+    const message = `bring ${this.#shownUrl}: another download brings this version already`;
+    return new DfError("source-changed", message, { taskId: this.taskId });
   }
 
   get #shownUrl(): string {

@@ -12,16 +12,19 @@ import { messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { EgressPolicy, Listener } from "../../net/egress/egress-policy.ts";
 import type { SettingKey, Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import { OwnPreheats } from "../commands/own-preheats.ts";
+import { egressOf } from "../settings/egress-of.ts";
 import { LiveSettings, type LiveSettingsOptions } from "../settings/live-settings.ts";
 import { settingsMemory } from "../settings/settings-memory.ts";
 import { storeLimitsOf } from "../settings/store-limits.ts";
 import { ClusterKey } from "../signatures/cluster-key.ts";
+import { toldOf } from "../signatures/told-of.ts";
 import { storeStatusOf } from "../status/store-status.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
@@ -93,6 +96,9 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
   }
 }
 
+/** What supernodes have this host say in its log: enough for each of them to say something. */
+const NOTICES_MAX = 100;
+
 interface PeerParts {
   store: PieceStore;
   diskPacer: Pacer;
@@ -113,6 +119,7 @@ class Peer implements RunningPeer {
   readonly #identity;
   /** Supernodes that do not admit this host, and why, as far as it was told. */
   readonly #refusals = new Map<string, string>();
+  readonly #notices = new Set<string>();
   #fleet: HostFleet | undefined;
   readonly #sources;
   #pieces: PieceService | undefined;
@@ -144,7 +151,10 @@ class Peer implements RunningPeer {
       given: givenSettings(options),
       preferred: () => this.#supernodes.addresses,
     });
-    this.#sources = createSourceService(sourceLimitsOf(this.#settings.current));
+    this.#sources = createSourceService(
+      sourceLimitsOf(this.#settings.current),
+      this.#egress(this.#settings.current, []),
+    );
   }
 
   async start(): Promise<void> {
@@ -155,10 +165,8 @@ class Peer implements RunningPeer {
       limits: uploadLimitsOf(this.#settings.current),
       identity: this.#identity,
       onUploads: (counts) => this.#uploaded(counts),
-      rows: (contentId, from) => {
-        const content = this.#store.get(contentId);
-        return content === undefined ? null : this.#firstHand.frame(content, from);
-      },
+      rows: this.#teller((content, from) => this.#firstHand.frame(content, from)),
+      signatures: this.#teller(toldOf),
     });
     this.#pieces = pieces;
     this.listen = `${hostname}:${pieces.port}`;
@@ -267,13 +275,23 @@ class Peer implements RunningPeer {
     await this.#pieces?.stop();
   }
 
+  /** What neighbours are told of a content, if it is here. */
+  #teller(tell: (content: StoredContent, from: number) => Uint8Array | null) {
+    return (contentId: string, from: number): Uint8Array | null => {
+      const content = this.#store.get(contentId);
+      return content === undefined ? null : tell(content, from);
+    };
+  }
+
   async #serveLocalApi(downloads: Downloads): Promise<LocalServer> {
     await clearSocket(this.socketPath);
     return serveLocalApi(this.socketPath, {
       download: (request, signal) => downloads.read(request, signal),
-      content: (contentId) => {
+      content: (contentId, access) => {
         const content = this.#store.get(contentId);
         if (content === undefined) return undefined;
+        const isPrivate = content.facts.isPrivate === true;
+        if (isPrivate && !downloads.isGranted(contentId, access)) return undefined;
         const download = downloads.bringing(contentId);
         return {
           length: content.manifest.layout.length,
@@ -288,6 +306,13 @@ class Peer implements RunningPeer {
         ),
       others: async (request) => (await this.health()).fetch(request),
     });
+  }
+
+  #egress(now: SettingsInForce, listeners: readonly Listener[]): EgressPolicy {
+    const { listen, advertise, zonedAddresses = [], sourceCa } = this.#options;
+    const isAdvertised = advertise !== null || zonedAddresses.length > 0;
+    const isPrivate = isLoopback(listen.hostname) && !isAdvertised;
+    return egressOf(now, { isPrivate, listeners, sourceCa });
   }
 
   #hello(supernode: string): HelloFields {
@@ -327,7 +352,18 @@ class Peer implements RunningPeer {
       case "routes":
         this.#fleet?.routesChanged(message.version);
         break;
+      case "notice":
+        this.#noticed(supernode, message.text);
+        break;
     }
+  }
+
+  /** Said once: it comes again with each new channel. */
+  #noticed(supernode: string, text: string): void {
+    const notice = `supernode ${supernode}: ${text}`;
+    if (this.#notices.size >= NOTICES_MAX || this.#notices.has(notice)) return;
+    this.#notices.add(notice);
+    this.#options.onWarning(notice);
   }
 
   /** Said once: a supernode is tried again for as long as it is on the list. */
@@ -341,6 +377,8 @@ class Peer implements RunningPeer {
     this.#hostPacer.setRate(now.downloadRate);
     this.#diskPacer.setRate(diskShare(now.diskRate));
     this.#sources.setLimits(sourceLimitsOf(now));
+    const { hostname } = this.#options.listen;
+    this.#sources.setEgress(this.#egress(now, [{ hostname, port: this.#pieces!.port }]));
     this.#pieces?.setLimits(uploadLimitsOf(now));
     this.#store
       .setLimits(storeLimitsOf(now))

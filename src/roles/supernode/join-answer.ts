@@ -33,7 +33,8 @@ export function joinAnswer(
     swarmSize: seeding.childCount + 1,
     ...(facts.isPrivate === true ? admission(member, tickets) : {}),
     ...(key === null ? {} : { key: key.reveal().toBase64() }),
-    ...(isComplete && state.inline !== null ? { inline: state.inline } : {}),
+    // What is sealed rests sealed everywhere, however small it is.
+    ...(isComplete && state.inline !== null && key === null ? { inline: state.inline } : {}),
   };
 }
 

@@ -66,6 +66,9 @@ export interface SwarmDeskOptions {
 /** Joins of one peer that wait for sources at once: each may open connections to wherever it says. */
 const PENDING_JOINS_MAX = 256;
 
+/** Of a member that was told nothing yet. */
+const NO_PROGRESS = { rowsSent: 0, signaturesSent: 0, pulledAtMs: -Infinity };
+
 type JoinRequest = Extract<PeerRequest, { type: "join" }>;
 
 export class SwarmDesk implements SwarmListener {
@@ -282,6 +285,11 @@ export class SwarmDesk implements SwarmListener {
       if (peer.isGone) return;
       if (seeding.state.kind === "failed") throw seeding.state.error;
       if (seeding.stored.key !== null && !isConfidential) throw needsTls();
+      if (message.isQuestion === true) {
+        const asker = { ...NO_PROGRESS, peer, seeding, handle: 0 };
+        peer.channel.send(joinAnswer(request, asker, null));
+        return;
+      }
       const member = this.#takePart(peer, seeding, message);
       if (asked.requester !== null && seeding.state.kind === "reading")
         seeding.requesters.add(member, asked.requester.credentials);

@@ -165,7 +165,6 @@ export class ContentOnDisk implements StoredContent {
   }
 
   addSignature(group: number, signature: Uint8Array): void {
-    if (this.manifest.signature(group) !== undefined) return;
     this.manifest.addSignature(group, signature);
     this.#around.journal.noteSignature(this.#facts.contentId, group, signature);
   }

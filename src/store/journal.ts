@@ -344,7 +344,10 @@ function prepareInsertSignature({ db }: StoreDatabase) {
       groupIndex: sql.placeholder("groupIndex"),
       signature: sql.placeholder("signature"),
     })
-    .onConflictDoNothing()
+    .onConflictDoUpdate({
+      target: [signatures.contentId, signatures.groupIndex],
+      set: { signature: sql`excluded.signature` },
+    })
     .prepare();
 }
 

@@ -23,6 +23,32 @@ test("one host proves nothing, however often and whatever it says", () => {
   expect([row(7), row(7), row(8), row(8)].some((said) => witnesses.told(1, 0, said))).toBe(false);
 });
 
+test("hosts agree on a row only to its last field: the same bytes may be told to open otherwise", () => {
+  const witnesses = new RowWitnesses();
+  const compressed: PieceRow = {
+    ...{ ...row(7), form: "compressed", zstdLevel: 3, plainLength: 200 },
+    plainSha256: new Uint8Array(32).fill(8),
+  };
+  const seal = { nonce: new Uint8Array(12), tag: new Uint8Array(16) };
+  const others: PieceRow[] = [
+    { ...compressed, zstdLevel: 4 },
+    { ...compressed, plainLength: 201 },
+    { ...compressed, plainSha256: new Uint8Array(32).fill(9) },
+    { ...compressed, form: "compressed-sealed", seal },
+    {
+      ...compressed,
+      form: "compressed-sealed",
+      seal: { ...seal, tag: new Uint8Array(16).fill(1) },
+    },
+  ];
+
+  expect(witnesses.told(0, 0, compressed)).toBe(false);
+  expect(others.map((other, i) => witnesses.told(i + 1, 0, other))).toEqual(
+    others.map(() => false),
+  );
+  expect(witnesses.told(9, 0, compressed)).toBe(true);
+});
+
 test("a liar delays nobody: two others that agree are believed", () => {
   const witnesses = new RowWitnesses();
 

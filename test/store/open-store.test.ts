@@ -373,9 +373,9 @@ test("what the fleet signed survives a restart, and goes with its content", asyn
   using dir = temporaryDir();
   const first = await openTestStore(dir.path);
   const content = await putContent(first.store, 1, 3);
-  const [group, again, whole] = [1, 2, 3].map((mark) => new Uint8Array(64).fill(mark));
+  const [former, group, whole] = [1, 2, 3].map((mark) => new Uint8Array(64).fill(mark));
+  content.addSignature(0, former!);
   content.addSignature(0, group!);
-  content.addSignature(0, again!);
   content.noteWholeSignature(whole!);
   await first.store.close();
 

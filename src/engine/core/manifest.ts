@@ -147,11 +147,10 @@ export class Manifest {
     return this.#signatures.get(group);
   }
 
-  /** Notes a signature that was checked; without effect when the group has one. */
+  /** Notes a signature that was checked; where rows were replaced it replaces the former one. */
   addSignature(group: number, signature: Uint8Array): void {
-    if (this.#signatures.has(group)) return;
+    if (!this.#signatures.has(group)) this.#signedGroups.push(group);
     this.#signatures.set(group, signature);
-    this.#signedGroups.push(group);
   }
 
   /** Fixes the length of a content that was read without knowing it. */
@@ -162,6 +161,22 @@ export class Manifest {
     );
     this.#layout = { length, pieceLength: this.#layout.pieceLength };
   }
+}
+
+/** Whether two rows say the same, to the last field. */
+export function isSameRow(a: PieceRow, b: PieceRow): boolean {
+  const isSameSeal =
+    a.seal === null || b.seal === null
+      ? a.seal === b.seal
+      : sameBytes(a.seal.nonce, b.seal.nonce) && sameBytes(a.seal.tag, b.seal.tag);
+  return (
+    a.zstdLevel === b.zstdLevel &&
+    a.wireLength === b.wireLength &&
+    a.plainLength === b.plainLength &&
+    sameBytes(a.wireSha256, b.wireSha256) &&
+    sameBytes(a.plainSha256, b.plainSha256) &&
+    isSameSeal
+  );
 }
 
 /** Whether two digests are the same bytes. */

@@ -1,7 +1,7 @@
 // Believes a manifest row without a supernode's word when two hosts tell the same one. Each of them
 // must know it at first hand: from a supernode, or because it read the piece from the source.
 
-import { sameBytes, type PieceRow } from "./manifest.ts";
+import { isSameRow, type PieceRow } from "./manifest.ts";
 
 /** Hosts that must agree. What one host says may be a lie, and proves nothing. */
 const WITNESSES_NEEDED = 2;
@@ -22,11 +22,7 @@ export class RowWitnesses {
     if (statements.length >= STATEMENTS_MAX) return false;
     if (statements.some((statement) => statement.host === host)) return false;
     statements.push({ host, row });
-    const agreeing = statements.filter(
-      (statement) =>
-        statement.row.wireLength === row.wireLength &&
-        sameBytes(statement.row.wireSha256, row.wireSha256),
-    );
+    const agreeing = statements.filter((statement) => isSameRow(statement.row, row));
     return agreeing.length >= WITNESSES_NEEDED;
   }
 }

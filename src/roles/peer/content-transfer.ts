@@ -11,6 +11,7 @@ import { PieceOutcome, type Pull } from "../../engine/core/scheduler-events.ts";
 import { UPLOAD_SLOTS } from "../../limits.ts";
 import type { PieceClient } from "../../net/piece/piece-client.ts";
 import type { BytesBySource } from "../../net/wire/local-api.ts";
+import type { ToldManifest } from "../../net/wire/signatures-api.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { Authorise } from "../../net/wire/ticketed-request.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
@@ -131,6 +132,17 @@ export class ContentTransfer {
     }
     this.offer();
     return true;
+  }
+
+  /** Learns what of a host's words bears the fleet's signature: then one host is enough. */
+  learnTold(told: ToldManifest): void {
+    for (const { group, rows, signature } of this.signatures.provenIn(told)) {
+      const { manifest } = this.content;
+      const isLearned = this.learn(rows, "neighbours");
+      // A row that does not fit is left out, and so is the word on its group.
+      const isHere = rows.every(({ piece }) => manifest.row(piece) !== undefined);
+      if (isLearned && isHere) this.content.addSignature(group, signature);
+    }
   }
 
   /** A piece that is verified, written and committed already, from elsewhere than a parent. */

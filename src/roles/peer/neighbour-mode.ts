@@ -1,5 +1,5 @@
 // One content while no supernode answers: asks the neighbours that it named what they have, gives
-// the download their pieces to fetch, learns rows that two of them vouch for, and reads rationed
+// the download their pieces to fetch, learns rows that the fleet signed or that two of them vouch for, and reads rationed
 // runs of the source where it may. What is decided lies in the engine's machines.
 //
 //   owner silent ─▶ start ─▶ haves, rows, assignments, part reads … ─▶ stop ◀─ owner back, all here
@@ -18,8 +18,10 @@ import { PieceSet } from "../../engine/core/piece-set.ts";
 import { Prng } from "../../engine/core/prng.ts";
 import { RowWitnesses } from "../../engine/core/row-witnesses.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
-import { askHave, askRows } from "../../net/piece/ask-neighbour.ts";
+import { askHave, askRows, askSigned } from "../../net/piece/ask-neighbour.ts";
 import type { Authorise } from "../../net/wire/ticketed-request.ts";
+import { TOLD_GROUPS_MAX, type ToldManifest } from "../../net/wire/signatures-api.ts";
+import { groupCountOf } from "../../net/wire/signed-rows.ts";
 import type { NumberedRow } from "../../net/wire/swarm-frames.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
 import type { PieceRun } from "../worker/source-service.ts";
@@ -41,6 +43,8 @@ export interface NeighbourModeOptions {
   assigned: (assignments: ReceivedAssignment[]) => void;
   /** Takes rows that two neighbours vouch for. */
   rowsProven: (rows: NumberedRow[]) => void;
+  /** Takes what a neighbour tells under the fleet's signature, as far as it bears it; null: nothing could be checked here. */
+  signedTold: ((told: ToldManifest) => void) | null;
   /** Reads pieces of the source; resolves with whether they are here. */
   readPart: (run: PieceRun) => Promise<boolean>;
   /** A neighbour gave wrong bytes. */
@@ -56,6 +60,8 @@ export class NeighbourMode {
   readonly #stop = new AbortController();
   /** How many rows each neighbour has told, by its number. */
   readonly #rowsTold = new Map<number, number>();
+  /** And how many signed groups. */
+  readonly #groupsTold = new Map<number, number>();
   #schedulerTimer: ReturnType<typeof setTimeout> | undefined;
   #sourceTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -156,10 +162,13 @@ export class NeighbourMode {
     this.#look();
   }
 
+  /** First what needs no second witness. */
   async #askRows(neighbour: number, address: string): Promise<void> {
     const { contentId } = this.#options.content.facts;
     const { authorise } = this.#options;
     const { signal } = this.#stop;
+    await this.#askSigned(neighbour, address);
+    if (this.#options.content.manifest.learned.length === this.#pieceCount) return;
     for (let hasMore = true; hasMore && !signal.aborted;) {
       const from = this.#rowsTold.get(neighbour) ?? 0;
       // Nobody knows more rows than there are pieces.
@@ -168,6 +177,25 @@ export class NeighbourMode {
       this.#rowsTold.set(neighbour, from + answer.rows.length);
       this.#hear(neighbour, answer.rows);
       hasMore = answer.hasMore;
+    }
+  }
+
+  async #askSigned(neighbour: number, address: string): Promise<void> {
+    const { content, authorise, signedTold } = this.#options;
+    const { contentId } = content.facts;
+    const { signal } = this.#stop;
+    if (signedTold === null) return;
+    for (let hasMore = true; hasMore && !signal.aborted;) {
+      const from = this.#groupsTold.get(neighbour) ?? 0;
+      // Nobody knows more groups than there are.
+      if (from >= groupCountOf(this.#pieceCount)) return;
+      const told = await askSigned(address, { contentId, from, authorise }, signal);
+      if (told === null || signal.aborted) return;
+      this.#groupsTold.set(neighbour, from + told.groups.length);
+      const before = content.manifest.learned.length;
+      signedTold(told);
+      this.#learned(content.manifest.learned.slice(before));
+      hasMore = told.groups.length === TOLD_GROUPS_MAX;
     }
   }
 
@@ -180,10 +208,14 @@ export class NeighbourMode {
         this.#witnesses.told(neighbour - FIRST_NEIGHBOUR, piece, row),
     );
     if (proven.length === 0 || this.#stop.signal.aborted) return;
+    const before = manifest.learned.length;
     this.#options.rowsProven(proven);
-    for (const { piece } of proven) {
-      if (manifest.row(piece) !== undefined) this.#stepScheduler({ kind: "rowKnown", piece });
-    }
+    this.#learned(manifest.learned.slice(before));
+  }
+
+  #learned(pieces: readonly number[]): void {
+    if (pieces.length === 0) return;
+    for (const piece of pieces) this.#stepScheduler({ kind: "rowKnown", piece });
     this.#look();
   }
 

@@ -8,6 +8,7 @@ import { isDfError, messageOf } from "../../errors.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { PieceRun } from "../worker/source-service.ts";
+import { askWhole } from "./ask-whole.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import type { DownloadSurroundings } from "./download-parts.ts";
 import { NeighbourMode, type SourceRation } from "./neighbour-mode.ts";
@@ -81,14 +82,17 @@ export class WithoutOwner {
     this.#mode?.rationed(this.#ration);
   }
 
-  /** Every piece is here, and no supernode tells the digests: they are computed. */
+  /** Every piece is here, and no supernode tells the digests: a neighbour does, or they are computed. */
   digest(transfer: ContentTransfer): void {
     if (this.#isDigesting) return;
     this.#isDigesting = true;
     const { task, swarm, stopped } = this.#download;
     this.#download.attempt(async () => {
       const wantsSha256 = task.checksum.startsWith("sha256:");
-      const digests = await digestsOf(transfer.content, wantsSha256, stopped);
+      const { clusterKey } = this.#around;
+      const told = clusterKey.current === null ? null : await askWhole(transfer, swarm, stopped);
+      const isEnough = told !== null && (told.sha256 !== null || !wantsSha256);
+      const digests = isEnough ? told : await digestsOf(transfer.content, wantsSha256, stopped);
       this.#isDigesting = false;
       if (!this.isOn || swarm.transfer !== transfer) return;
       swarm.learnDigests(digests);
@@ -112,6 +116,8 @@ export class WithoutOwner {
       authorise: this.#download.swarm.authorise,
       assigned: (assignments) => transfer.step({ kind: "assigned", assignments }),
       rowsProven: (rows) => void transfer.learn(rows, "neighbours"),
+      signedTold:
+        this.#around.clusterKey.current === null ? null : (told) => transfer.learnTold(told),
       readPart: (run) => this.#readPart(transfer, run),
       dropped: (address) => {
         this.#around.onWarning(`${address} gave wrong bytes: no neighbour any more`);

@@ -4,13 +4,10 @@
 //   signature heard ─▶ (all rows of the group here?) ─ yes ─▶ right: kept │ wrong: refused
 //                               └ no: waits for them, or for the length
 
+import { sameBytes } from "../../engine/core/manifest.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
-import {
-  areSigned,
-  groupCountOf,
-  isSignedWhole,
-  rowsOfGroup,
-} from "../../net/wire/signed-rows.ts";
+import { areSigned, groupCountOf, isSignedWhole, rowsOfGroup } from "../../net/wire/signed-rows.ts";
+import { isWholeGroup, type ToldGroup, type ToldManifest } from "../../net/wire/signatures-api.ts";
 import type { SignedGroup } from "../../net/wire/swarm-frames.ts";
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import type { ClusterKey } from "./cluster-key.ts";
@@ -36,8 +33,11 @@ export class SignatureCheck {
     const { length, pieceLength } = manifest.layout;
     const groupCount = length === null ? Infinity : groupCountOf(pieceCountOf(length, pieceLength));
     for (const { group, signature } of groups) {
-      const isNews = group < groupCount && manifest.signature(group) === undefined;
-      if (isNews && this.#key.current !== null) this.#waiting.set(group, signature);
+      const known = manifest.signature(group);
+      // Ed25519 gives one signature for one statement: another one is over rows that were replaced.
+      const isNews = known === undefined || !sameBytes(known, signature);
+      if (isNews && group < groupCount && this.#key.current !== null)
+        this.#waiting.set(group, signature);
     }
     return [...this.#waiting.keys()].every((group) => this.#isRight(group));
   }
@@ -52,6 +52,22 @@ export class SignatureCheck {
     if (!isSignedWhole(wholeOf(this.#content, digests), signature, key)) return false;
     this.#content.noteWholeSignature(signature);
     return true;
+  }
+
+  /** The groups of what a host told that bear the fleet's signature. @param told of anyone */
+  provenIn({ pieceLength, groups }: ToldManifest): ToldGroup[] {
+    const { manifest, facts } = this.#content;
+    const { layout } = manifest;
+    const key = this.#key.current;
+    if (key === null || layout.length === null || pieceLength !== layout.pieceLength) return [];
+    const pieceCount = pieceCountOf(layout.length, pieceLength);
+    return groups.filter((told) => {
+      const isNews = manifest.signature(told.group) === undefined;
+      if (!isNews || !isWholeGroup(told, pieceCount)) return false;
+      const { contentId } = facts;
+      const { group, rows, signature } = told;
+      return areSigned({ contentId, pieceLength, group, rows }, signature, key);
+    });
   }
 
   #isRight(group: number): boolean {

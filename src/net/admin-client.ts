@@ -4,12 +4,19 @@
 import type { z } from "zod";
 import { DfError, messageOf } from "../errors.ts";
 import { errorOfResponse } from "./problem.ts";
+import { isFleetCa } from "./tls/fleet-ca-name.ts";
+import { plainHintOf, tlsFaultOf } from "./tls/tls-fault.ts";
+import { CONFIG_TLS_NAME } from "./wire/fleet-api.ts";
 import { wordsOfFaults } from "./schema-fault.ts";
 
 export interface AdminClientOptions {
-  /** "http://host:port". */
+  /** "http://host:port" or "https://host:port". */
   url: string;
   adminToken: string;
+  /** PEM: the fleet's CA, or one that vouches for the host in the URL; undefined: the system's. */
+  ca?: string | undefined;
+  /** What to do about a certificate that is not believed. */
+  caHint?: string;
 }
 
 export interface AdminRequest {
@@ -25,11 +32,11 @@ const ANSWER_TIMEOUT_MS = 30_000;
 
 export class AdminClient {
   readonly #url: string;
-  readonly #adminToken: string;
+  readonly #options: AdminClientOptions;
 
-  constructor({ url, adminToken }: AdminClientOptions) {
-    this.#url = url.replace(/\/+$/, "");
-    this.#adminToken = adminToken;
+  constructor(options: AdminClientOptions) {
+    this.#url = options.url.replace(/\/+$/, "");
+    this.#options = options;
   }
 
   /**
@@ -64,11 +71,13 @@ export class AdminClient {
     signal: AbortSignal,
   ): Promise<Response> {
     const tried = `ask df config at ${this.#url}`;
+    const { adminToken, ca, caHint = "check --config-service" } = this.#options;
     const response = await fetch(`${this.#url}/api/v1/${path}`, {
+      ...(ca === undefined || !this.#url.startsWith("https:") ? {} : { tls: configTlsOf(ca) }),
       method,
       headers: {
         ...headers,
-        authorization: `Bearer ${this.#adminToken}`,
+        authorization: `Bearer ${adminToken}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -78,14 +87,22 @@ export class AdminClient {
       proxy: false,
     }).catch((cause: unknown) => {
       signal.throwIfAborted();
+      const fault = tlsFaultOf(cause, tried, caHint);
+      if (fault !== undefined) throw fault;
+      const hint = "check --config-service, and that df config runs and can be reached from here";
       throw new DfError("unavailable", `${tried}: ${messageOf(cause)}`, {
         cause,
-        hint: "check --config-service, and that df config runs and can be reached from here",
+        hint: plainHintOf(cause, hint),
       });
     });
     if (!response.ok) throw await errorOfResponse(response, tried);
     return response;
   }
+}
+
+/** Behind the fleet's own CA it is known by its role, behind any other by the host in its URL. */
+function configTlsOf(ca: string): { ca: string; serverName?: string } {
+  return isFleetCa(ca) ? { ca, serverName: CONFIG_TLS_NAME } : { ca };
 }
 
 const NEVER = new AbortController().signal;

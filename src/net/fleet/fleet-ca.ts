@@ -29,6 +29,7 @@ export async function askFleetCa(fleet: FleetAddress, signal: AbortSignal): Prom
     try {
       const found = await askOne(url, fleet, signal);
       const { fleetKey } = fleet;
+      if (found.answer === null && url.startsWith("https:") && !found.isProxied) throw noCa(url);
       if (found.answer !== null && fleetKey !== undefined) requireSigned(found.answer, fleetKey);
       return found;
     } catch (error) {
@@ -40,6 +41,13 @@ export async function askFleetCa(fleet: FleetAddress, signal: AbortSignal): Prom
   throw new DfError("unavailable", `ask df config at ${fleet.urls.join(", ")}: no address`);
 }
 
+/** Without a CA nothing would tell its certificate from any other. */
+function noCa(url: string): DfError {
+  return new DfError("protocol", `ask ${url} for the fleet's CA: it has none`, {
+    hint: "another server may have taken that address, or df config runs an older version of df",
+  });
+}
+
 /** @throws {DfError} protocol, unless the fleet's key signed the CA */
 export function requireSigned({ ca, signature }: CaAnswer, fleetKey: string): void {
   const x = Buffer.from(fleetKey, "base64").toString("base64url");
@@ -49,9 +57,13 @@ export function requireSigned({ ca, signature }: CaAnswer, fleetKey: string): vo
   } catch {
     // A key that is none has signed nothing.
   }
-  throw new DfError("protocol", "ask for the fleet's CA: the fleet's key did not sign it", {
-    hint: "another server may have taken that address; ask the operator for a new join string",
-  });
+  throw new DfError(
+    "protocol",
+    "ask for the fleet's CA: who answers does not have the fleet's key",
+    {
+      hint: "another server may have taken that address; ask the operator for a new join string",
+    },
+  );
 }
 
 async function askOne(

@@ -3,17 +3,20 @@
 import { DfError } from "../../errors.ts";
 import { CONFIG_PORT } from "../../limits.ts";
 import { AdminClient } from "../../net/admin-client.ts";
-import { readAdminToken } from "../config/config-dir.ts";
-import { isLoopbackUrl } from "./fleet-flags.ts";
+import { type OwnService, readOwnService } from "../config/config-dir.ts";
+import { CA_FLAG, CA_HINT, readCa } from "./ca-flag.ts";
+import { isLoopbackUrl, withScheme } from "./fleet-flags.ts";
 import type { Flag, ParsedFlags } from "./flags.ts";
 import { readSecret } from "./secret.ts";
+
+const DEFAULT_SERVICE = `127.0.0.1:${CONFIG_PORT}`;
 
 export const ADMIN_FLAGS: readonly Flag[] = [
   {
     name: "config-service",
     variable: "DRAGONFLY_CONFIG_SERVICE",
     value: "URL",
-    help: `df config of the fleet (http://127.0.0.1:${CONFIG_PORT}; DRAGONFLY_CONFIG_SERVICE)`,
+    help: `df config of the fleet (the one here, ${DEFAULT_SERVICE}; DRAGONFLY_CONFIG_SERVICE)`,
   },
   {
     name: "admin-token",
@@ -21,27 +24,37 @@ export const ADMIN_FLAGS: readonly Flag[] = [
     value: "@FILE",
     help: "who may do this (the first token of a df config here; DRAGONFLY_ADMIN_TOKEN)",
   },
+  CA_FLAG,
 ];
 
 /** @throws {DfError} usage, file-unreadable */
 export function adminClientOf(flags: ParsedFlags): AdminClient {
   const text = (name: string, variable: string): string | undefined =>
     flags.values.get(name)?.at(-1) ?? (process.env[variable] || undefined);
-  const service = text("config-service", "DRAGONFLY_CONFIG_SERVICE") ?? `127.0.0.1:${CONFIG_PORT}`;
+  const own = readOwnService();
+  const service = text("config-service", "DRAGONFLY_CONFIG_SERVICE") ?? own?.url ?? DEFAULT_SERVICE;
   // Of several replicas any will do.
   const [first = ""] = service.split(",");
-  const url = first.includes("://") ? first.trim() : `http://${first.trim()}`;
+  const url = withScheme(first.trim());
   if (!URL.canParse(url)) {
     throw new DfError("usage", `read --config-service ${service}: not a URL`, {
-      hint: `write --config-service http://HOST:${CONFIG_PORT}`,
+      hint: `write --config-service https://HOST:${CONFIG_PORT}`,
     });
   }
   const given = text("admin-token", "DRAGONFLY_ADMIN_TOKEN");
   // The token of the df config here is for it alone: who mistypes a host must not send it there.
-  const own = isLoopbackUrl(url) ? readAdminToken() : undefined;
-  const adminToken = given === undefined ? own : readSecret("--admin-token", given);
-  if (adminToken !== undefined) return new AdminClient({ url, adminToken });
+  const isOwn = url === own?.url || isLoopbackUrl(url);
+  const adminToken =
+    given === undefined ? isOwn && own?.adminToken : readSecret("--admin-token", given);
+  if (adminToken) {
+    return new AdminClient({ url, adminToken, ca: readCa(flags) ?? caOf(own), caHint: CA_HINT });
+  }
   throw new DfError("unauthorized", "ask df config: no admin token is at hand", {
     hint: "give --admin-token @FILE or DRAGONFLY_ADMIN_TOKEN; the first one is in the data directory of df config",
   });
+}
+
+/** What vouches for replicas of the fleet that is here; undefined: a proxy in front of them proves itself. */
+function caOf(own: OwnService | undefined): string | undefined {
+  return own?.url?.startsWith("https:") === true ? own.ca : undefined;
 }

@@ -33,17 +33,17 @@ export function parseJoin(flag: string, text: string): FleetAddress {
   return parseJoinString(readSecret(flag, text));
 }
 
-/** Reads `--config-service`; a bare "host:port" is taken for http. @throws {DfError} usage */
+/** Reads `--config-service`. @throws {DfError} usage */
 export function parseConfigService(flag: string, text: string): FleetAddress {
   const urls = text
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "")
-    .map((item) => (item.includes("://") ? item : `http://${item}`));
+    .map(withScheme);
   const isUrl = (url: string): boolean => URL.canParse(url) && /^https?:/.test(url);
   if (urls.length > 0 && urls.every(isUrl)) return { urls };
   throw new DfError("usage", `read ${flag} ${text}: not an address of df config`, {
-    hint: `write ${flag} http://HOST:8000, several separated by commas`,
+    hint: `write ${flag} https://HOST:8000, several separated by commas`,
   });
 }
 
@@ -63,6 +63,13 @@ export function parseLabels(flag: string, texts: readonly string[]): Labels {
   throw new DfError("usage", `read ${flag}: too many or too long labels`, {
     hint: "at most 64, keys up to 64 and values up to 256 characters",
   });
+}
+
+/** A bare "host:port" as `df config` listens there by itself: over TLS, on loopback plain. */
+export function withScheme(address: string): string {
+  if (address.includes("://")) return address;
+  const isLoopback = URL.canParse(`http://${address}`) && isLoopbackUrl(`http://${address}`);
+  return `${isLoopback ? "http" : "https"}://${address}`;
 }
 
 /** Whether the fleet lives on this machine alone: then so does what joins it. */

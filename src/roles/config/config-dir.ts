@@ -27,17 +27,38 @@ export function caPath(dataDir: string): string {
   return join(dataDir, "ca.pem");
 }
 
+/** Where it is written how tools on this machine reach the service. */
+export function ownUrlPath(dataDir: string): string {
+  return join(dataDir, "url");
+}
+
+/** A `df config` on this machine, as far as its administrator's tools may know it. */
+export interface OwnService {
+  adminToken: string;
+  /** Undefined: an earlier version did not say. */
+  url: string | undefined;
+  /** PEM. */
+  ca: string | undefined;
+}
+
 /**
- * The admin token that a command on this machine may use, if the user may read it: of a `df config`
- * where it is by default, or else of a `df up`.
+ * The service whose admin token this user may read: a `df config` where it is by default, or else that
+ * of a `df up`.
  */
-export function readAdminToken(): string | undefined {
+export function readOwnService(): OwnService | undefined {
   for (const dataDir of [defaultConfigDir(), join(defaultFleetDir(), "config")]) {
-    try {
-      return readFileSync(adminTokenPath(dataDir), "utf8").trim();
-    } catch {
-      // None is there, or it is not this user's.
-    }
+    const adminToken = textOf(adminTokenPath(dataDir));
+    if (adminToken === undefined) continue;
+    return { adminToken, url: textOf(ownUrlPath(dataDir)), ca: textOf(caPath(dataDir)) };
   }
   return undefined;
+}
+
+/** Undefined: none is there, or it is not this user's. */
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return undefined;
+  }
 }

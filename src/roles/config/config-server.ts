@@ -28,6 +28,8 @@ export interface ConfigServer {
   readonly port: number;
   /** Where machines reach the fleet's replicas. */
   readonly urls: readonly string[];
+  /** Where tools on this machine reach it. */
+  readonly ownUrl: string;
   stop(): Promise<void>;
 }
 
@@ -98,10 +100,12 @@ export async function listenForFleet(options: ConfigServerOptions): Promise<Conf
   const tls = isTls ? await makeTls() : null;
   const server = listening(() => new RenewableServer(serve, listen.port, tls), listen);
   const stopRenewing = isTls ? renewInTime(async () => server.renew(await makeTls())) : () => {};
-  const ownUrl = `${isTls ? "https" : "http"}://${formatAddress(ownName(listen), server.port)}`;
+  const urlAt = (host: string): string =>
+    `${isTls ? "https" : "http"}://${formatAddress(host, server.port)}`;
   return {
     port: server.port,
-    urls: options.urls.length > 0 ? options.urls : [ownUrl],
+    urls: options.urls.length > 0 ? options.urls : [urlAt(ownName(listen))],
+    ownUrl: urlAt(isUnspecified(listen.hostname) ? "127.0.0.1" : listen.hostname),
     stop() {
       stopRenewing();
       return server.stop();

@@ -17,7 +17,7 @@ import { createMetrics } from "../service/metrics.ts";
 import { formatAddress, type ListenAddress } from "../supernode/listen-address.ts";
 import { Callers } from "./callers.ts";
 import { createConfigApp, type Resource } from "./config-app.ts";
-import { caPath } from "./config-dir.ts";
+import { caPath, ownUrlPath } from "./config-dir.ts";
 import type { ConfigParts } from "./config-parts.ts";
 import { listenForFleet, transportOf } from "./config-server.ts";
 import { docsResource } from "./docs-page.ts";
@@ -162,8 +162,7 @@ async function startWith(
   const fleetKey = keys.publicKey;
   const place = { ...parts.places(), fleetKey };
   firstStart = await makeFirstTokens({ database, dataDir, place, isAdminTokenWanted });
-  // For administrators' tools, which have no join string.
-  await writeSecretFile(caPath(dataDir), authority.caAnswer.ca);
+  await leaveForTools(dataDir, { ca: authority.caAnswer.ca, url: server.ownUrl });
   return {
     address: formatAddress(options.listen.hostname, server.port),
     caPath: transport.isTls ? caPath(dataDir) : null,
@@ -185,6 +184,15 @@ function fleetResources(parts: ConfigParts): Resource[] {
     hostsResource(parts),
     tokensResource(parts),
   ];
+}
+
+/** What tools of administrators on this machine know the service by: they have no join string. */
+async function leaveForTools(
+  dataDir: string,
+  { ca, url }: { ca: string; url: string },
+): Promise<void> {
+  await writeSecretFile(caPath(dataDir), ca);
+  await writeSecretFile(ownUrlPath(dataDir), url);
 }
 
 /** Where the keys lie if nobody names a file. */

@@ -119,8 +119,9 @@ function peerArguments(place: string, options: BackgroundPeerOptions): string[] 
 
 /** Not as arguments: a join string is a secret, and everybody sees those. */
 function fleetVariables({ supernodes, fleet }: KnownSwarm): Record<string, string> {
-  const { urls, token, fleetKey } = fleet ?? { urls: [] };
-  const join = fleetKey === undefined ? "" : formatJoinString({ urls: [...urls], token, fleetKey });
+  const { urls, token, isProxied, fleetKey } = fleet ?? { urls: [] };
+  const join =
+    fleetKey === undefined ? "" : formatJoinString({ urls: [...urls], token, isProxied, fleetKey });
   return {
     DRAGONFLY_SUPERNODE: supernodes.join(","),
     DRAGONFLY_JOIN: join,

@@ -2,20 +2,17 @@
 
 import { type CommandDef, defineCommand } from "citty";
 import { z } from "zod";
-import { DfError, messageOf } from "../../errors.ts";
+import { DfError } from "../../errors.ts";
 import { LocalClient } from "../../net/local-client.ts";
 import { hostsPageSchema, supernodeSchema } from "../../net/wire/admin-api.ts";
 import { ADMIN_FLAGS, adminClientOf } from "../command-line/admin-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { findPeer } from "../get/background-peer.ts";
-import type { SupernodeStatus } from "../supernode/status.ts";
+import { askSupernode } from "./ask-supernode.ts";
 import { describeFleet, type FleetStatus } from "./describe-fleet.ts";
 import { describePeer } from "./describe-peer.ts";
 import { describeSupernode } from "./describe-supernode.ts";
 import { showWhy, taskInQuestion, WHY_FLAGS } from "./why.ts";
-
-/** A supernode answers at once or is in trouble. */
-const TIMEOUT_MS = 5_000;
 
 export const FLAGS: readonly Flag[] = [
   { name: "socket", value: "PATH", help: "local API of the peer (DRAGONFLY_PEER_SOCKET)" },
@@ -41,7 +38,7 @@ async function showStatus(flags: ParsedFlags): Promise<void> {
   }
   const supernode = flags.values.get("supernode")?.at(-1);
   if (supernode !== undefined) {
-    const status = await askSupernode(supernode);
+    const status = await askSupernode(supernode, flags);
     console.log(isJson ? JSON.stringify(status) : describeSupernode(supernode, status));
     return;
   }
@@ -69,19 +66,4 @@ async function askFleet(flags: ParsedFlags): Promise<FleetStatus> {
     client.ask({ method: "GET", path: "hosts?limit=1" }, hostsPageSchema),
   ]);
   return { supernodes, hosts: total };
-}
-
-/** @throws {DfError} unavailable */
-async function askSupernode(address: string): Promise<SupernodeStatus> {
-  try {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const answer = await fetch(`http://${address}/v1/status`, { signal, proxy: false });
-    if (!answer.ok) throw new Error(`it answered ${answer.status}`);
-    return (await answer.json()) as SupernodeStatus;
-  } catch (cause) {
-    throw new DfError("unavailable", `ask supernode ${address}: ${messageOf(cause)}`, {
-      cause,
-      hint: "write --supernode HOST:PORT of its control port, 8002 by default",
-    });
-  }
 }

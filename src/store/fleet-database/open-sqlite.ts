@@ -81,8 +81,9 @@ function databaseOf(sqlite: Database, wal: WriteAheadLog | null): FleetDatabase 
     },
     persist: async () => wal?.sync(),
     async close() {
-      sqlite.close();
+      // First: it may not even be open yet, and goes with the last connection.
       await wal?.close();
+      sqlite.close();
     },
   };
   return database;

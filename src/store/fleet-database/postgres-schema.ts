@@ -45,13 +45,13 @@ const supernodes = pgTable("supernodes", {
   hostname: text("hostname").notNull(),
   version: text("version").notNull(),
   addresses: json("addresses").notNull(),
-  isTls: boolean("is_tls").notNull().default(false),
   labels: json("labels").notNull(),
   state: text("state").notNull(),
   leaseExpiresAt: integer("lease_expires_at").notNull(),
   heartbeatAt: integer("heartbeat_at"),
   report: json("report"),
   joinedAt: integer("joined_at").notNull(),
+  isTls: boolean("is_tls").notNull().default(false),
 });
 
 const hosts = pgTable(

@@ -54,8 +54,6 @@ const supernodes = sqliteTable("supernodes", {
   version: text("version").notNull(),
   /** Empty until its first heartbeat. */
   addresses: text("addresses", { mode: "json" }).$type<ZonedAddressRow[]>().notNull(),
-  /** Whether they speak TLS. */
-  isTls: integer("is_tls", { mode: "boolean" }).notNull().default(false),
   /** Its own; they count before its cluster's. */
   labels: text("labels", { mode: "json" }).$type<LabelMap>().notNull(),
   /** Only an alive one is in any list. */
@@ -65,6 +63,8 @@ const supernodes = sqliteTable("supernodes", {
   /** What its last heartbeat told; null before the first. */
   report: text("report", { mode: "json" }).$type<SupernodeReport>(),
   joinedAt: integer("joined_at").notNull(),
+  /** Whether its addresses speak TLS. */
+  isTls: integer("is_tls", { mode: "boolean" }).notNull().default(false),
 });
 
 const hosts = sqliteTable(

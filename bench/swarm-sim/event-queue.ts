@@ -19,6 +19,7 @@ export const EVENT = {
   haveTold: 14,
   assigned: 15,
   wakeAlone: 16,
+  probed: 17,
 } as const;
 
 /** What happens at a time: a kind, two numbers and whatever the kind carries. */

@@ -20,6 +20,9 @@ export const HANDLE = 1;
 /** Steps kept to measure the control cost by: the first ones, in which most children wait, cost most. */
 const TAPE_STEPS_MAX = 400_000;
 
+/** Until a probed piece is here: a child's fetch takes as long. */
+const PROBE_US = 100_000;
+
 /** A step as it came: a pull's frame and its host, or any other event. */
 interface TapedStep {
   nowUs: number;
@@ -41,6 +44,7 @@ export class Owner {
   readonly #queue: EventQueue;
   readonly #digest: TraceDigest;
   readonly #result: SimulationResult;
+  readonly #isLiar: (host: number) => boolean;
   readonly #encoder = new FrameEncoder();
   readonly #addresses: string[] = [];
   readonly #effects: SchedulerEffect[] = [];
@@ -60,12 +64,15 @@ export class Owner {
     queue: EventQueue;
     digest: TraceDigest;
     result: SimulationResult;
+    /** Whether the host gives wrong bytes now. */
+    isLiar: (host: number) => boolean;
   }) {
     this.#options = parts.options;
     this.#pieceCount = parts.pieceCount;
     this.#queue = parts.queue;
     this.#digest = parts.digest;
     this.#result = parts.result;
+    this.#isLiar = parts.isLiar;
     const hostCount = parts.options.seedRates.length + parts.options.peerRates.length;
     for (let host = 0; host < hostCount; host++) {
       this.#addresses.push(`10.${host >> 16}.${(host >> 8) & 255}.${host & 255}:65002`);
@@ -102,6 +109,13 @@ export class Owner {
     this.#inboxHead = 0;
     this.#wakeUs = Infinity;
     this.#scheduler = this.#newScheduler();
+  }
+
+  /** What it fetched from a host that was accused is here. */
+  probed(nowUs: number, { host, accuser }: { host: number; accuser: number }, life: number): void {
+    if (life !== this.#life || !this.#isUp) return;
+    const verdict = this.#isLiar(host) ? "liar" : "honest";
+    this.#step(nowUs, { kind: "probed", host, accuser, verdict }, 0);
   }
 
   receive(nowUs: number, host: number, message: ControlMessage, life: number): void {
@@ -236,6 +250,9 @@ export class Owner {
           this.#digest.add(parent);
         }
         this.#digest.addWide(nowUs);
+        return;
+      case "probe":
+        this.#queue.push(nowUs + PROBE_US, EVENT.probed, effect.host, this.#life, effect.accuser);
         return;
       case "quarantined":
         this.#result.quarantined.push(effect.host);

@@ -107,6 +107,7 @@ export class Simulation {
       queue: this.#queue,
       digest: this.#digest,
       result: this.#result,
+      isLiar: (host) => this.#faulty.get(host) === "turnsCorrupt",
     });
     this.#withoutOwner = this.#newWithoutOwner();
     this.#sourceReads = new SourceReads(this.#network, rates.length - 1, this.#result);
@@ -159,6 +160,8 @@ export class Simulation {
         return;
       case EVENT.wakeOwner:
         return this.#owner.wake(this.#nowUs);
+      case EVENT.probed:
+        return this.#owner.probed(this.#nowUs, { host: a, accuser: payload as number }, b);
       case EVENT.fault:
         return this.#strike(payload as Fault);
       case EVENT.stalled:

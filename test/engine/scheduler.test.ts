@@ -200,31 +200,116 @@ describe("parent", () => {
     expect(swarm.pulls(3, 2)).toEqual([{ piece: 1, count: 1, parent: 1 }]);
   });
 
-  test("that gave wrong bytes is quarantined by the second accuser and serves no one", () => {
-    const swarm = new DrawnSwarm("....  ####  ....  ....  ....");
-    const [first] = swarm.pulls(2, 1);
-    swarm.pulls(2, 1, [report(first!.piece, 1, "corrupt")]);
-    expect(swarm.effects.some(({ kind }) => kind === "quarantined")).toBe(false);
-    const [second] = swarm.pulls(3, 1);
+  test("that gave wrong bytes is probed on the first accusation, and is none of that child any more", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....");
+    const [given] = swarm.pulls(2, 1);
 
-    swarm.pulls(3, 1, [report(second!.piece, 1, "corrupt")]);
+    const again = swarm.pulls(2, 1, [report(given!.piece, 1, "corrupt")]);
+
+    const { piece } = given!;
+    expect(swarm.effects).toEqual([{ kind: "probe", content: 0, piece, host: 1, accuser: 2 }]);
+    expect(again).toEqual([]);
+    expect(swarm.pulls(3, 1).length).toBe(1);
+  });
+
+  test("that is probed is not probed twice at once", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....");
+    for (const child of [2, 3]) {
+      const [given] = swarm.pulls(child, 1);
+      swarm.pulls(child, 0, [report(given!.piece, 1, "corrupt")]);
+    }
+
+    expect(swarm.effects).toEqual([]);
+  });
+
+  test("that gave the supernode wrong bytes is quarantined, serves no one, and again when pardoned", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....  ....");
+    const [given] = swarm.pulls(2, 1);
+    swarm.pulls(2, 1, [report(given!.piece, 1, "corrupt")]);
+
+    swarm.step({ kind: "probed", host: 1, accuser: 2, verdict: "liar" });
 
     expect(swarm.effects).toContainEqual({ kind: "quarantined", host: 1 });
     expect(swarm.pulls(4, 2)).toEqual([]);
+    swarm.step({ kind: "pardoned", host: 1 });
+    expect(swarm.givenTo(4)).toHaveLength(2);
   });
 
-  test("accused twice by one child is not quarantined", () => {
+  test("that comes back within its quarantine is none", () => {
+    const swarm = new DrawnSwarm("....  ....  ....");
+    const have = new Uint32Array([0b1111]);
+
+    swarm.step({
+      ...{ kind: "hostArrived", host: 3 },
+      isSeed: false,
+      uploadSlots: 2,
+      isQuarantined: true,
+    });
+    swarm.step({ kind: "joined", content: 0, host: 3, have, wantsPieces: true });
+
+    expect(swarm.pulls(1, 2)).toEqual([]);
+  });
+
+  test.each(["honest", "unknown"] as const)("whose probe says %s goes on serving", (verdict) => {
     const swarm = new DrawnSwarm("....  ####  ....  ....");
-    const given = swarm.pulls(2, 2);
+    const [given] = swarm.pulls(2, 1);
+    swarm.pulls(2, 1, [report(given!.piece, 1, "corrupt")]);
 
-    swarm.pulls(
-      2,
-      2,
-      given.map(({ piece }) => report(piece, 1, "corrupt")),
-    );
+    swarm.step({ kind: "probed", host: 1, accuser: 2, verdict });
 
-    expect(swarm.effects.some(({ kind }) => kind === "quarantined")).toBe(false);
+    expect(swarm.effects).toEqual([]);
     expect(swarm.pulls(3, 1).length).toBe(1);
+  });
+
+  test("T-42: a child whose accusations were wrong three times is not heard any more", () => {
+    const swarm = new DrawnSwarm(`....  ....  ${"####  ".repeat(20)}`);
+    let probes = 0;
+    for (let round = 0; round < 20; round++) {
+      const [given] = swarm.pulls(1, 1);
+      swarm.pulls(1, 0, [report(given!.piece, given!.parent, "corrupt")]);
+      for (const effect of swarm.effects) {
+        if (effect.kind !== "probe") continue;
+        probes++;
+        const { host, accuser } = effect;
+        swarm.step({ kind: "probed", host, accuser, verdict: "honest" });
+        expect(swarm.effects).toEqual([]);
+      }
+    }
+
+    expect(probes).toBe(3);
+  });
+
+  test("that may upload from now on is given to those who wait", () => {
+    const swarm = new DrawnSwarm("....  ####  ....", { slots: 0 });
+    expect(swarm.pulls(2, 2)).toEqual([]);
+
+    swarm.step({ kind: "hostReachable", host: 1, uploadSlots: 3 });
+
+    expect(swarm.givenTo(2)).toHaveLength(2);
+  });
+
+  test("that further zones reach from now on serves them, and its own no less", () => {
+    const swarm = new DrawnSwarm("....");
+    swarm.joins(1, "####", 1, { zone: 1 });
+    swarm.joins(2, "....", 0, { zone: 2 });
+    swarm.joins(3, "....", 0, { zone: 1 });
+    expect(swarm.pulls(2, 1)).toEqual([]);
+
+    swarm.step({ kind: "hostReachable", host: 1, uploadSlots: 2, zone: 1, alsoIn: [2] });
+
+    expect(swarm.givenTo(2)).toHaveLength(1);
+    expect(swarm.pulls(3, 1)).toHaveLength(1);
+  });
+
+  test("that nobody reaches any more serves no one, and leaves no trace when it goes", () => {
+    const swarm = new DrawnSwarm("....  ####  ....  ....");
+    swarm.pulls(2, 1);
+
+    swarm.step({ kind: "hostReachable", host: 1, uploadSlots: 0 });
+
+    expect(swarm.pulls(3, 1)).toEqual([]);
+    swarm.leaves(1);
+    expect(swarm.pulls(3, 1)).toEqual([]);
   });
 
   test("that is gone leaves its pieces to be taken elsewhere at once", () => {

@@ -62,7 +62,7 @@ test("the hosts that live end when a third of them dies in mid-transfer", () => 
   });
 });
 
-test("parents that give wrong bytes are quarantined after the second accuser and everyone ends", () => {
+test("parents that give wrong bytes are quarantined once the owner has seen it itself, and everyone ends", () => {
   overSeeds(20, (seed) => {
     const liars = [FIRST_PEER + 3, FIRST_PEER + 17, FIRST_PEER + 30];
     const faults = liars.map((host): Fault => ({ atUs: 100_000, kind: "turnsCorrupt", host }));

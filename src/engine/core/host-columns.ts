@@ -24,8 +24,10 @@ export class HostColumns {
   /** Uploads reserved over all contents. */
   uploading = new Uint16Array(64);
   isQuarantined = new Uint8Array(64);
-  /** First child that accused the host of wrong bytes, plus 1; 0: nobody did. */
-  accuser = new Int32Array(64);
+  /** Whether the supernode is finding out if the host gives wrong bytes. */
+  isProbed = new Uint8Array(64);
+  /** How often it accused another that a probe found honest. */
+  falseAccusations = new Uint8Array(64);
   /** Learned bytes per second of each slot; 0: unknown. See transfer-speeds.ts. */
   upSpeed = new Float64Array(64);
   downSpeed = new Float64Array(64);
@@ -50,7 +52,8 @@ export class HostColumns {
     this.slots = grown(this.slots, count);
     this.uploading = grown(this.uploading, count);
     this.isQuarantined = grown(this.isQuarantined, count);
-    this.accuser = grown(this.accuser, count);
+    this.isProbed = grown(this.isProbed, count);
+    this.falseAccusations = grown(this.falseAccusations, count);
     this.upSpeed = grown(this.upSpeed, count);
     this.downSpeed = grown(this.downSpeed, count);
     this.upClass = grown(this.upClass, count);
@@ -63,14 +66,15 @@ export class HostColumns {
     this.isBridge = grown(this.isBridge, count);
   }
 
-  /** Begins a row anew: nothing is known of the host but what it allows. */
-  arrive(host: HostIndex, kind: number, uploadSlots: number): void {
+  /** Begins a row anew: nothing is known of the host, nor may it upload yet. */
+  arrive(host: HostIndex, kind: number): void {
     this.grow(host + 1);
     this.kind[host] = kind;
-    this.slots[host] = uploadSlots;
+    this.slots[host] = 0;
     this.uploading[host] = 0;
     this.isQuarantined[host] = 0;
-    this.accuser[host] = 0;
+    this.isProbed[host] = 0;
+    this.falseAccusations[host] = 0;
     this.upSpeed[host] = 0;
     this.downSpeed[host] = 0;
     this.upClass[host] = 0;

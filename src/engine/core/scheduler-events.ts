@@ -51,6 +51,9 @@ export interface Assignment {
   parent: HostIndex;
 }
 
+/** What a probe found: wrong bytes, right ones, or no answer that says either. */
+export type ProbeVerdict = "liar" | "honest" | "unknown";
+
 export type SchedulerEvent =
   | {
       kind: "hostArrived";
@@ -63,7 +66,22 @@ export type SchedulerEvent =
       zone?: number;
       /** Further zones whose hosts reach it. @defaultValue none */
       alsoIn?: readonly number[] | "all";
+      /** It gave wrong bytes not long ago: it is no parent until it is pardoned. @defaultValue false */
+      isQuarantined?: boolean;
     }
+  /** What a host that is here may upload, and to which zones, has changed: its addresses were proven. */
+  | {
+      kind: "hostReachable";
+      host: HostIndex;
+      uploadSlots: number;
+      /** As in hostArrived. */
+      zone?: number;
+      alsoIn?: readonly number[] | "all";
+    }
+  /** What came when the supernode fetched a piece from a host that was accused; `accuser` null: gone meanwhile. */
+  | { kind: "probed"; host: HostIndex; accuser: HostIndex | null; verdict: ProbeVerdict }
+  /** The host's quarantine is over. */
+  | { kind: "pardoned"; host: HostIndex }
   | { kind: "hostGone"; host: HostIndex }
   /** `pieceCount` null: the length is not known yet. */
   | { kind: "contentOpened"; content: ContentIndex; pieceCount: number | null; pieceLength: number }
@@ -90,7 +108,15 @@ export type SchedulerEvent =
 
 export type SchedulerEffect =
   | { kind: "assign"; content: ContentIndex; child: HostIndex; assignments: Assignment[] }
-  /** The host gave wrong bytes to several children: it is no parent any more until it arrives anew. */
+  /** Fetch this piece from a host that is said to give wrong bytes; answered by `probed`. */
+  | {
+      kind: "probe";
+      content: ContentIndex;
+      piece: number;
+      host: HostIndex;
+      accuser: HostIndex;
+    }
+  /** The host gave wrong bytes to the supernode itself: it is no parent any more until it is pardoned. */
   | { kind: "quarantined"; host: HostIndex }
   /** Send `woke` at this time; a later wakeAt replaces an earlier one. */
   | { kind: "wakeAt"; atUs: number };

@@ -2,6 +2,7 @@
 // wire carries: who has what, who asks, what became of each assignment. Who is matched with whom is
 // decided in dispatch.ts; the books are in swarm-state.ts.
 
+import { accuse, judge, pardon } from "./accusations.ts";
 import { Dispatcher } from "./dispatch.ts";
 import { CHILD_SLOTS_MAX, HOST_ABSENT, HOST_PEER, HOST_SEED } from "./host-columns.ts";
 import { assert, type Machine } from "./machine.ts";
@@ -15,10 +16,10 @@ import {
   type SchedulerEffect,
   type SchedulerEvent,
 } from "./scheduler-events.ts";
-import { SeedPace } from "./seed-pace.ts";
 import { SwarmState } from "./swarm-state.ts";
 import type { Swarm } from "./swarm.ts";
 import { learnSpeed } from "./transfer-speeds.ts";
+import { UploadSlots } from "./upload-slots.ts";
 
 /** A parent that was busy is left alone by that child this long: some piece times. */
 const BUSY_BLOCK_US = 200_000;
@@ -36,8 +37,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   readonly #freedHosts: HostIndex[] = [];
   /** Children that lost a parent in this step. */
   readonly #orphans: number[] = [];
-  /** Of the seeds, which are few. */
-  readonly #paces = new Map<HostIndex, SeedPace>();
+  readonly #uploadSlots = new UploadSlots(this.#state.hosts);
   #wakeAtUs = Infinity;
   #nowUs = 0;
 
@@ -77,13 +77,17 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     switch (event.kind) {
       case "hostArrived":
         return this.#hostArrived(event);
+      case "hostReachable":
+        return this.#hostReachable(event);
+      case "probed":
+        return judge(this.#state.hosts, event, effects);
+      case "pardoned":
+        this.#freedHosts.push(event.host);
+        return pardon(this.#state.hosts, event.host);
       case "hostGone":
         return this.#hostGone(event.host);
       case "contentOpened":
-        if (this.#state.swarms[event.content] === undefined) {
-          this.#state.openSwarm(event.content, event.pieceLength, event.pieceCount);
-        }
-        return;
+        return this.#state.openSwarm(event);
       case "contentClosed":
         return this.#contentClosed(event.content, event.pieceCount);
       case "contentDropped":
@@ -110,12 +114,18 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   #hostArrived(event: SchedulerEvent & { kind: "hostArrived" }): void {
     const { hosts } = this.#state;
     if (hosts.isPresent(event.host)) this.#hostGone(event.host);
-    hosts.arrive(event.host, event.isSeed ? HOST_SEED : HOST_PEER, event.uploadSlots);
+    hosts.arrive(event.host, event.isSeed ? HOST_SEED : HOST_PEER);
     hosts.enterZones(event.host, event.zone ?? 0, event.alsoIn ?? []);
-    if (!event.isSeed) return;
-    const pace = new SeedPace(event.uploadSlots);
-    this.#paces.set(event.host, pace);
-    hosts.slots[event.host] = pace.slots;
+    this.#uploadSlots.allow(event.host, event.uploadSlots);
+    hosts.isQuarantined[event.host] = event.isQuarantined === true ? 1 : 0;
+  }
+
+  #hostReachable(event: SchedulerEvent & { kind: "hostReachable" }): void {
+    const { host, uploadSlots, zone = 0, alsoIn = [] } = event;
+    if (!this.#state.hosts.isPresent(host)) return;
+    this.#state.enterZones(host, zone, alsoIn);
+    this.#uploadSlots.allow(host, uploadSlots);
+    this.#freedHosts.push(host);
   }
 
   #hostGone(host: HostIndex): void {
@@ -126,7 +136,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     }
     assert(hosts.uploading[host] === 0, "a host without members uploads nothing");
     hosts.kind[host] = HOST_ABSENT;
-    this.#paces.delete(host);
+    this.#uploadSlots.forget(host);
   }
 
   #contentClosed(content: ContentIndex, pieceCount: number): void {
@@ -236,7 +246,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
       case PieceOutcome.broken:
         return blocks.block(child, parent, this.#nowUs + BROKEN_BLOCK_US);
       case PieceOutcome.corrupt:
-        return this.#accused(child, members.host[child]!, parent, effects);
+        return this.#accused(swarm, child, report, effects);
       case PieceOutcome.gone:
         return this.#denied(swarm, child, parent, piece);
       case PieceOutcome.cancelled:
@@ -245,23 +255,13 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   }
 
   #measured(swarm: Swarm, child: number, { parent, elapsedMs }: PieceReport): void {
-    const { hosts, members } = this.#state;
-    learnSpeed(hosts, {
-      parent,
-      child: members.host[child]!,
-      bytesPerSec: (swarm.pieceLength * 1000) / elapsedMs,
-      parentShare: Math.min(1, hosts.uploading[parent]! / hosts.slots[parent]!),
-      childShare: Math.min(1, members.inFlight[child]! / Math.max(1, members.slots[child]!)),
-    });
+    const { members } = this.#state;
+    const bytesPerSec = (swarm.pieceLength * 1000) / elapsedMs;
+    const inUse = Math.min(1, members.inFlight[child]! / Math.max(1, members.slots[child]!));
+    const childHost = members.host[child]!;
+    learnSpeed(this.#state.hosts, { parent, child: childHost, bytesPerSec, childShare: inUse });
     this.#state.countWanting(swarm, child, members.wantsPieces[child] === 1);
-    const pace = this.#paces.get(parent);
-    if (pace === undefined) return;
-    pace.uploadFinished(
-      this.#nowUs,
-      swarm.pieceLength,
-      hosts.uploading[parent]! >= hosts.slots[parent]!,
-    );
-    hosts.slots[parent] = pace.slots;
+    this.#uploadSlots.uploadFinished(this.#nowUs, parent, swarm.pieceLength);
   }
 
   /** A seed says itself what it has: a child that finds nothing there is kept away for a while. */
@@ -278,19 +278,19 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
     if (childSlotsMax[child]! < CHILD_SLOTS_MAX) childSlotsMax[child]!++;
   }
 
-  /** Peers' word never silences a seed: two liars could switch a supernode off. The accuser alone leaves it for a while. */
-  #accused(child: number, accuser: HostIndex, parent: HostIndex, effects: SchedulerEffect[]): void {
-    const { hosts } = this.#state;
-    if (hosts.kind[parent] === HOST_SEED) {
-      this.#dispatcher.blocks.block(child, parent, this.#nowUs + BROKEN_BLOCK_US);
-      return;
-    }
-    this.#dispatcher.blocks.block(child, parent, Infinity);
-    const first = hosts.accuser[parent]!;
-    if (first === 0) hosts.accuser[parent] = accuser + 1;
-    if (first === 0 || first === accuser + 1 || hosts.isQuarantined[parent] === 1) return;
-    hosts.isQuarantined[parent] = 1;
-    effects.push({ kind: "quarantined", host: parent });
+  /** Peers' word never silences anybody: the accuser alone leaves the parent, a seed only for a while. */
+  #accused(
+    swarm: Swarm,
+    child: number,
+    { piece, parent }: PieceReport,
+    effects: SchedulerEffect[],
+  ): void {
+    const { hosts, members } = this.#state;
+    const isSeed = hosts.kind[parent] === HOST_SEED;
+    this.#dispatcher.blocks.block(child, parent, isSeed ? this.#nowUs + BROKEN_BLOCK_US : Infinity);
+    if (isSeed) return;
+    const accusation = { piece, host: parent, accuser: members.host[child]! };
+    accuse(hosts, { content: swarm.content, ...accusation }, effects);
   }
 
   #gained(swarm: Swarm, member: number, piece: number): void {

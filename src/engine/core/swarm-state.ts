@@ -4,7 +4,7 @@
 import { BitmapArena, type DenseList, grown, type SharedColumn } from "./columns.ts";
 import { HOST_SEED, HostColumns } from "./host-columns.ts";
 import { MemberColumns } from "./member-columns.ts";
-import type { ContentIndex, HostIndex } from "./scheduler-events.ts";
+import type { HostIndex } from "./scheduler-events.ts";
 import { Swarm, wordsFor } from "./swarm.ts";
 
 /** Everything the scheduler knows. */
@@ -16,11 +16,11 @@ export class SwarmState {
   readonly #waitingPlaces: SharedColumn = { values: new Int32Array(64) };
   readonly #freePlaces: SharedColumn = { values: new Int32Array(64) };
 
-  openSwarm(content: ContentIndex, pieceLength: number, pieceCount: number | null): Swarm {
+  /** Without effect for a content that is open. */
+  openSwarm(facts: Pick<Swarm, "content" | "pieceLength"> & { pieceCount: number | null }): void {
+    if (this.swarms[facts.content] !== undefined) return;
     const places = { waitingPlaces: this.#waitingPlaces, freePlaces: this.#freePlaces };
-    const swarm = new Swarm({ content, pieceLength, pieceCount, arena: this.arena, ...places });
-    this.swarms[content] = swarm;
-    return swarm;
+    this.swarms[facts.content] = new Swarm({ ...facts, arena: this.arena, ...places });
   }
 
   has(member: number, piece: number): boolean {
@@ -98,6 +98,15 @@ export class SwarmState {
     if (hosts.kind[host] === HOST_SEED) swarm.seeds.push(member);
     this.countWanting(swarm, member, wantsPieces);
     return member;
+  }
+
+  /** Puts a host into its zones: in which list a free parent stands depends on them. */
+  enterZones(host: HostIndex, zone: number, alsoIn: readonly number[] | "all"): void {
+    const { hosts, members, swarms } = this;
+    for (let next = hosts.firstMember[host]!; next !== 0; next = members.nextOfHost[next - 1]!) {
+      this.freeListOf(swarms[members.content[next - 1]!]!, host).delete(next - 1);
+    }
+    hosts.enterZones(host, zone, alsoIn);
   }
 
   /** Where a host's members are listed while it has a free upload slot. */

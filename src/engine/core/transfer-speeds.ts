@@ -26,12 +26,13 @@ export function learnSpeed(
     parent: HostIndex;
     child: HostIndex;
     bytesPerSec: number;
-    parentShare: number;
+    /** Of the child's slots, how many were in use. */
     childShare: number;
   },
 ): void {
   const { parent, child } = transfer;
-  const ofParent = transfer.bytesPerSec * transfer.parentShare;
+  const parentShare = Math.min(1, hosts.uploading[parent]! / hosts.slots[parent]!);
+  const ofParent = transfer.bytesPerSec * parentShare;
   const ofChild = transfer.bytesPerSec * transfer.childShare;
   const up = upSpeed(hosts, parent);
   const down = hosts.downSpeed[child]!;

@@ -33,6 +33,7 @@ export type HelloFields = Omit<Hello, "type" | "protocol">;
 /** A content that is here, in part or whole, as messages name it. */
 export interface KnownContent {
   contentId: string;
+  taskId: string;
   /** Base64 of PieceSet.toBytes. */
   have: string;
 }

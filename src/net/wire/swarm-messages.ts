@@ -79,7 +79,16 @@ export const peerMessageSchema = z.discriminatedUnion("type", [
   helloSchema,
   z.object({
     type: z.literal("hold"),
-    contents: z.array(z.object({ contentId: id, have: z.string().max(200_000) })).max(1024),
+    contents: z
+      .array(
+        z.object({
+          contentId: id,
+          have: z.string().max(200_000),
+          /** Of which task it is a version: a supernode that lost it finds it again by that. */
+          taskId: id.optional(),
+        }),
+      )
+      .max(1024),
   }),
   z.object({
     type: z.literal("join"),

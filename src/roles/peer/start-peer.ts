@@ -237,6 +237,7 @@ class Peer implements RunningPeer {
       store: storeStatusOf(this.#store, this.#settings.current.quota),
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
       downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
+      savedBytes: this.#downloads?.savedBytes ?? 0,
     };
   }
 

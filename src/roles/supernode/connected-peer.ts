@@ -1,7 +1,7 @@
 // What the supernode keeps of one connected peer.
 
 import type { HostIndex } from "../../engine/core/scheduler-events.ts";
-import type { PeerChannel } from "../../net/swarm/swarm-server.ts";
+import type { PeerChannel, PeerRequest } from "../../net/swarm/swarm-server.ts";
 import type { Member } from "./seeding.ts";
 
 /** Contents a peer may hold beside those it joins: more are ignored, they are only hints. */
@@ -13,17 +13,23 @@ const HELD_CHARACTERS_MAX = 2 << 20;
 /** Addresses travel to children in frames of printable ASCII: any other would end their channels. */
 const PIECE_ADDRESS = /^(|[A-Za-z0-9._-]{1,240}|\[[0-9A-Fa-f:.]{2,45}\]):([1-9]\d{0,4})$/;
 
+/** A content that a peer offers; its bitmap in base64. */
+export type HeldContent = Extract<PeerRequest, { type: "hold" }>["contents"][number];
+
 export class ConnectedPeer {
   readonly channel: PeerChannel;
   readonly host: HostIndex;
-  /** "host:port" of its piece server for its own zone; "" for a host that only downloads. */
-  readonly pieceAddress: string;
+  /** "host:port" of its piece server for its own zone as it told; "" for a host that only downloads. */
+  readonly #toldAddress: string;
   /** Hosts of one zone reach each other; hosts without a zone are one zone, "". */
   readonly zone: string;
-  /** Further addresses of the piece server, by the zone whose hosts use them. */
-  readonly #addressByZone: ReadonlyMap<string, string>;
-  /** Bitmaps, base64, of contents that the peer offers, by content ID. */
-  readonly held = new Map<string, string>();
+  /** Further addresses of the piece server as told, by the zone whose hosts use them. */
+  readonly #toldByZone: ReadonlyMap<string, string>;
+  /** Where the host was found, by the address that it told: see reachability.ts. */
+  readonly #reached = new Map<string, string>();
+  /** Contents that the peer offers, by content ID. */
+  readonly held = new Map<string, HeldContent>();
+  readonly #heldByTask = new Map<string, string>();
   readonly #members = new Map<number, Member>();
   #heldCharacters = 0;
   #nextHandle = 1;
@@ -38,16 +44,39 @@ export class ConnectedPeer {
     this.channel = channel;
     this.host = host;
     const { labels, pieceAddress, zonedAddresses = [] } = channel.hello;
-    this.pieceAddress = reachableAddress(channel, pieceAddress);
+    this.#toldAddress = reachableAddress(channel, pieceAddress);
     this.zone = labels["zone"] ?? "";
-    this.#addressByZone = new Map(
+    this.#toldByZone = new Map(
       zonedAddresses.map(({ address, zone }) => [zone, reachableAddress(channel, address)]),
     );
   }
 
+  /** Addresses that it told and was not found at; none of a host that uploads nothing. */
+  get unreached(): string[] {
+    if (this.channel.hello.uploadSlots === 0) return [];
+    const told = new Set([this.#toldAddress, ...this.#toldByZone.values()]);
+    return [...told].filter((address) => address !== "" && !this.#reached.has(address));
+  }
+
+  /** It was found at `address`, where `told` leads. */
+  reached(told: string, address: string): void {
+    this.#reached.set(told, address);
+  }
+
+  /** "host:port" of its piece server for this supernode itself; "" while it was not found. */
+  get pieceAddress(): string {
+    return this.#reached.get(this.#toldAddress) ?? this.addressIn(this.zone);
+  }
+
+  /** Uploads that it may be given: none while nobody of its own zone reaches it. */
+  get uploadSlots(): number {
+    // The scheduler takes it that a host is reached within its own zone.
+    return this.addressIn(this.zone) === "" ? 0 : this.channel.hello.uploadSlots;
+  }
+
   /** Zones other than its own whose hosts can fetch pieces from this one. */
   get furtherZones(): string[] {
-    const all = [...this.#addressByZone.keys()];
+    const all = [...this.#toldByZone.keys()];
     return all.filter((zone) => zone !== this.zone && this.addressIn(zone) !== "");
   }
 
@@ -57,11 +86,16 @@ export class ConnectedPeer {
     return isReachedAtHome ? [this.zone, ...this.furtherZones] : this.furtherZones;
   }
 
-  /** "host:port" of its piece server for hosts of a zone; "" when they cannot reach it. */
+  /** A supernode that names no zones stands in all of them. */
+  get isEverywhere(): boolean {
+    return this.isSeed && this.#toldByZone.size === 0;
+  }
+
+  /** "host:port" of its piece server for hosts of a zone; "" when they cannot reach it, or it was not found there. */
   addressIn(zone: string): string {
-    // Supernodes that name no zones stand in all of them.
-    const isAtHome = zone === this.zone || (this.isSeed && this.#addressByZone.size === 0);
-    return this.#addressByZone.get(zone) ?? (isAtHome ? this.pieceAddress : "");
+    const isAtHome = zone === this.zone || this.isEverywhere;
+    const told = this.#toldByZone.get(zone) ?? (isAtHome ? this.#toldAddress : "");
+    return this.#reached.get(told) ?? "";
   }
 
   get members(): Iterable<Member> {
@@ -84,18 +118,27 @@ export class ConnectedPeer {
     this.#members.delete(member.handle);
   }
 
-  hold(contentId: string, have: string): void {
+  hold(content: HeldContent): void {
+    const { contentId, taskId, have } = content;
     this.drop(contentId);
     if (this.held.size >= HELD_MAX || this.#heldCharacters + have.length > HELD_CHARACTERS_MAX)
       return;
     this.#heldCharacters += have.length;
-    this.held.set(contentId, have);
+    this.held.set(contentId, content);
+    if (taskId !== undefined) this.#heldByTask.set(taskId, contentId);
+  }
+
+  /** The version of a task that it said last to hold; undefined: none. */
+  heldOf(taskId: string): string | undefined {
+    return this.#heldByTask.get(taskId);
   }
 
   /** Forgets what the peer offered of a content. */
   drop(contentId: string): void {
-    this.#heldCharacters -= this.held.get(contentId)?.length ?? 0;
+    const { have = "", taskId = "" } = this.held.get(contentId) ?? {};
+    this.#heldCharacters -= have.length;
     this.held.delete(contentId);
+    if (this.#heldByTask.get(taskId) === contentId) this.#heldByTask.delete(taskId);
   }
 }
 

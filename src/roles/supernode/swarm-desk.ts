@@ -20,14 +20,16 @@ import type {
   PeerRequest,
   SwarmListener,
 } from "../../net/swarm/swarm-server.ts";
+import { AccusedHosts } from "./accused-hosts.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { OwnParts } from "./cluster/own-parts.ts";
-import { ConnectedPeer } from "./connected-peer.ts";
+import { ConnectedPeer, type HeldContent } from "./connected-peer.ts";
 import { joinAnswer } from "./join-answer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
 import { newMember, type Member, type Seeding } from "./seeding.ts";
 import type { AskedTask } from "./task-admission.ts";
+import { Reachability } from "./reachability.ts";
 import type { TicketOffice } from "./ticket-office.ts";
 import { ZoneNumbers } from "./zone-numbers.ts";
 
@@ -50,7 +52,7 @@ export interface SwarmDeskOptions {
   cluster: () => Pick<Cluster, "placeOf" | "isMember" | "childJoined">;
   seeding: (contentId: string) => Seeding | undefined;
   /** Null: no private content is shared here. */
-  tickets: Pick<TicketOffice, "admit"> | null;
+  tickets: Pick<TicketOffice, "admit" | "authorise"> | null;
   childLeft: (seeding: Seeding) => void;
   step: (event: SchedulerEvent) => void;
   /** A peer said hello; it may be sent messages. */
@@ -83,11 +85,21 @@ export class SwarmDesk implements SwarmListener {
   /** What this supernode takes from its own peers. */
   readonly ownParts: OwnParts;
   readonly #neighbours = new Neighbours(() => this.#peers.values());
+  readonly #reachability = new Reachability((peer) => {
+    const { host } = peer;
+    this.#options.step({ kind: "hostReachable", host, ...this.#offerOf(peer) });
+  });
+  readonly #accused: AccusedHosts;
 
   constructor(options: SwarmDeskOptions) {
     this.#options = options;
     this.#seedHost = this.#hosts.take();
-    const { seeding, step } = options;
+    const { seeding, step, tickets } = options;
+    this.#accused = new AccusedHosts({
+      ...{ tickets, step, peers: () => this.#peers.values() },
+      peerAt: (host) => this.#byHost[host],
+      seedingAt: (content) => this.#seedings[content],
+    });
     this.ownParts = new OwnParts({
       ...{ seedHost: this.#seedHost, seeding, step },
       pieceAddressOf: (host) => this.#byHost[host]!.pieceAddress,
@@ -120,6 +132,7 @@ export class SwarmDesk implements SwarmListener {
   /** Ends all channels: the peers look for another supernode. */
   closeAll(): void {
     this.#neighbours.stop();
+    this.#accused.stop();
     for (const channel of this.#peers.keys()) channel.close(1001, "the supernode is stopping");
   }
 
@@ -146,11 +159,18 @@ export class SwarmDesk implements SwarmListener {
     const peer = new ConnectedPeer(channel, this.#hosts.take(), isSeed);
     this.#peers.set(channel, peer);
     this.#byHost[peer.host] = peer;
-    // The scheduler takes it that a host is reached within its own zone.
-    const uploadSlots = peer.addressIn(peer.zone) === "" ? 0 : channel.hello.uploadSlots;
-    const zones = this.#zones.take(peer);
-    this.#options.step({ kind: "hostArrived", host: peer.host, isSeed, uploadSlots, ...zones });
+    this.#reachability.arrived(peer);
+    this.#options.step({
+      ...{ kind: "hostArrived", host: peer.host, isSeed },
+      ...this.#offerOf(peer),
+      isQuarantined: this.#accused.isQuarantined(hostId),
+    });
     this.#options.arrived(peer);
+  }
+
+  /** What a host may upload and for whom, as far as it was found where it said. */
+  #offerOf(peer: ConnectedPeer) {
+    return { uploadSlots: peer.uploadSlots, ...this.#zones.take(peer) };
   }
 
   said(channel: PeerChannel, message: PeerRequest): void {
@@ -158,7 +178,7 @@ export class SwarmDesk implements SwarmListener {
     if (peer === undefined) return;
     switch (message.type) {
       case "hold":
-        for (const { contentId, have } of message.contents) this.#held(peer, contentId, have);
+        for (const content of message.contents) this.#held(peer, content);
         break;
       case "join":
         void this.#join(peer, message);
@@ -198,6 +218,7 @@ export class SwarmDesk implements SwarmListener {
     peer.isGone = true;
     this.#peers.delete(channel);
     this.#byHost[peer.host] = undefined;
+    this.#reachability.departed(peer);
     this.#options.step({ kind: "hostGone", host: peer.host });
     this.#hosts.giveBack(peer.host);
     this.#zones.giveBack(peer);
@@ -217,7 +238,7 @@ export class SwarmDesk implements SwarmListener {
     });
     for (const peer of this.#peers.values()) {
       const held = peer.held.get(contentId);
-      if (held !== undefined) this.#takePartAsHolder(peer, seeding, held);
+      if (held !== undefined) this.#takePartAsHolder(peer, seeding, held.have);
     }
   }
 
@@ -245,9 +266,9 @@ export class SwarmDesk implements SwarmListener {
   perform(effect: Exclude<SchedulerEffect, { kind: "wakeAt" }>): void {
     if (effect.kind === "quarantined") {
       const address = this.#byHost[effect.host]?.pieceAddress ?? "gone";
-      this.#options.warned(`${address} gave wrong bytes to several peers: no parent any more`);
-      return;
+      return this.#options.warned(`${address} gave wrong bytes: no parent for a while`);
     }
+    if (effect.kind === "probe") return void this.#accused.probe(effect);
     const seeding = this.#seedings[effect.content];
     if (effect.child === this.#seedHost) return this.ownParts.assigned(seeding, effect.assignments);
     const peer = this.#byHost[effect.child];
@@ -377,12 +398,12 @@ export class SwarmDesk implements SwarmListener {
     this.#options.childLeft(member.seeding);
   }
 
-  #held(peer: ConnectedPeer, contentId: string, have: string): void {
-    peer.hold(contentId, have);
-    const seeding = this.#options.seeding(contentId);
+  #held(peer: ConnectedPeer, content: HeldContent): void {
+    peer.hold(content);
+    const seeding = this.#options.seeding(content.contentId);
     // A child says what it has with its join and its reports.
     if (seeding !== undefined && seeding.child(peer) === undefined) {
-      this.#takePartAsHolder(peer, seeding, have);
+      this.#takePartAsHolder(peer, seeding, content.have);
     }
   }
 

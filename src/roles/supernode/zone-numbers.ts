@@ -18,20 +18,32 @@ interface Zone {
 export class ZoneNumbers {
   readonly #zones = new Map<string, Zone>();
   readonly #pool = new IndexPool();
+  /** The zones of each host as they were numbered last. */
+  readonly #taken = new Map<ConnectedPeer, readonly string[]>();
 
   constructor() {
     this.#zones.set("", { number: this.#pool.take(), hosts: 1 });
   }
 
-  /** Numbers the zones of a host that arrived. A supernode that names none is reached from all. */
+  /** Numbers the zones in which a host stands now. A supernode that names none is reached from all. */
   take(peer: ConnectedPeer): HostZones {
+    const before = this.#taken.get(peer) ?? [];
+    const further = peer.furtherZones;
     const zone = this.#take(peer.zone);
-    const further = peer.furtherZones.map((name) => this.#take(name));
-    return { zone, alsoIn: peer.isSeed && further.length === 0 ? "all" : further };
+    const alsoIn = further.map((name) => this.#take(name));
+    this.#taken.set(peer, [peer.zone, ...further]);
+    // Afterwards: a zone that it alone keeps has its number on.
+    this.#giveBack(before);
+    return { zone, alsoIn: peer.isEverywhere ? "all" : alsoIn };
   }
 
   giveBack(peer: ConnectedPeer): void {
-    for (const name of [peer.zone, ...peer.furtherZones]) {
+    this.#giveBack(this.#taken.get(peer) ?? []);
+    this.#taken.delete(peer);
+  }
+
+  #giveBack(names: readonly string[]): void {
+    for (const name of names) {
       const zone = this.#zones.get(name)!;
       if (--zone.hosts > 0) continue;
       this.#zones.delete(name);

@@ -5,6 +5,8 @@ import type { KnownContent } from "./swarm-client.ts";
 
 /** A hold message names so many contents, and so many characters of bitmaps, at most. */
 const HOLD_CONTENTS_MAX = 1024;
+/** Of content ID and task ID. */
+const ID_CHARACTERS = 128;
 const HOLD_CHARACTERS_MAX = CONTROL_MESSAGE_BYTES_MAX / 2;
 
 /** The contents in order, as many to a message as it holds; a large bitmap has one of its own. */
@@ -19,7 +21,7 @@ export function* holdBatches(contents: readonly KnownContent[]): Generator<Known
       characters = 0;
     }
     batch.push(content);
-    characters += content.have.length + content.contentId.length;
+    characters += content.have.length + ID_CHARACTERS;
   }
   if (batch.length > 0) yield batch;
 }

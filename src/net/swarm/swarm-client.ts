@@ -33,7 +33,8 @@ export type HelloFields = Omit<Hello, "type" | "protocol">;
 /** A content that is here, in part or whole, as messages name it. */
 export interface KnownContent {
   contentId: string;
-  taskId: string;
+  /** Said with what is offered, so that a supernode which lost it finds it again. */
+  taskId?: string | undefined;
   /** Base64 of PieceSet.toBytes. */
   have: string;
 }
@@ -54,7 +55,10 @@ export interface JoinOptions {
 }
 
 /** What a supernode tells a host as a whole, not one of its downloads. */
-export type FleetMessage = Extract<SupernodeMessage, { type: "settings" | "command" | "routes" | "notice" }>;
+export type FleetMessage = Extract<
+  SupernodeMessage,
+  { type: "settings" | "command" | "routes" | "notice" }
+>;
 
 export interface SwarmClientOptions extends Partial<SupernodeEndpoint> {
   /** "host:port" of the supernode's control port. */

@@ -28,6 +28,10 @@ const wholeSchema = z.object({
 export type ToldWhole = z.infer<typeof wholeSchema>;
 
 const answerSchema = z.object({
+  /** As its source named the version; null: it did not. */
+  validator: z.string().max(1024).nullable(),
+  /** Null: not known yet. */
+  length: z.int().min(0).max(Number.MAX_SAFE_INTEGER).nullable(),
   pieceLength: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
   /** A signed frame of handle 0, base64. */
   groups: z.base64(),
@@ -43,6 +47,8 @@ export interface ToldGroup extends SignedGroup {
 
 /** What one answer tells; nothing of it is checked yet. */
 export interface ToldManifest {
+  validator: string | null;
+  length: number | null;
   pieceLength: number;
   groups: ToldGroup[];
   whole: ToldWhole | null;
@@ -50,9 +56,9 @@ export interface ToldManifest {
 
 /** Writes an answer of at most TOLD_GROUPS_MAX groups. */
 export function encodeTold(told: ToldManifest, encoder: FrameEncoder): Uint8Array {
-  const { pieceLength, groups, whole } = told;
+  const { groups, whole, ...facts } = told;
   const answer = {
-    pieceLength,
+    ...facts,
     groups: encoder.signed(0, groups).toBase64(),
     rows: encoder
       .rows(
@@ -69,7 +75,7 @@ export function encodeTold(told: ToldManifest, encoder: FrameEncoder): Uint8Arra
 export function decodeTold(bytes: Uint8Array): ToldManifest | null {
   const answer = answerSchema.safeParse(jsonOf(bytes));
   if (!answer.success) return null;
-  const { pieceLength, whole = null } = answer.data;
+  const { validator, length, pieceLength, whole = null } = answer.data;
   const signed = decodeSigned(Uint8Array.fromBase64(answer.data.groups));
   const told = decodeRows(Uint8Array.fromBase64(answer.data.rows));
   if (signed === null || told === null) return null;
@@ -78,7 +84,7 @@ export function decodeTold(bytes: Uint8Array): ToldManifest | null {
     const rows = (rowsByGroup.get(group) ?? []).toSorted((a, b) => a.piece - b.piece);
     return { group, signature, rows };
   });
-  return { pieceLength, groups, whole };
+  return { validator, length, pieceLength, groups, whole };
 }
 
 /** Whether a group's rows are those of all its pieces, and of no others. @param pieceCount of the content */

@@ -194,7 +194,8 @@ export class Supernodes {
 
 /** What a supernode is told of a content that is here. */
 export function knownOf({ facts, have }: StoredContent): KnownContent {
-  return { contentId: facts.contentId, have: have.toBytes().toBase64() };
+  const { contentId, taskId } = facts;
+  return { contentId, taskId, have: have.toBytes().toBase64() };
 }
 
 function portOf(address: string): string {

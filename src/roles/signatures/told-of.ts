@@ -15,7 +15,8 @@ export function toldOf(content: StoredContent, from: number): Uint8Array | null 
   });
   const whole = wholeOf(content);
   if (groups.length === 0 && whole === null) return null;
-  return encodeTold({ pieceLength: manifest.layout.pieceLength, groups, whole }, encoder);
+  const { validator } = content.facts;
+  return encodeTold({ validator, ...manifest.layout, groups, whole }, encoder);
 }
 
 function wholeOf({ facts, digests, wholeSignature }: StoredContent): ToldWhole | null {

@@ -93,7 +93,7 @@ export class SourceReading {
     partial: StoredContent | null,
   ): Promise<SourceReadEnd> {
     this.count++;
-    const { pieceLength, digest } = this.#options.settings.current;
+    const { pieceLength, digest, compression } = this.#options.settings.current;
     return this.#options.sources.read(
       {
         request: {
@@ -103,7 +103,8 @@ export class SourceReading {
         },
         wantsSha256: digest === "sha256" || request.checksum.startsWith("sha256:"),
         opened: (facts) => sink.open(contentFactsOf({ taskId, request, pieceLength }, facts)),
-        pieceStored: (piece, { wireLength }) => sink.pieceStored(piece, wireLength),
+        compresses: compression === "auto",
+        pieceStored: (piece, { plainLength }) => sink.pieceStored(piece, plainLength),
       },
       sink.signal,
     );

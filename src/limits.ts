@@ -32,6 +32,23 @@ export const BACK_TO_SOURCE_PER_SEC = 10;
 /** Range connections of one source read. 4 fill a path that one TCP connection does not; more looks like abuse to a source. */
 export const SOURCE_CONNECTIONS = 4;
 
+/** Requests to one source that wait for a connection; more are told that it is busy. */
+const WAITING_PER_SOURCE = 1_024;
+
+/**
+ * Connections of this process to one source, 16 in all: what more of them would bring, they would take
+ * from others there. Reads run on a thread of their own and have three contents' worth at full speed;
+ * a source's probes are headers only.
+ */
+export const READ_CONNECTIONS = { connectionsMax: 12, waitingMax: WAITING_PER_SOURCE };
+export const PROBE_CONNECTIONS = { connectionsMax: 4, waitingMax: WAITING_PER_SOURCE };
+
+/** Proofs of requesters' rights: headers only too, and a crowd waits for them. */
+export const PROOF_CONNECTIONS = { connectionsMax: 32, waitingMax: WAITING_PER_SOURCE };
+
+/** Of a command that reads for itself alone. */
+export const OWN_CONNECTIONS = { connectionsMax: 16, waitingMax: WAITING_PER_SOURCE };
+
 /** Time to open a connection to a source. A reachable host answers a SYN within a retransmission or two (1 s, 3 s). */
 export const CONNECT_TIMEOUT_MS = 3_000;
 

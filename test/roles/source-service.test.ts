@@ -1,6 +1,7 @@
 // The source worker behind its service: what ends a read, and that one worker serves many at once.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { LOOPBACK_EGRESS } from "../fixtures/egress-fixture.ts";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +24,10 @@ let endless: BadSource;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "df-source-service-"));
   store = await openStore({ dir: join(dir, "store"), quotaBytes: null, onWarning: () => {} });
-  sources = createSourceService({ sourceRateBytesPerSec: null, diskRateBytesPerSec: null });
+  sources = createSourceService(
+    { sourceRateBytesPerSec: null, diskRateBytesPerSec: null, uploadRateBytesPerSec: null },
+    LOOPBACK_EGRESS,
+  );
   good = await startBadSource((reply) => reply.serve(content));
   endless = await startBadSource((reply) => {
     reply.head(200, { "content-length": 1_000_000 }).body(content.subarray(0, 100_000));

@@ -4,7 +4,8 @@
 import { pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
 import { contentRangeOf, factsOf, namesVersion } from "./source-answer.ts";
-import { type SourceAnswer, expectStatus } from "./source-client.ts";
+import type { SourceAnswer } from "./exchange.ts";
+import { expectStatus } from "./source-client.ts";
 import { PieceCutter } from "./piece-cutter.ts";
 import type { OpenRead } from "./open-read.ts";
 import { throwIfInterrupted } from "./retry-gate.ts";

@@ -11,7 +11,8 @@ import { OpenRead, askPlain } from "./open-read.ts";
 import { RangedRead } from "./ranged-read.ts";
 import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import { contentRangeOf, factsOf, namesVersion } from "./source-answer.ts";
-import { type SourceAnswer, SourceClient, expectStatus } from "./source-client.ts";
+import type { SourceAnswer } from "./exchange.ts";
+import { SourceClient, expectStatus } from "./source-client.ts";
 import { SourceFault, sourceChanged } from "./source-fault.ts";
 import type {
   ReadSource,

@@ -1,7 +1,7 @@
 // Reads the headers of a source's answer: which version it is, how long, and which bytes it carries.
 
 import type { IncomingHttpHeaders } from "node:http";
-import type { SourceAnswer } from "./source-client.ts";
+import type { SourceAnswer } from "./exchange.ts";
 import { keptAnswerOf } from "./cache-terms.ts";
 import { parseHttpDate } from "./http-date.ts";
 import type { SourceFacts } from "./source-read.ts";

@@ -1,25 +1,21 @@
-// One source over HTTP: sends a request, follows redirects by hand, keeps connections alive and
-// every wait within a deadline. What an answer means is decided by source-answer.ts and above.
+// One source over HTTP: sends requests with the fields that are for it, and follows redirects by hand.
+// Where a request may go is the egress guard's affair; one request and its answer are exchange.ts; what
+// an answer means is decided by source-answer.ts and above.
 
-import { lookup as resolveName, type LookupAddress, type LookupOptions } from "node:dns";
-import http from "node:http";
-import https from "node:https";
 import { redirectLifetimeSeconds } from "../../engine/core/freshness.ts";
 import { DfError } from "../../errors.ts";
 import { keptAnswerOf, termsOf } from "./cache-terms.ts";
 import { version } from "../../../package.json";
 import { throwIfInterrupted } from "./retry-gate.ts";
 import { SourceFault, faultOfStatus, faultOfTransport, finalFault } from "./source-fault.ts";
-import { isLocalAddress } from "./local-name.ts";
 import { redactUrl } from "../task-request.ts";
-import type { SourceAddress, SourceTrust } from "./source-read.ts";
+import type { CheckedTarget } from "../egress/egress-guard.ts";
+import type { Outlet, Passage } from "../egress/outlet.ts";
+import { exchange, type SourceAnswer } from "./exchange.ts";
+import type { SourceAddress } from "./source-read.ts";
 
 /** curl follows 50, browsers 20; a chain beyond this is a loop in practice. */
 const REDIRECTS_MAX = 10;
-
-/** A body that brings less than this a second over the stall window is given up. */
-const STALL_BYTES_PER_SEC = 1 << 10;
-const STALL_WINDOW_MS = 30_000;
 
 /** Header fields that say nothing of who asks: the only ones that follow a redirect to another origin. */
 const NEUTRAL_HEADERS = new Set(["user-agent", "accept", "accept-language"]);
@@ -28,44 +24,23 @@ const NEUTRAL_HEADERS = new Set(["user-agent", "accept", "accept-language"]);
 const OWN_HEADERS =
   /^(range|if-.*|accept-encoding|connection|keep-alive|te|transfer-encoding|content-length|upgrade|proxy-connection|expect)$/;
 
-/** One answered request: the headers are in, the body is not yet read. */
-export interface SourceAnswer {
-  status: number;
-  headers: http.IncomingHttpHeaders;
-  finalUrl: string;
-  /** Unix milliseconds. */
-  requestedAt: number;
-  receivedAt: number;
-  /** How long the redirects to `finalUrl` may be taken for granted; null: there were none. */
+/** Where a request goes first, and what led there. */
+interface Start {
+  url: string;
   redirectSeconds: number | null;
-  /** Bytes of the body that the rate limit admitted before they were asked for. */
-  admittedBytes: number;
-  /** The body's bytes as sent; a fault when it breaks off or stalls. To be read at most once. */
-  body(): AsyncGenerator<Uint8Array>;
-  /** Breaks the answer off; harmless after its end. */
-  close(): void;
-}
-
-interface Exchange {
-  url: URL;
-  headers: Record<string, string>;
-  method: "GET" | "HEAD";
+  /** Null: the caller named it. */
+  from: CheckedTarget | null;
 }
 
 export class SourceClient {
   readonly #address: SourceAddress;
-  readonly #http = new http.Agent({ keepAlive: true });
-  readonly #https = new https.Agent({ keepAlive: true });
+  readonly #outlet: Outlet;
   /** Where redirects led; forgotten when that place refuses, e.g. because its signature expired. */
-  #resolved: { url: string; redirectSeconds: number | null } | null = null;
-  /**
-   * The address that answered first: all connections of a read go there, because the servers
-   * behind one name may hold different versions or name them differently.
-   */
-  #pinned: { host: string; address: string; family: number } | null = null;
+  #resolved: Start | null = null;
 
   constructor(address: SourceAddress) {
     this.#address = address;
+    this.#outlet = address.egress.outlet(address.trust ?? { ca: null, isInsecure: false });
   }
 
   /**
@@ -83,43 +58,58 @@ export class SourceClient {
       answer.close();
       this.#resolved = null;
     }
-    const start = { url: this.#address.url, redirectSeconds: null };
-    const answer = await this.#follow(start, headers, method, signal);
-    const { finalUrl: url, redirectSeconds } = answer;
-    if (url !== new URL(this.#address.url).href) this.#resolved = { url, redirectSeconds };
-    return answer;
+    const start = { url: this.#address.url, redirectSeconds: null, from: null };
+    return this.#follow(start, headers, method, signal);
   }
 
   /** Closes idle connections; answers under way are closed by their own `close`. */
   close(): void {
-    this.#http.destroy();
-    this.#https.destroy();
+    this.#outlet.close();
   }
 
   async #follow(
-    from: { url: string; redirectSeconds: number | null },
+    start: Start,
     headers: Record<string, string>,
     method: "GET" | "HEAD",
     signal: AbortSignal,
   ): Promise<SourceAnswer> {
-    let url = new URL(from.url);
-    let { redirectSeconds } = from;
+    let url = new URL(start.url);
+    let { redirectSeconds, from } = start;
     for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
-      const answer = await this.#exchange(
-        { url, headers: { ...this.#headersFor(url), ...headers }, method },
+      const passage = await this.#enter(url, from, signal);
+      const answer = await exchange(
+        {
+          ...{ passage, method, headers: { ...this.#headersFor(url), ...headers } },
+          timeoutMs: this.#address.timeoutMs,
+          faultOf: (error) => this.#unanswered(error, passage.target),
+        },
         signal,
       );
-      if (![301, 302, 303, 307, 308].includes(answer.status)) return { ...answer, redirectSeconds };
+      if (![301, 302, 303, 307, 308].includes(answer.status)) {
+        if (from !== null) this.#resolved = { url: url.href, redirectSeconds, from };
+        return { ...answer, redirectSeconds };
+      }
       answer.close();
       const seconds = redirectLifetimeSeconds(answer.status, termsOf(keptAnswerOf(answer)));
       redirectSeconds = Math.min(redirectSeconds ?? Infinity, seconds);
+      from = passage.target;
       url = redirectTarget(url, answer.headers.location);
     }
     throw finalFault(
       "protocol",
-      `read ${redactUrl(from.url)}: more than ${REDIRECTS_MAX} redirects`,
+      `read ${redactUrl(start.url)}: more than ${REDIRECTS_MAX} redirects`,
       "the redirects form a loop",
     );
+  }
+
+  async #enter(url: URL, from: CheckedTarget | null, signal: AbortSignal): Promise<Passage> {
+    throwIfInterrupted(signal);
+    try {
+      return await this.#outlet.enter(url, from, signal);
+    } catch (error) {
+      throwIfInterrupted(signal);
+      throw faultOfTransport(error, url.href);
+    }
   }
 
   /** The caller's header fields that may be sent to `url`, and ours. */
@@ -144,101 +134,19 @@ export class SourceClient {
     return headers;
   }
 
-  #exchange({ url, headers, method }: Exchange, signal: AbortSignal): Promise<SourceAnswer> {
-    throwIfInterrupted(signal);
-    const { timeoutMs } = this.#address;
-    const isTls = url.protocol === "https:";
-    const requestedAt = Date.now();
-    return new Promise((resolve, reject) => {
-      const request = (isTls ? https : http).request(bareUrl(url), {
-        method,
-        headers,
-        agent: isTls ? this.#https : this.#http,
-        lookup: this.#lookup,
-        ...(isTls ? trustOptions(this.#address.trust) : {}),
-      });
-      const expire = (what: string, afterMs: number): void => {
-        const message = `read ${redactUrl(url.href)}: ${what} within ${afterMs / 1000} s`;
-        const error = new DfError("timeout", message, {
-          hint: "check that the source is reachable from here",
-        });
-        request.destroy(new SourceFault(error, { isTransient: true }));
-      };
-      let timer = setTimeout(expire, timeoutMs.connect, "no connection", timeoutMs.connect);
-      const awaitFirstByte = (): void => {
-        clearTimeout(timer);
-        timer = setTimeout(expire, timeoutMs.firstByte, "no answer", timeoutMs.firstByte);
-      };
-      const interrupt = (): void => void request.destroy(new Error("interrupted"));
-      signal.addEventListener("abort", interrupt, { once: true });
-      const settle = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", interrupt);
-      };
-      request.once("socket", (socket) => {
-        if (socket.connecting) socket.once("connect", awaitFirstByte);
-        else awaitFirstByte();
-      });
-      // Stays for the request's life: an error after the answer is also told by the body.
-      request.on("error", (error) => {
-        settle();
-        this.#pinned = null;
-        reject(signal.aborted ? interruption(signal) : faultOfTransport(error, url.href));
-      });
-      request.once("response", (message) => {
-        clearTimeout(timer);
-        message.once("close", settle);
-        const { remoteAddress: address, remoteFamily } = message.socket;
-        if (address !== undefined) {
-          this.#pinned = { host: url.hostname, address, family: remoteFamily === "IPv6" ? 6 : 4 };
-        }
-        resolve({
-          status: message.statusCode ?? 0,
-          headers: message.headers,
-          finalUrl: url.href,
-          requestedAt,
-          receivedAt: Date.now(),
-          redirectSeconds: null,
-          admittedBytes: 0,
-          body: () =>
-            bodyOf(message, {
-              url: url.href,
-              windowMs: timeoutMs.stall ?? STALL_WINDOW_MS,
-              signal,
-            }),
-          close: () => void message.destroy(),
-        });
-      });
-      request.end();
-    });
+  /**
+   * A request that got no answer. Others who ask through this process learn no more of a private
+   * network than that: which of its ports are open is not theirs to know.
+   */
+  #unanswered(error: Error, { url, kind }: CheckedTarget): SourceFault {
+    const fault = faultOfTransport(error, url.href);
+    const { code, hint } = fault.error;
+    const isAskedByOthers = this.#address.egress.policy.reach === "network";
+    const tells = code === "network" || code === "timeout" || code === "protocol";
+    if (!isAskedByOthers || kind === "public" || !tells) return fault;
+    const message = `read ${redactUrl(url.href)}: no answer`;
+    return new SourceFault(new DfError("network", message, { cause: error, hint }), fault);
   }
-
-  readonly #lookup = (
-    host: string,
-    options: LookupOptions,
-    callback: (error: Error | null, address: string | LookupAddress[], family?: number) => void,
-  ): void => {
-    if (this.#pinned?.host !== host) {
-      resolveName(host, options, callback);
-      return;
-    }
-    const { address, family } = this.#pinned;
-    if (options.all === true) callback(null, [{ address, family }]);
-    else callback(null, address, family);
-  };
-}
-
-function trustOptions(trust: SourceTrust | undefined): https.AgentOptions {
-  if (trust === undefined) return {};
-  return { rejectUnauthorized: !trust.isInsecure, ...(trust.ca === null ? {} : { ca: trust.ca }) };
-}
-
-/** Credentials travel in a header, never in the request line. */
-function bareUrl(url: URL): string {
-  const bare = new URL(url);
-  bare.username = "";
-  bare.password = "";
-  return bare.href;
 }
 
 function redirectTarget(from: URL, location: string | undefined): URL {
@@ -250,72 +158,7 @@ function redirectTarget(from: URL, location: string | undefined): URL {
   if (target.protocol !== "http:" && target.protocol !== "https:") {
     throw finalFault("protocol", `${what}: a redirect to ${target.protocol}`);
   }
-  if (isLocalAddress(target.hostname) && !isLocalAddress(from.hostname)) {
-    throw finalFault(
-      "denied",
-      `${what}: a redirect to ${target.hostname}, this machine or its link`,
-      "a source must not lead others into the network of who reads it",
-    );
-  }
-  if (from.protocol === "https:" && target.protocol === "http:") {
-    throw finalFault(
-      "protocol",
-      `${what}: a redirect from https to http`,
-      "use the http URL if plain text is acceptable",
-    );
-  }
   return target;
-}
-
-function interruption(signal: AbortSignal): unknown {
-  try {
-    throwIfInterrupted(signal);
-  } catch (error) {
-    return error;
-  }
-  return signal.reason;
-}
-
-/** The body's chunks; only time spent waiting for the source counts towards a stall. */
-async function* bodyOf(
-  message: http.IncomingMessage,
-  { url, windowMs, signal }: { url: string; windowMs: number; signal: AbortSignal },
-): AsyncGenerator<Uint8Array> {
-  const chunks = message[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
-  const bytesMin = (STALL_BYTES_PER_SEC * windowMs) / 1000;
-  let waitedMs = 0;
-  let bytes = 0;
-  let hasStalled = false;
-  const giveUp = (): void => {
-    hasStalled = true;
-    message.destroy();
-  };
-  try {
-    for (;;) {
-      const sinceMs = performance.now();
-      const timer = setTimeout(giveUp, Math.max(0, windowMs - waitedMs));
-      const next = await chunks.next().finally(() => clearTimeout(timer));
-      if (hasStalled) throw new Error("stalled");
-      if (next.done === true) break;
-      waitedMs += performance.now() - sinceMs;
-      bytes += next.value.length;
-      if (bytes >= bytesMin) {
-        waitedMs = 0;
-        bytes = 0;
-      }
-      yield next.value;
-    }
-    if (!message.complete)
-      throw Object.assign(new Error("the body ended early"), { code: "ECONNRESET" });
-  } catch (error) {
-    throwIfInterrupted(signal);
-    if (!hasStalled) throw faultOfTransport(error, url);
-    const stall = `read ${redactUrl(url)}: less than 1 KiB/s for ${windowMs / 1000} s`;
-    throw new SourceFault(new DfError("timeout", stall, { cause: error }), { isTransient: true });
-  } finally {
-    // A no-op after the end; otherwise the consumer left and the rest is not wanted.
-    message.destroy();
-  }
 }
 
 /** Closes the answer and throws unless its status is one of `statuses`. */

@@ -104,7 +104,7 @@ export function isSourceDown(error: unknown): error is DfError {
 }
 
 const TLS_CODE =
-  /^(ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA)/;
+  /^(ERR_TLS|ERR_SSL|EPROTO$|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_)/;
 
 /** The fault of an error that the HTTP client threw. */
 export function faultOfTransport(cause: unknown, url: string): SourceFault {
@@ -113,7 +113,8 @@ export function faultOfTransport(cause: unknown, url: string): SourceFault {
   const code = cause instanceof Error && "code" in cause ? (cause.code as string) : "";
   const what = `read ${redactUrl(url)}: ${messageOf(cause)}`;
   if (TLS_CODE.test(code)) {
-    const hint = "the certificate must be valid for this host; add a private CA with SSL_CERT_FILE";
+    const hint =
+      "its certificate must be valid for this host; name a private CA with --cacert, on a supernode with --source-ca";
     return new SourceFault(new DfError("tls", what, { cause, hint }), { isTransient: false });
   }
   if (code.startsWith("HPE_")) {

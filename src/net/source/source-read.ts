@@ -5,6 +5,8 @@ import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import type { PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
 import type { RetryPolicy } from "../../engine/core/retry.ts";
+import type { EgressGuard } from "../egress/egress-guard.ts";
+import type { OutletTrust } from "../egress/outlet.ts";
 
 /** What a source's first answer says of the version that is being read. */
 export interface SourceFacts {
@@ -32,22 +34,16 @@ export interface SourceTimeouts {
   stall?: number;
 }
 
-/** Whom to believe that it is the source. */
-export interface SourceTrust {
-  /** PEM certificates instead of the system's; null: the system's. */
-  readonly ca: string | null;
-  /** Believes anyone: only at a user's word, for a read that is not shared. */
-  readonly isInsecure: boolean;
-}
-
 /** How to reach a source, for reads and probes alike. */
 export interface SourceAddress {
   url: string;
   /** Sent to the URL's own origin only; over a redirect to another one just the neutral ones go along. */
   headers: Record<string, string>;
   timeoutMs: SourceTimeouts;
+  /** Decides where requests may go. */
+  egress: EgressGuard;
   /** @defaultValue the system's certificates, verified */
-  trust?: SourceTrust;
+  trust?: OutletTrust;
 }
 
 export interface SourceRequest extends SourceAddress {

@@ -4,7 +4,7 @@ import type { OpenRead } from "./open-read.ts";
 import { askPlain } from "./open-read.ts";
 import { PieceCutter } from "./piece-cutter.ts";
 import { SourceFault, finalFault, transientFault } from "./source-fault.ts";
-import type { SourceAnswer } from "./source-client.ts";
+import type { SourceAnswer } from "./exchange.ts";
 
 /**
  * Reads the whole body in order, from `first` or from a new request; what is done is passed over.

@@ -8,6 +8,7 @@
 import { z } from "zod";
 import { PIECE_LENGTH_MAX, PIECE_LENGTH_MIN } from "../../engine/core/piece-layout.ts";
 import { BACK_TO_SOURCE_PER_SEC, UPLOAD_SLOTS } from "../../limits.ts";
+import { parseProxy } from "../egress/proxy-rules.ts";
 import { isUrlPattern } from "../url-pattern.ts";
 
 /** Below it a host cannot keep a piece's 10 s deadline; above it nothing is limited on today's links. */
@@ -24,6 +25,10 @@ const urlPattern = z
 const urlPatterns = z.array(urlPattern).max(PATTERNS_MAX);
 const atMost = (rules: Record<string, unknown>): boolean =>
   Object.keys(rules).length <= PATTERNS_MAX;
+/** What is set here every administrator reads: passwords are given to machines. */
+const isOpenProxy = (text: string): boolean =>
+  text === "" || parseProxy(text)?.authorization === null;
+const NO_OPEN_PROXY = "no proxy without a password: write http://HOST:PORT, or leave it empty";
 const diskMark = z.number().min(0.05).max(0.99);
 
 /**
@@ -59,6 +64,18 @@ export const settingsSchema = z.strictObject({
   deny: urlPatterns.describe("sources that are not brought").optional(),
   allow: urlPatterns
     .describe("sources that alone may be brought; none: all that are not denied")
+    .optional(),
+  originAllow: urlPatterns
+    .describe("sources that are read for others whatever their addresses are, loopback too")
+    .optional(),
+  originPolicy: z
+    .enum(["private-allowed", "public-only"])
+    .describe("public-only: sources at private addresses are not read for others")
+    .optional(),
+  sourceProxy: z
+    .record(urlPattern, z.string().max(1024).refine(isOpenProxy, NO_OPEN_PROXY))
+    .refine(atMost, `at most ${PATTERNS_MAX} patterns`)
+    .describe("proxies on the way to sources; empty: none. With a password: --source-proxy")
     .optional(),
   cacheRules: z
     .record(urlPattern, z.enum(["standard", "force"]))
@@ -112,6 +129,9 @@ export const DEFAULT_SETTINGS: SettingsInForce = {
   filterQuery: {},
   deny: [],
   allow: [],
+  originAllow: [],
+  originPolicy: "private-allowed",
+  sourceProxy: {},
   cacheRules: {},
   sourceReadersPerSec: BACK_TO_SOURCE_PER_SEC,
   backToSource: true,

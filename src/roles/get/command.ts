@@ -5,8 +5,9 @@ import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { exitCodeOf } from "../command-line/failure.ts";
 import type { ParsedFlags } from "../command-line/flags.ts";
-import { getUrl } from "./get-url.ts";
+import { getUrl, type UrlDownload } from "./get-url.ts";
 import { type GetOptions, readOptions, readTextFile } from "./options.ts";
+import { ownEgress } from "./own-egress.ts";
 import { outputPathOf } from "./output-name.ts";
 import { PeerAccess } from "./peer-access.ts";
 import { Reporter } from "./reporter.ts";
@@ -25,6 +26,9 @@ async function runGet(parsed: ParsedFlags): Promise<void> {
   const isStderrTty = process.stderr.isTTY && process.env["TERM"] !== "dumb";
   const options = readOptions(parsed, { env: process.env, isStderrTty });
   const urls = [...options.urls, ...readList(options.inputFile)];
+  // Loud whatever else is not said: what comes may be anybody's.
+  if (options.isInsecure) console.error("df: warning: certificates are not verified (--insecure)");
+  const egress = ownEgress(options.proxies);
   const peers = new PeerAccess(options, (message) => {
     if (options.isVerbose) console.error(`df: ${message}`);
   });
@@ -32,7 +36,7 @@ async function runGet(parsed: ParsedFlags): Promise<void> {
   const codes: number[] = [];
   try {
     for (const url of urls) {
-      codes.push(await getAndReport(url, options, peers, signals.signal));
+      codes.push(await getAndReport(url, { options, peers, egress }, signals.signal));
       if (signals.signal.aborted) break;
     }
   } finally {
@@ -45,8 +49,7 @@ async function runGet(parsed: ParsedFlags): Promise<void> {
 /** Brings one URL and tells how it ended; returns its exit code. */
 async function getAndReport(
   url: string,
-  options: GetOptions,
-  peers: PeerAccess,
+  { options, peers, egress }: Pick<UrlDownload, "options" | "peers" | "egress">,
   signal: AbortSignal,
 ): Promise<number> {
   const startedAtMs = performance.now();
@@ -57,7 +60,7 @@ async function getAndReport(
     return 0;
   }
   try {
-    const result = await getUrl({ url, path, options, peers }, reporter, signal);
+    const result = await getUrl({ url, path, options, peers, egress }, reporter, signal);
     reporter.succeeded(result, startedAtMs);
     return 0;
   } catch (error) {

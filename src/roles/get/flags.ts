@@ -1,6 +1,7 @@
 // Every flag of `df get`: ours, those that wget and curl users type without thinking, and those of
 // the old dfget. A flag without help is accepted and not listed.
 
+import { SOURCE_PROXY_FLAG } from "../command-line/egress-flags.ts";
 import { CONFIG_SERVICE_FLAG, JOIN_FLAG } from "../command-line/fleet-flags.ts";
 import type { Flag } from "../command-line/flags.ts";
 
@@ -85,6 +86,11 @@ export const FLAGS: readonly Flag[] = [
     aliases: ["k", "no-check-certificate"],
     help: "do not verify the source's certificate",
   },
+  {
+    ...SOURCE_PROXY_FLAG,
+    help: "read the source through a proxy (also http_proxy, https_proxy, no_proxy); @FILE; repeatable",
+  },
+  { name: "proxy", isNegatable: true, help: "use the environment's proxies (default)" },
 
   // What must hold.
   {
@@ -122,6 +128,10 @@ export const FLAGS: readonly Flag[] = [
     aliases: ["identifier"],
     value: "TEXT",
     help: "keep this task apart from others with its URL",
+  },
+  {
+    name: "encrypt",
+    help: "seal the pieces of a public URL too, on every wire and disk of the swarm",
   },
   {
     name: "filter-query",

@@ -3,8 +3,9 @@
 import { type DigestAlgorithm, formatChecksum } from "../../engine/bytes/digest.ts";
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError, isDfError } from "../../errors.ts";
+import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import type { LocalClient } from "../../net/local-client.ts";
-import { redactUrl, taskFieldsOf, visibilityOf } from "../../net/task-request.ts";
+import { redactUrl, splitRequest, taskFieldsOf } from "../../net/task-request.ts";
 import type { DownloadRequest } from "../../net/wire/local-api.ts";
 import type { GetOptions } from "./options.ts";
 import type { Output } from "./output.ts";
@@ -18,6 +19,8 @@ export interface UrlDownload {
   readonly path: string;
   readonly options: GetOptions;
   readonly peers: PeerAccess;
+  /** For what is read in this process. */
+  readonly egress: EgressGuard;
 }
 
 export interface UrlResult extends TransferResult {
@@ -95,18 +98,20 @@ async function throughSwarm(
 }
 
 async function readDirect(
-  { url, options }: UrlDownload,
+  { url, options, egress }: UrlDownload,
   output: Output,
   watcher: TransferWatcher,
   signal: AbortSignal,
 ): Promise<UrlResult> {
   const { downloadDirect } = await import("./direct-download.ts");
-  const visibility = visibilityOf({ url, headers: options.headers }, options.publicHeaders).kind;
+  const request = requestOf(url, options);
+  const visibility = request.credentials === undefined ? "public" : "private";
   const result = await downloadDirect(
     {
       source: {
         url,
         headers: { ...options.headers },
+        egress,
         trust: { ca: options.ca, isInsecure: options.isInsecure },
         timeoutMs: {
           connect: options.connectTimeoutMs,
@@ -114,7 +119,7 @@ async function readDirect(
           stall: options.idleTimeoutMs,
         },
       },
-      taskId: taskIdOf(taskFieldsOf(requestOf(url, options), visibility)),
+      taskId: taskIdOf(taskFieldsOf(request, visibility)),
       shouldResume: options.shouldResume,
       checksums: options.checksums,
       digests: reportedDigests(options),
@@ -132,8 +137,8 @@ async function readDirect(
 function requestOf(url: string, options: GetOptions): DownloadRequest {
   const [checksum] = options.checksums;
   return {
-    url,
-    headers: { ...options.headers },
+    ...splitRequest({ url, headers: options.headers }, options.publicHeaders),
+    ...(options.isSealed ? { isSealed: true } : {}),
     filterQuery: [...options.filterQuery],
     source: options.source,
     noOrigin: options.noOrigin,

@@ -6,9 +6,12 @@ import { SOURCE_RETRY } from "../../engine/core/retry.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
+import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { SourcePolicy } from "../../net/wire/local-api.ts";
+import { proxyRulesOf } from "../command-line/egress-flags.ts";
 import { parseConfigService, parseJoin } from "../command-line/fleet-flags.ts";
 import { joinFaults, type ParsedFlags } from "../command-line/flags.ts";
+import { proxiesOfEnvironment } from "./own-egress.ts";
 import {
   parseCount,
   parseDuration,
@@ -41,6 +44,8 @@ export interface GetOptions {
   /** PEM text; null: the system's certificates. */
   readonly ca: string | null;
   readonly isInsecure: boolean;
+  /** For what is read in this process. */
+  readonly proxies: ProxyRules;
 
   readonly checksums: readonly Checksum[];
   readonly supernodes: readonly string[];
@@ -49,6 +54,8 @@ export interface GetOptions {
   readonly source: SourcePolicy;
   readonly noOrigin: boolean;
   readonly tag: string | undefined;
+  /** Pieces travel and rest sealed though the URL is public. */
+  readonly isSealed: boolean;
   readonly filterQuery: readonly string[];
   readonly socket: string | null;
   readonly mayStartPeer: boolean;
@@ -113,12 +120,14 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
       SOURCE_RETRY.attemptsMax,
     ca: flags.read("cacert", readTextFile) ?? null,
     isInsecure: flags.has("insecure"),
+    proxies: readProxies(flags, around.env),
     checksums: readChecksums(flags),
     supernodes: readSupernodes(flags, around.env),
     fleet: readFleet(flags, around.env),
     source: flags.read("source", parseSource) ?? "p2p",
     noOrigin: flags.has("no-origin"),
     tag: flags.last("tag"),
+    isSealed: flags.has("encrypt"),
     filterQuery: flags
       .all("filter-query")
       .flatMap((list) => list.split(/[,&]/))
@@ -216,6 +225,12 @@ function readHeaders(flags: FlagReader, faults: DfError[]): Record<string, strin
   const referer = flags.last("referer");
   if (referer !== undefined) headers["Referer"] = referer;
   return headers;
+}
+
+/** Flags win over the environment, pattern by pattern. */
+function readProxies(flags: FlagReader, env: Surroundings["env"]): ProxyRules {
+  const given = flags.attempt(() => proxyRulesOf(flags.all("source-proxy")));
+  return { ...(flags.last("proxy") === "false" ? {} : proxiesOfEnvironment(env)), ...given };
 }
 
 function readChecksums(flags: FlagReader): Checksum[] {

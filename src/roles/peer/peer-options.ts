@@ -4,10 +4,17 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError } from "../../errors.ts";
 import { METRICS_PORT, PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
+import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
 import type { Settings } from "../../net/wire/fleet-settings.ts";
+import {
+  proxyRulesOf,
+  readText,
+  SOURCE_CA_FLAG,
+  SOURCE_PROXY_FLAG,
+} from "../command-line/egress-flags.ts";
 import {
   CONFIG_SERVICE_FLAG,
   isLoopbackFleet,
@@ -59,6 +66,10 @@ export interface PeerOptions {
   diskHighMark?: number | undefined;
   diskLowMark?: number | undefined;
   uploadSlots: number | undefined;
+  /** Proxies by patterns of sources. @defaultValue as the fleet says, else none */
+  sourceProxy?: ProxyRules | undefined;
+  /** PEM certificates of private CAs that sources have theirs from. @defaultValue none */
+  sourceCa?: string | undefined;
   /** Undefined: as the fleet says. */
   logLevel?: LogLevel | undefined;
   /** Exits after so long without readers and uploads; null: never. */
@@ -160,6 +171,8 @@ export const FLAGS: readonly Flag[] = [
     value: "N",
     help: `uploads at once (default ${UPLOAD_SLOTS}, 0: none; DRAGONFLY_UPLOAD_SLOTS)`,
   },
+  { ...SOURCE_PROXY_FLAG, variable: "DRAGONFLY_PEER_SOURCE_PROXY" },
+  { ...SOURCE_CA_FLAG, variable: "DRAGONFLY_PEER_SOURCE_CA" },
   { name: "linger", value: "TIME", help: "exit after so long without use (default: never)" },
   {
     name: "metrics-listen",
@@ -188,7 +201,7 @@ export function readPeerOptions(
   const faults: DfError[] = [];
   const text = (name: string): string | undefined => {
     const given = parsed.values.get(name);
-    const isList = ["supernode", "label", "advertise"].includes(name);
+    const isList = ["supernode", "label", "advertise", "source-proxy"].includes(name);
     if (given !== undefined) return isList ? given.join(",") : given.at(-1);
     const variable = FLAGS.find((flag) => flag.name === name)?.variable;
     return variable === undefined ? undefined : env[variable] || undefined;
@@ -228,6 +241,8 @@ export function readPeerOptions(
     diskLowMark: read("disk-low-mark", parseShare),
     uploadSlots: read("upload-slots", (flag, given) => parseCount(flag, given, slots)),
     lingerMs: read("linger", parseDuration) ?? null,
+    sourceProxy: read("source-proxy", (_flag, given) => proxyRulesOf(given.split(","))),
+    sourceCa: read("source-ca", readText),
     metricsListen: read("metrics-listen", parseMetricsListen) ?? null,
     isJsonLog: isOn("json"),
     logLevel: isOn("verbose") ? "debug" : undefined,
@@ -255,6 +270,7 @@ export function givenSettings(options: PeerOptions): Settings {
     diskLowMark: options.diskLowMark,
     logLevel: options.logLevel,
     uploadSlots: options.uploadSlots,
+    sourceProxy: options.sourceProxy,
   };
 }
 

@@ -10,7 +10,7 @@ import { parseRate, parseSize } from "../command-line/quantities.ts";
 const KEYS = Object.keys(settingsSchema.shape) as SettingKey[];
 const RATES: readonly SettingKey[] = ["downloadRate", "uploadRate", "diskRate", "sourceRate"];
 const SIZES: readonly SettingKey[] = ["quota", "pieceLength"];
-const LISTS: readonly SettingKey[] = ["deny", "allow"];
+const LISTS: readonly SettingKey[] = ["deny", "allow", "originAllow"];
 
 /**
  * Reads "KEY=VALUE" each; everything wrong is told at once.

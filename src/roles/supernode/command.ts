@@ -5,7 +5,16 @@ import { join } from "node:path";
 import { defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { SUPERNODE_PORT } from "../../limits.ts";
+import { describePolicy } from "../../net/egress/egress-policy.ts";
 import { isUrlPattern } from "../../net/url-pattern.ts";
+import {
+  parseOriginPattern,
+  parseOriginPolicy,
+  proxyRulesOf,
+  readText,
+  SOURCE_CA_FLAG,
+  SOURCE_PROXY_FLAG,
+} from "../command-line/egress-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import {
   isLoopbackFleet,
@@ -63,9 +72,16 @@ const OWN_FLAGS: readonly Flag[] = [
   { name: "disk-rate", value: "RATE", help: "bytes per second to and from the disk" },
   {
     name: "origin-allow",
-    value: "HOST[:PORT]",
-    help: "a local source that may be read for others; repeatable",
+    value: "PATTERN",
+    help: "sources that are read for others whatever their addresses are, loopback too; repeatable",
   },
+  {
+    name: "origin-policy",
+    value: "private-allowed|public-only",
+    help: "whether sources at private addresses are read (private-allowed)",
+  },
+  SOURCE_PROXY_FLAG,
+  SOURCE_CA_FLAG,
   {
     name: "cache-force",
     value: "PATTERN",
@@ -124,6 +140,7 @@ export default defineCommand({
     });
     const status = `ready on ${supernode.address}, pieces on ${supernode.pieceAddress}`;
     log.info(status);
+    log.info(describePolicy(supernode.egress));
     const reload = (): void =>
       supernode.give(givenSettings(readOptions(flags.readAgain?.() ?? flags)));
     await untilStopped({ log, systemd: new SystemdNotifier(process.env), status, reload });
@@ -191,7 +208,12 @@ function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
     logLevel: isOn(flags, "verbose") ? "debug" : undefined,
     compression: parsed(flags, "compression", parseCompression),
     encryption: parsed(flags, "encryption", parseEncryption),
-    originAllow: all(flags, "origin-allow"),
+    originAllow: all(flags, "origin-allow").map((pattern) =>
+      parseOriginPattern("--origin-allow", pattern),
+    ),
+    originPolicy: parsed(flags, "origin-policy", parseOriginPolicy),
+    sourceProxy: proxyRulesOf(all(flags, "source-proxy")),
+    sourceCa: parsed(flags, "source-ca", readText),
     ...(cacheForce.length === 0 ? {} : { cacheForce }),
   };
 }

@@ -3,8 +3,10 @@
 import { hostname } from "node:os";
 import { version } from "../../../package.json";
 import { Pacer } from "../../engine/bytes/pacing.ts";
+import { Secret } from "../../engine/bytes/secret.ts";
 import type { HelloFields } from "../../net/swarm/swarm-client.ts";
 import { privateKeyOf } from "../../net/wire/key-proof.ts";
+import type { EgressPolicy, Listener } from "../../net/egress/egress-policy.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
 import { UnkeptContents } from "../freshness/unkept-contents.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
@@ -12,11 +14,12 @@ import type { LiveSettings } from "../settings/live-settings.ts";
 import { ClusterKey } from "../signatures/cluster-key.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import type { PieceService } from "../worker/piece-service.ts";
-import { createSourceService, type SourceService } from "../worker/source-service.ts";
+import type { SourceService } from "../worker/source-service.ts";
 import { Cluster } from "./cluster/cluster.ts";
 import { fleetMembers, listedMembers } from "./cluster/cluster-members.ts";
+import { warnOfEncryption } from "./encryption-warning.ts";
 import { FleetOrders } from "./fleet-orders.ts";
-import { isLoopback } from "./listen-address.ts";
+import { openGuardedSources } from "./guarded-sources.ts";
 import { SEED_SLOTS_MAX, sourceLimits, uploadLimits } from "./machine-limits.ts";
 import { pieceAddressFor } from "./piece-address.ts";
 import { SchedulerDriver, type SchedulerDriverOptions } from "./scheduler-driver.ts";
@@ -26,6 +29,7 @@ import type { SupernodeFleet } from "./supernode-fleet.ts";
 import type { SupernodeOptions } from "./supernode-options.ts";
 import { SwarmDesk } from "./swarm-desk.ts";
 import { TicketOffice } from "./ticket-office.ts";
+import { TaskAdmission } from "./task-admission.ts";
 import { TaskRegistry } from "./task-registry.ts";
 
 const ALONE = listedMembers("", { members: [], upstream: [] });
@@ -35,6 +39,9 @@ export interface Hall {
   registry: TaskRegistry;
   cluster: Cluster;
   settings: LiveSettings;
+  sources: SourceService;
+  /** Its ports are known: no source is there. */
+  listensOn(listeners: readonly Listener[]): void;
   stop(): void;
 }
 
@@ -50,8 +57,9 @@ export interface HallParts {
 /** Wires scheduler, registry and desk: the part that decides. */
 export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   const { store, pieces, identity, settings, diskPacer, fleet } = parts;
-  const { onWarning: warned, originAllow: allowed } = options;
-  const sources = createSourceService(sourceLimits(settings.current));
+  const { onWarning: warned } = options;
+  const guarded = openGuardedSources(options, settings);
+  const { sources, proofs, listensOn } = guarded;
   const { driver, stop: stopDriver } = openDriver(options.tracePath, {
     perform: (effect) => desk.perform(effect),
     broke: (error) => {
@@ -59,14 +67,13 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
       desk.restart(registry.seedings);
     },
   });
-  const { tickets, signingKey } = clusterPowers(fleet, identity);
+  const { tickets, signingKey, contentSecret } = clusterPowers(fleet, identity);
   const seedAddress = pieceAddressFor(options, pieces.port);
+  const policy = (): EgressPolicy => guarded.policy;
+  const admission = new TaskAdmission({ settings, policy, proofs, contentSecret });
   const registry = new TaskRegistry({
-    store,
-    sources,
+    ...{ store, sources, settings, admission, contentSecret },
     suppliers: { supplierOf: (wanted) => cluster.suppliers.supplierOf(wanted) },
-    settings,
-    policy: { allowsLocal: isPrivate(options), allowed },
     events: seedingEvents(options, pieces, { desk: () => desk, cluster: () => cluster }),
     signingKey,
   });
@@ -75,9 +82,10 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     hello: (origin) => helloWith(seedAddress(origin)),
     seedAddress,
     seedSlots: SEED_SLOTS_MAX,
-    taskIdOf: (task) => registry.idOf(task),
-    resolve: (task, hops) => registry.resolve(task, hops),
-    held: (taskId) => registry.held(taskId),
+    identify: (task, isConfidential) => admission.admit(task, isConfidential),
+    isTls: fleet !== null && fleet.tls !== null,
+    resolve: (asked, hops) => registry.resolve(asked, hops),
+    held: (asked) => registry.heldFor(asked),
     cluster: () => cluster,
     seeding: (contentId) => registry.seeding(contentId),
     tickets,
@@ -102,9 +110,10 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
   const orders = new FleetOrders({
     ...{ hostId: identity.hostId, labels: options.labels, settings, store },
     ...{ link: fleet?.link ?? null, peers: () => desk.peers, onWarning: warned },
-    resolve: (task) => registry.resolve(task),
+    resolve: (task) => registry.bring(task),
   });
   followSettings(options, { settings, pieces, diskPacer, swarmPacer, sources });
+  warnOfEncryption(settings, contentSecret !== null, warned);
   desk.start();
   const unkept = new UnkeptContents({ store, settings, onDeleted() {}, onWarning: warned });
   const stop = (): void => {
@@ -113,18 +122,20 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     tickets?.stop();
     stopDriver();
     unkept.stop();
-    sources.stop();
+    guarded.stop();
   };
-  return { desk, registry, cluster, settings, stop };
+  return { desk, registry, cluster, settings, sources, listensOn, stop };
 }
 
-/** What the cluster's private key lets this supernode do; without a fleet nothing. */
+/** What the fleet's secrets let this supernode do; without a fleet nothing. */
 function clusterPowers(fleet: SupernodeFleet | null, identity: HostIdentity) {
-  const privateKey = fleet?.secrets?.clusterPrivateKey;
-  if (privateKey === undefined) return { tickets: null, signingKey: null };
+  const secrets = fleet?.secrets ?? null;
+  if (secrets === null) return { tickets: null, signingKey: null, contentSecret: null };
+  const { clusterPrivateKey, contentSecret } = secrets;
   return {
-    tickets: new TicketOffice(privateKey, identity),
-    signingKey: privateKeyOf(privateKey),
+    tickets: new TicketOffice(clusterPrivateKey, identity),
+    signingKey: privateKeyOf(clusterPrivateKey),
+    contentSecret: new Secret(new Uint8Array(Buffer.from(contentSecret, "base64"))),
   };
 }
 
@@ -133,11 +144,6 @@ function helloOf({ hostId, publicKey }: HostIdentity, pieceAddress: string): Hel
     ...{ hostId, publicKey, hostname: hostname(), pieceAddress, uploadSlots: SEED_SLOTS_MAX },
     ...{ version, capabilities: [], labels: {} },
   };
-}
-
-/** Whether only this machine reaches any listener. */
-function isPrivate({ listen, pieceListen }: SupernodeOptions): boolean {
-  return isLoopback(listen.hostname) && isLoopback((pieceListen ?? listen).hostname);
 }
 
 function followSettings(
@@ -200,7 +206,9 @@ function joinCluster(
     ownSwarm: desk.ownParts,
     current: (taskId) => registry.current(taskId),
     held: (taskId) => registry.held(taskId),
-    takePart: (task) => registry.resolve(task),
+    takePart: (task) => registry.bring(task),
+    mayHearSecrets: (peer) =>
+      fleet?.isSupernode(peer.channel) === true && desk.isConfidential(peer),
     peers: () => desk.peers,
     childrenMax,
     onWarning,

@@ -3,6 +3,7 @@
 
 import { version } from "../../../package.json";
 import { Pacer } from "../../engine/bytes/pacing.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
 import type { ZonedAddress } from "../../net/wire/fleet-api.ts";
 import type { Settings } from "../../net/wire/fleet-settings.ts";
 import { openStore } from "../../store/open-store.ts";
@@ -12,7 +13,7 @@ import { LiveSettings } from "../settings/live-settings.ts";
 import { storeStatusOf } from "../status/store-status.ts";
 import { type PieceService, startPieceService } from "../worker/piece-service.ts";
 import { listenForPeers } from "./control-port.ts";
-import { describeSeeding } from "./describe-seeding.ts";
+import { describeSeeding, savingsOf } from "./describe-seeding.ts";
 import { type Hall, openHall } from "./hall.ts";
 import { formatAddress, type ListenAddress } from "./listen-address.ts";
 import { uploadLimits } from "./machine-limits.ts";
@@ -24,6 +25,8 @@ export interface RunningSupernode {
   /** "host:port" of the control port, and of the pieces. */
   readonly address: string;
   readonly pieceAddress: string;
+  /** Where sources may be by now. */
+  readonly egress: EgressPolicy;
   status(): SupernodeStatus;
   /** This machine's own settings were read again: those that may change while it runs count now. */
   give(settings: Settings): void;
@@ -72,6 +75,11 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     const { hostId } = identity;
     const status = () => ({ ...statusOf(opened, store), hostId, uploadedBytes });
     const server = listenForPeers({ listen, fleet }, opened, status);
+    opened.listensOn([
+      { hostname: listen.hostname, port: server.port },
+      { hostname: pieceHost.hostname, port: pieces.port },
+      ...options.advertise,
+    ]);
     opened.cluster.start();
     const running = pieces;
     await fleet?.start(
@@ -82,6 +90,9 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     return {
       address: formatAddress(listen.hostname, server.port),
       pieceAddress: formatAddress(pieceHost.hostname, running.port),
+      get egress() {
+        return opened.sources.egress.policy;
+      },
       status: server.status,
       give: (given) => settings.give(given),
       async stop() {
@@ -115,13 +126,14 @@ function advertisedBy({ advertise }: SupernodeOptions): ZonedAddress[] {
 }
 
 function statusOf(
-  { desk, registry, settings }: Hall,
+  { desk, registry, settings, sources }: Hall,
   store: PieceStore,
 ): Omit<SupernodeStatus, "hostId" | "uploadedBytes"> {
   return {
     version,
     peers: desk.peerCount,
     contents: [...registry.seedings].map(describeSeeding),
+    wire: { ...savingsOf(registry.seedings), lookMs: Math.round(sources.lookMs) },
     store: storeStatusOf(store, settings.current.quota),
     sourceBytes: registry.sourceBytes,
     sourceReads: registry.sourceReads,

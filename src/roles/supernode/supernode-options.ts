@@ -1,5 +1,6 @@
 // What a supernode is started with, and what of it no setting of the fleet changes.
 
+import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
 import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
@@ -31,8 +32,14 @@ export interface SupernodeOptions {
   diskRate: number | null | undefined;
   /** Bytes; null: only a full disk limits; undefined: as the fleet says. */
   quotaBytes: number | null | undefined;
-  /** "host" or "host:port" of local sources that are allowed though others can reach us. */
+  /** Patterns of sources that are read whatever their addresses are; empty: as the fleet says. */
   originAllow: readonly string[];
+  /** @defaultValue as the fleet says, else private addresses are allowed */
+  originPolicy?: SettingsInForce["originPolicy"] | undefined;
+  /** Proxies by patterns of sources. @defaultValue as the fleet says, else none */
+  sourceProxy?: ProxyRules | undefined;
+  /** PEM certificates of private CAs that sources have theirs from. @defaultValue none */
+  sourceCa?: string | undefined;
   /** Shares of the disk in use; undefined: as the fleet says. */
   diskHighMark?: number | undefined;
   diskLowMark?: number | undefined;
@@ -69,9 +76,16 @@ export function givenSettings({
   encryption,
   compression,
   cacheForce,
+  originAllow,
+  originPolicy,
+  sourceProxy,
 }: Omit<SupernodeOptions, "onWarning">): Settings {
   const rules = cacheForce?.map((pattern) => [pattern, "force"] as const);
   const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
+  const origins = {
+    originAllow: originAllow.length === 0 ? undefined : [...originAllow],
+    ...{ originPolicy, sourceProxy },
+  };
   const marks = { diskHighMark, diskLowMark, encryption, compression };
-  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, logLevel, cacheRules };
+  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, logLevel, cacheRules, ...origins };
 }

@@ -2,6 +2,7 @@
 // waits for the answer.
 
 import type { RetryPolicy } from "../../engine/core/retry.ts";
+import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { probeSource } from "../../net/source/probe-source.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { Seeding } from "./seeding.ts";
@@ -19,13 +20,14 @@ const QUICK_RETRY: RetryPolicy = {
 export async function isConfirmed(
   { state, freshness }: Seeding,
   request: TaskRequest,
+  egress: EgressGuard,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { revalidator } = freshness;
   if (state.kind !== "complete" || revalidator === null) return false;
   // Who would get the last version anyway need not wait for a source that is down.
   const retry = freshness.isUsableIfError ? { retry: QUICK_RETRY } : {};
-  const outcome = await probeSource({ ...addressOf(request), ...retry, revalidator }, signal);
+  const outcome = await probeSource({ ...addressOf(request), egress, ...retry, revalidator }, signal);
   if (outcome.kind === "changed") return false;
   freshness.confirm(outcome.answer);
   return true;
@@ -35,8 +37,9 @@ export async function isConfirmed(
 export async function isStill(
   validator: string,
   request: TaskRequest,
+  egress: EgressGuard,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const probe = { ...addressOf(request), revalidator: validator };
+  const probe = { ...addressOf(request), egress, revalidator: validator };
   return (await probeSource(probe, signal)).kind === "unchanged";
 }

@@ -9,6 +9,7 @@ import { assert } from "../../engine/core/machine.ts";
 import { pieceLengthAt } from "../../engine/core/piece-layout.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../../errors.ts";
+import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { readSource } from "../../net/source/read-source.ts";
 import type { SourceFacts, SourceSink } from "../../net/source/source-read.ts";
 import { DataFiles } from "../../store/data-files.ts";
@@ -26,6 +27,7 @@ type ContentOrder = Extract<SourceWorkerOrder, { kind: "content" }>;
 export interface SharedByReads {
   sourcePacer: Pacer;
   diskPacer: Pacer;
+  egress: EgressGuard;
   makers: PieceMakers;
   report: (message: SourceWorkerReport) => void;
 }
@@ -102,7 +104,7 @@ export class ContentRead implements SourceSink {
     const pacers = [this.#pacer, this.#shared.sourcePacer];
     const admit = (bytes: number) => admitThroughAll(pacers, bytes, signal);
     const requestBytesMax = () => requestBytesThroughAll(pacers);
-    const order = { ...request, admit, requestBytesMax };
+    const order = { ...request, egress: this.#shared.egress, admit, requestBytesMax };
     const { length, bodyBytes } = await readSource(order, this, signal);
     await this.#opened.maker.settled();
     signal.throwIfAborted();

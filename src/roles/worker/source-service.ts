@@ -5,6 +5,9 @@ import { type PieceRow, sameBytes } from "../../engine/core/manifest.ts";
 import { assert } from "../../engine/core/machine.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
 import { DfError } from "../../errors.ts";
+import { PROBE_CONNECTIONS } from "../../limits.ts";
+import { EgressGuard } from "../../net/egress/egress-guard.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
 import { sourceChanged } from "../../net/source/source-fault.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
 import { redactUrl } from "../../net/task-request.ts";
@@ -53,6 +56,10 @@ export interface SourceService {
    */
   readPart(options: SourceReadOptions, part: PieceRun, signal: AbortSignal): Promise<void>;
   setLimits(limits: SourceLimits): void;
+  /** For probes by this thread, on the same terms as reads. */
+  readonly egress: EgressGuard;
+  /** Where sources may be from now on, for reads and `egress`. */
+  setEgress(policy: EgressPolicy): void;
   /** How much this process has given to others since its start. */
   noteUploaded(uploadedBytes: number): void;
   /** Time spent to find out whether pieces shrink, all reads together. */
@@ -61,19 +68,21 @@ export interface SourceService {
   stop(): void;
 }
 
-export function createSourceService(limits: SourceLimits): SourceService {
-  return new WorkerSourceService(limits);
+export function createSourceService(limits: SourceLimits, egress: EgressPolicy): SourceService {
+  return new WorkerSourceService(limits, egress);
 }
 
 class WorkerSourceService implements SourceService {
   readonly #reads = new Map<number, SourceReadUnderWay>();
   #worker: Worker | null = null;
+  readonly egress: EgressGuard;
   #limits: SourceLimits;
   #nextRead = 0;
   lookMs = 0;
 
-  constructor(limits: SourceLimits) {
+  constructor(limits: SourceLimits, egress: EgressPolicy) {
     this.#limits = limits;
+    this.egress = new EgressGuard({ policy: egress, ...PROBE_CONNECTIONS });
   }
 
   async read(options: SourceReadOptions, signal: AbortSignal): Promise<SourceReadEnd> {
@@ -108,6 +117,11 @@ class WorkerSourceService implements SourceService {
     if (this.#worker !== null) orderTo(this.#worker, { kind: "limit", limits });
   }
 
+  setEgress(policy: EgressPolicy): void {
+    this.egress.become(policy);
+    if (this.#worker !== null) orderTo(this.#worker, { kind: "egress", policy });
+  }
+
   noteUploaded(uploadedBytes: number): void {
     if (this.#reads.size > 0) orderTo(this.#started(), { kind: "uploaded", uploadedBytes });
   }
@@ -126,6 +140,7 @@ class WorkerSourceService implements SourceService {
     worker.onerror = (event) => {
       this.#end(new DfError("internal", `read a source: the worker died: ${event.message}`));
     };
+    orderTo(worker, { kind: "egress", policy: this.egress.policy });
     orderTo(worker, { kind: "limit", limits: this.#limits });
     this.#worker = worker;
     return worker;

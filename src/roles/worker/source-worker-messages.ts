@@ -6,11 +6,12 @@
 import type { PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceRow } from "../../engine/core/manifest.ts";
 import type { WireError } from "../../errors.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
 import type { SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 import type { Forming } from "./forming.ts";
 
-/** A source request as it travels between threads: the worker adds the rate limit. */
-export type SourceOrder = Omit<SourceRequest, "admit" | "requestBytesMax">;
+/** A source request as it travels between threads: the worker adds the rate limit and its guard. */
+export type SourceOrder = Omit<SourceRequest, "admit" | "requestBytesMax" | "egress">;
 
 export type SourceWorkerOrder =
   | {
@@ -42,6 +43,8 @@ export type SourceWorkerOrder =
   | { kind: "cancel"; read: number }
   | { kind: "limitRead"; read: number; rateBytesPerSec: number | null }
   | { kind: "limit"; limits: SourceLimits }
+  /** Where sources may be; the first order that a worker gets. */
+  | { kind: "egress"; policy: EgressPolicy }
   /** Bytes that this process has given to others since its start: about once a second. */
   | { kind: "uploaded"; uploadedBytes: number };
 

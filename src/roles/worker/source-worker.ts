@@ -2,6 +2,9 @@
 // data files and digests whole contents in order. See source-service.ts for the other side.
 
 import { Pacer } from "../../engine/bytes/pacing.ts";
+import { READ_CONNECTIONS } from "../../limits.ts";
+import { EgressGuard } from "../../net/egress/egress-guard.ts";
+import { DEFAULT_EGRESS } from "../../net/egress/egress-policy.ts";
 import { ContentRead } from "./content-read.ts";
 import { PieceMakers } from "./piece-makers.ts";
 import type { SourceWorkerOrder, SourceWorkerReport } from "./source-worker-messages.ts";
@@ -11,6 +14,7 @@ declare const self: Worker;
 const shared = {
   sourcePacer: new Pacer(null),
   diskPacer: new Pacer(null),
+  egress: new EgressGuard({ policy: DEFAULT_EGRESS, ...READ_CONNECTIONS }),
   makers: new PieceMakers(),
   report: (message: SourceWorkerReport): void => self.postMessage(message),
 };
@@ -38,6 +42,9 @@ self.onmessage = (message: MessageEvent<SourceWorkerOrder>) => {
       shared.sourcePacer.setRate(order.limits.sourceRateBytesPerSec);
       shared.diskPacer.setRate(order.limits.diskRateBytesPerSec);
       shared.makers.setLinkRate(order.limits.uploadRateBytesPerSec);
+      break;
+    case "egress":
+      shared.egress.become(order.policy);
       break;
     case "uploaded":
       shared.makers.noteUploaded(order.uploadedBytes);

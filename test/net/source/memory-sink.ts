@@ -6,6 +6,7 @@ import {
   type PieceLayout,
 } from "../../../src/engine/core/piece-layout.ts";
 import { PieceSet } from "../../../src/engine/core/piece-set.ts";
+import { egressFixture } from "../../fixtures/egress-fixture.ts";
 import { readSource } from "../../../src/net/source/read-source.ts";
 import type {
   SourceFacts,
@@ -77,6 +78,7 @@ export function read(
       expected: null,
       connections: 4,
       admit: async () => {},
+      egress: egressFixture(),
       timeoutMs: { connect: 2_000, firstByte: 2_000, stall: 2_000 },
       retry: { attemptsMax: 4, baseDelayMs: 2, delayMsMax: 10, retryAfterMsMax: 20 },
       ...request,

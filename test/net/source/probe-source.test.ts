@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { probeSource } from "../../../src/net/source/probe-source.ts";
+import { egressFixture } from "../../fixtures/egress-fixture.ts";
 import { type Reply, startBadSource } from "../../fixtures/bad-source.ts";
 import { sampleBytes } from "./memory-sink.ts";
 
@@ -17,6 +18,7 @@ async function probe(
     {
       url: source.url,
       headers: {},
+      egress: egressFixture(),
       revalidator,
       timeoutMs: { connect: 1_000, firstByte: 1_000 },
       retry: { attemptsMax: 2, baseDelayMs: 1, delayMsMax: 1, retryAfterMsMax: 1 },

@@ -3,6 +3,7 @@
 import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, test } from "bun:test";
 import type { DfError } from "../../../src/errors.ts";
+import { egressFixture } from "../../fixtures/egress-fixture.ts";
 import { type BadSource, type Reply, startBadSource } from "../../fixtures/bad-source.ts";
 import { memorySink, read, sampleBytes } from "./memory-sink.ts";
 
@@ -346,7 +347,11 @@ test.skipIf(outer === undefined)(
       fetch: () => new Response(null, { status: 302, headers: { location: inner.url } }),
     });
 
-    const failure = await failureOf(read(`http://${outer}:${server.port}/file`, memorySink()));
+    const failure = await failureOf(
+      read(`http://${outer}:${server.port}/file`, memorySink(), {
+        egress: egressFixture({ reach: "own" }),
+      }),
+    );
     await server.stop(true);
 
     expect(failure.code).toBe("denied");

@@ -1,0 +1,150 @@
+// Where requests may go that others named: plain data, which travels to the worker that reads sources.
+// What it means for one URL and its addresses is decided here; who resolves and connects is the guard.
+
+import { networkInterfaces } from "node:os";
+import ipaddr from "ipaddr.js";
+import { matchesUrl } from "../url-pattern.ts";
+import { addressKind, type AddressKind } from "./address-kind.ts";
+import { isBadPort } from "./bad-ports.ts";
+import type { ProxyRules } from "./proxy-rules.ts";
+
+/**
+ * Whose requests these are.
+ * - `own`: of a user's command in its own process: anything that wget would read
+ * - `host`: of a service that only this machine reaches: loopback too
+ * - `network`: of a service that others reach: what is loopback here is another machine to them
+ */
+export type EgressReach = "own" | "host" | "network";
+
+/** "host:port" that this process listens on; an unspecified host stands for all of this machine's. */
+export interface Listener {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export interface EgressPolicy {
+  readonly reach: EgressReach;
+  /** Private addresses are refused too. */
+  readonly isPublicOnly: boolean;
+  /** Patterns (url-pattern.ts) of sources that are allowed whatever their addresses are. */
+  readonly allow: readonly string[];
+  readonly listeners: readonly Listener[];
+  readonly proxies: ProxyRules;
+  /** PEM certificates beside the system's that sources may be signed by; null: none. */
+  readonly ca: string | null;
+}
+
+export const DEFAULT_EGRESS: EgressPolicy = {
+  ...{ reach: "network", isPublicOnly: false, allow: [], listeners: [] },
+  ...{ proxies: {}, ca: null },
+};
+
+/** Why a request must not go there. Names no address: who asked may be anybody. */
+export type EgressRefusal =
+  | "no-http"
+  | "bad-port"
+  | "metadata"
+  | "forbidden"
+  | "private"
+  | "own-port";
+
+/** Names under which clouds answer with a machine's credentials. */
+const METADATA_NAMES = new Set(["metadata.google.internal", "metadata.goog"]);
+
+/** What speaks against a URL before anything is resolved; null: nothing. */
+export function urlRefusal(url: URL, policy: EgressPolicy): EgressRefusal | null {
+  if (url.protocol !== "http:" && url.protocol !== "https:") return "no-http";
+  if (policy.reach === "own" || isAllowed(url, policy)) return null;
+  if (isBadPort(portOf(url))) return "bad-port";
+  return METADATA_NAMES.has(nameOf(url)) ? "metadata" : null;
+}
+
+/** What speaks against one of a URL's addresses; null: nothing. */
+export function addressRefusal(
+  url: URL,
+  address: string,
+  policy: EgressPolicy,
+): EgressRefusal | null {
+  if (policy.reach === "own") return null;
+  if (isOwnPort(policy.listeners, address, portOf(url))) return "own-port";
+  if (isAllowed(url, policy)) return null;
+  const kind = addressKind(address);
+  if (kind === "public" || (kind === "loopback" && policy.reach === "host")) return null;
+  if (kind === "private") return policy.isPublicOnly ? "private" : null;
+  return "forbidden";
+}
+
+/** What speaks against a name that a proxy will resolve. */
+export function proxiedRefusal(url: URL, policy: EgressPolicy): EgressRefusal | null {
+  const name = nameOf(url);
+  const isLoopback = name === "localhost" || name.endsWith(".localhost");
+  if (isLoopback) return addressRefusal(url, "127.0.0.1", policy);
+  return isLiteral(url) ? addressRefusal(url, literalOf(url), policy) : null;
+}
+
+/** Whether an address leads to the reader or its link, where nothing from elsewhere may lead it. */
+export function isNear(kind: AddressKind): boolean {
+  return kind === "loopback" || kind === "link";
+}
+
+export function isLiteral(url: URL): boolean {
+  return url.hostname.startsWith("[") || /^\d+(\.\d+){3}$/.test(url.hostname);
+}
+
+/** The address of a literal, without brackets. */
+export function literalOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, "");
+}
+
+export function portOf(url: URL): number {
+  return Number(url.port || (url.protocol === "https:" ? 443 : 80));
+}
+
+/** One line for a service's log. */
+export function describePolicy(policy: EgressPolicy): string {
+  const reach = {
+    own: "anything that you name",
+    host: "public, private and loopback addresses",
+    network: policy.isPublicOnly ? "public addresses only" : "public and private addresses",
+  }[policy.reach];
+  const only =
+    policy.reach === "host" && policy.isPublicOnly ? "public and loopback addresses" : reach;
+  const besides = policy.allow.length === 0 ? "" : `, and ${policy.allow.join(", ")}`;
+  const proxied = Object.keys(policy.proxies);
+  const through = proxied.length === 0 ? "" : `; through a proxy: ${proxied.join(", ")}`;
+  return `sources may be at ${only}${besides}${through}`;
+}
+
+function isAllowed(url: URL, { allow }: EgressPolicy): boolean {
+  return allow.some((pattern) => matchesUrl(pattern, url));
+}
+
+function nameOf(url: URL): string {
+  return url.hostname.replace(/\.$/, "");
+}
+
+function isOwnPort(listeners: readonly Listener[], address: string, port: number): boolean {
+  const here = listeners.filter((listener) => listener.port === port);
+  if (here.length === 0) return false;
+  const canonical = plainAddress(address);
+  return here.some(({ hostname }) => {
+    const host = plainAddress(hostname);
+    return host === "0.0.0.0" || host === "::" ? isOfThisMachine(canonical) : host === canonical;
+  });
+}
+
+function isOfThisMachine(address: string): boolean {
+  const kind = addressKind(address);
+  // "This host" (0.0.0.0, ::) connects to loopback.
+  if (kind === "loopback" || address === "0.0.0.0" || address === "::") return true;
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .some((own) => plainAddress(own.address) === address);
+}
+
+/** An address as sockets take it: IPv4 within IPv6 as IPv4, without brackets and zone. */
+function plainAddress(text: string): string {
+  const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
+  const address = bare === "localhost" ? "127.0.0.1" : bare;
+  return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address;
+}

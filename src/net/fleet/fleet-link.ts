@@ -11,6 +11,7 @@ import { heartbeatAnswerSchema, type Heartbeat, type HeartbeatAnswer } from "../
 import type { SettingsLayers } from "../wire/fleet-settings.ts";
 import type { FleetClient } from "./fleet-client.ts";
 import { HeartbeatOutbox } from "./heartbeat-outbox.ts";
+import { olderAnswer } from "./older-answer.ts";
 import { KeptJson } from "./kept-json.ts";
 import type { Membership } from "./membership.ts";
 import { Pause } from "./pause.ts";
@@ -185,6 +186,11 @@ export class FleetLink {
       const heartbeat = this.#heartbeat(await describe());
       await this.#options.membership.renewIfDue(signal);
       const answer = await this.#client.heartbeat(heartbeat, signal);
+      const { routesVersion } = this;
+      // Every answer bears it, and nothing makes it smaller: so all else in this one is older too.
+      if (answer.routesVersion < routesVersion) {
+        throw olderAnswer("an answer", answer.routesVersion, routesVersion);
+      }
       this.#outbox.heard(heartbeat);
       await this.#answered(answer);
       if (this.#isSilent) this.#options.onWarning("df config answers again");

@@ -8,6 +8,7 @@
 
 import { z } from "zod";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
+import { olderAnswer } from "./older-answer.ts";
 import { routeAnswerSchema, type RouteAnswer, type RouteRequest } from "../wire/fleet-api.ts";
 import type { FleetClient } from "./fleet-client.ts";
 import { KeptJson } from "./kept-json.ts";
@@ -145,6 +146,9 @@ export class RoutesWatch {
         AbortSignal.any([signal, this.#held.signal]),
       );
       if (answer.supernodes.length === 0) throw emptyList();
+      // Of another fleet's time, or of a replica that has not looked at the database for a moment.
+      if (answer.version < this.#version)
+        throw olderAnswer("a list", answer.version, this.#version);
       if (this.#failures > 0) onWarning("df config answers again");
       this.#failures = 0;
       const isNew = answer.version !== request.knownVersion;

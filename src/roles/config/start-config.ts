@@ -107,8 +107,9 @@ async function startWith(
   undo: AsyncDisposableStack,
 ): Promise<RunningConfig> {
   const { dataDir, leaseMs, intervalMs, onWarning } = options;
-  // A power loss may forget changes that hosts heard of (open-sqlite.ts): their versions never come again.
-  if (database.dialect === "sqlite") await raiseRoutesVersion(database, Date.now());
+  // A power loss may forget changes that hosts heard of (open-sqlite.ts), and so does a copy of the database
+  // that is brought back: their versions never come again, and machines believe no smaller one.
+  await raiseRoutesVersion(database, Date.now());
   const transport = transportOf(options);
   const { isProxied } = transport;
   if (transport.warning !== null) onWarning(transport.warning);

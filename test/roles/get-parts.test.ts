@@ -55,7 +55,8 @@ test.each([
   ["a peer answers", {}, true, "swarm"],
   ["a supernode is known", { supernodes: SUPERNODES }, false, "swarm"],
   ["the user wants the source", { source: "origin", supernodes: SUPERNODES }, true, "direct"],
-  ["the request is private", { headers: { Cookie: "c" }, supernodes: SUPERNODES }, true, "direct"],
+  ["the request is private", { headers: { Cookie: "c" }, supernodes: SUPERNODES }, false, "direct"],
+  ["a private request meets a peer", { headers: { Cookie: "c" } }, true, "swarm"],
   ["certificates are not verified", { isInsecure: true, supernodes: SUPERNODES }, true, "direct"],
 ] as [string, Partial<RouteOptions>, boolean, string][])(
   "when %s the way is chosen",
@@ -87,6 +88,7 @@ const HALF = {
   doneBytes: 50e6,
   length: 100e6,
   bytes: { source: 0, supernode: 10e6, peers: 40e6, cache: 0 },
+  wireBytes: 50e6,
   parents: 3,
 };
 
@@ -106,6 +108,15 @@ test("a log sees a line every ten seconds and one at the end", () => {
 
   expect(written).toHaveLength(3);
   expect(written.at(-1)).toBe("out: 100 MB in 25.0 s, 4.0 MB/s, from supernode 20%, peers 80%\n");
+});
+
+test("what travelled compressed is told beside what it became", () => {
+  const { written, progress } = display("plain");
+  progress.finish({ ...HALF, doneBytes: 50e6, wireBytes: 21e6 }, 25_000);
+
+  expect(written.at(-1)).toBe(
+    "out: 50.0 MB in 25.0 s, 2.0 MB/s, from supernode 20%, peers 80%, wire 21.0 MB of 50.0 MB\n",
+  );
 });
 
 // It ended "in 0.0 s, 0 B/s, from cache 100%", as if something had gone wrong.

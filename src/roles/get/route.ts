@@ -29,9 +29,10 @@ export function routeOf(url: string, options: RouteOptions, hasPeer: boolean): R
     }
     throw new DfError("denied", `get with ${rule}: ${notice}`, { hint: `leave ${rule} away` });
   };
-  const visibility = visibilityOf({ url, headers: options.headers }, options.publicHeaders);
   const hasSwarm = hasPeer || options.supernodes.length > 0 || options.fleet !== null;
-  if (visibility.kind === "private") {
+  const visibility = visibilityOf({ url, headers: options.headers }, options.publicHeaders);
+  // Whether it can be shared safely, a peer and its supernode know; one without a fleet never does.
+  if (visibility.kind === "private" && !hasPeer && options.fleet === null) {
     const notice = `private (${visibility.because}): read from the source, not shared`;
     return direct(hasSwarm || options.noOrigin || options.source === "supernode" ? notice : null);
   }

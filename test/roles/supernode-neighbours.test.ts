@@ -6,29 +6,26 @@ import {
   scriptedSwarmPeer,
   type ScriptedSwarmPeer,
 } from "../fixtures/scripted-swarm-peer.ts";
+import { provingHost } from "../fixtures/proving-host.ts";
 import { supernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { Cleanups, randomBytes, sourceFixture } from "./peer-fixture.ts";
 
 const cleanups = new Cleanups();
 afterEach(() => cleanups.run());
 
-let hosts = 0;
-
 async function fixture() {
   const supernode = await supernodeFixture();
   cleanups.defer(() => supernode.stop());
   const source = sourceFixture(cleanups, randomBytes(200_000));
-  const join = async (hello: Parameters<typeof scriptedSwarmPeer>[1] = {}) => {
-    const number = ++hosts;
-    const peer = await scriptedSwarmPeer(supernode.current.address, {
-      hostId: number.toString(16).padStart(64, "0"),
-      pieceAddress: `10.0.0.${number}:65002`,
-      uploadSlots: 3,
-      ...hello,
-    });
+  const join = async (
+    hello: Parameters<typeof scriptedSwarmPeer>[1] = {},
+    zoned: Record<string, string> = {},
+  ) => {
+    const host = provingHost(cleanups, zoned);
+    const peer = await scriptedSwarmPeer(supernode.current.address, { ...host.hello, ...hello });
     cleanups.defer(() => peer.close());
     await peer.join(source.url);
-    return { peer, address: `10.0.0.${number}:65002` };
+    return { peer, address: host.address, zonedAddress: host.hello.zonedAddresses?.[0]?.address };
   };
   return { join };
 }
@@ -62,9 +59,23 @@ test("hosts that only download and hosts of other zones are not named", async ()
   const a = await join({ labels: { zone: "east" } });
   await join({ labels: { zone: "west" } });
   await join({ labels: { zone: "east" }, pieceAddress: null });
-  const zonedAddresses = [{ address: "192.0.2.9:65002", zone: "east" }];
-  await join({ labels: { zone: "west" }, zonedAddresses });
+  const far = await join({ labels: { zone: "west" } }, { east: "127.0.0.2" });
   const e = await join({ labels: { zone: "east" } });
 
-  expect(await named(a.peer, 2)).toEqual([e.address, "192.0.2.9:65002"].toSorted());
+  expect(await named(a.peer, 2)).toEqual([e.address, far.zonedAddress!].toSorted());
+});
+
+test("T-13: hosts that were not found at the address that they told are not named", async () => {
+  const { join } = await fixture();
+  const a = await join();
+  const { address } = provingHost(cleanups);
+  await join({ pieceAddress: address });
+  await join({ pieceAddress: "192.0.2.9:65002" });
+  const d = await join();
+
+  expect(await named(a.peer, 1)).toEqual([d.address]);
+  for (let i = 0; i < 3; i++) await join();
+  const addresses = await named(a.peer, 4);
+  expect(addresses).toContain(d.address);
+  expect(addresses).not.toContain(address);
 });

@@ -13,6 +13,7 @@ import {
   taskOf,
   type ScriptedSwarmPeer,
 } from "../fixtures/scripted-swarm-peer.ts";
+import { provingHost } from "../fixtures/proving-host.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { sampleBytes } from "../net/source/memory-sink.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
@@ -150,13 +151,15 @@ describe("a join", () => {
       .toBytes()
       .toBase64();
 
-    const holder = await peer(node, { pieceAddress: "0.0.0.0:4711", uploadSlots: 3 });
+    const host = provingHost({ defer: (step) => void cleanUps.push(async () => step()) });
+    const pieceAddress = host.address.replace("127.0.0.1", "0.0.0.0");
+    const holder = await peer(node, { ...host.hello, pieceAddress });
     holder.say({ type: "hold", contents: [{ contentId, have: full }] });
     const child = await peer(node);
     const joined = await child.join(url);
     child.pull(joined.handle, { slots: 100 });
     const parents = new Set<string>();
-    while (!parents.has("127.0.0.1:4711")) {
+    while (!parents.has(host.address)) {
       const { assignments } = await child.next(isKind("assign"));
       for (const { address } of assignments) parents.add(address);
       child.pull(joined.handle, {
@@ -170,7 +173,7 @@ describe("a join", () => {
       });
     }
 
-    expect(parents).toContain("127.0.0.1:4711");
+    expect(parents).toContain(host.address);
 
     const picky = await peer(node);
     const { handle: pickyHandle } = await picky.join(url, { from: "supernode" });

@@ -7,6 +7,7 @@ import {
   scriptedSwarmPeer,
   type ScriptedSwarmPeer,
 } from "../fixtures/scripted-swarm-peer.ts";
+import { provingHost } from "../fixtures/proving-host.ts";
 import { supernodeFixture } from "../fixtures/supernode-fixture.ts";
 import {
   Cleanups,
@@ -31,12 +32,30 @@ test("peers of two zones that see only the supernode both end, and only it feeds
   const { address } = await supernode();
   const data = randomBytes(3_000_000);
   const source = sourceFixture(cleanups, data);
-  // Nobody answers there: a peer that was sent to one of the other zone would not get its piece.
-  const unreachable = "192.0.2.1:65002";
-  const peerIn = (zone: string, advertise: string | null) =>
-    peerFixture(cleanups, { supernodes: [address], labels: { zone }, advertise });
-  const east = await peerIn("east", unreachable);
-  const west = await peerIn("west", unreachable);
+  /** Proves itself to the supernode and gives no piece: a peer that was sent there would fail. */
+  let strangers = 0;
+  const peerIn = async (zone: string) => {
+    const listen = Promise.withResolvers<string>();
+    const gate = Bun.serve({
+      ...{ hostname: "127.0.0.1", port: 0 },
+      async fetch(request) {
+        const { pathname, search } = new URL(request.url);
+        if (pathname === "/v1/address")
+          return fetch(`http://${await listen.promise}${pathname}${search}`);
+        strangers++;
+        return new Response(null, { status: 404 });
+      },
+    });
+    cleanups.defer(() => gate.stop(true));
+    const advertise = `127.0.0.1:${gate.port}`;
+    const peer = await peerFixture(cleanups, {
+      ...{ supernodes: [address], labels: { zone }, advertise },
+    });
+    listen.resolve(peer.peer.listen);
+    return peer;
+  };
+  const east = await peerIn("east");
+  const west = await peerIn("west");
 
   const ends = await Promise.all(
     [east, west].map(({ client }) => eventsOf(client.download({ url: source.url }, never))),
@@ -44,22 +63,19 @@ test("peers of two zones that see only the supernode both end, and only it feeds
 
   for (const events of ends)
     expect(eventOf(events, "done").bytes).toMatchObject({ supernode: data.length, peers: 0 });
+  expect(strangers).toBe(0);
 }, 30_000);
 
 test("a peer is told the address that a parent has for its zone", async () => {
-  const { address } = await supernode();
+  const { address, pieceAddress } = await supernode();
   const source = sourceFixture(cleanups, randomBytes(3_000_000));
-  let hosts = 0;
-  const join = async (zone: string, hello: Parameters<typeof scriptedSwarmPeer>[1] = {}) => {
-    const peer = await scriptedSwarmPeer(address, {
-      ...{ hostId: (++hosts).toString().padStart(64, "0"), labels: { zone } },
-      ...{ pieceAddress: `10.0.0.${hosts}:65002`, uploadSlots: 8, ...hello },
-    });
+  const join = async (zone: string, zoned: Record<string, string> = {}) => {
+    const host = provingHost(cleanups, zoned);
+    const peer = await scriptedSwarmPeer(address, { ...host.hello, labels: { zone } });
     cleanups.defer(() => peer.close());
-    return { peer, handle: (await peer.join(source.url)).handle };
+    return { ...{ peer, host }, handle: (await peer.join(source.url)).handle };
   };
-  const zonedAddresses = [{ address: "203.0.113.9:65002", zone: "west" }];
-  const bridge = await join("east", { zonedAddresses });
+  const bridge = await join("east", { west: "127.0.0.2" });
   const pieces = await takeAll(bridge.peer, bridge.handle);
   const inEast = await join("east");
   const inWest = await join("west");
@@ -80,12 +96,12 @@ test("a peer is told the address that a parent has for its zone", async () => {
     return seen;
   };
 
-  expect(await parents(inEast)).toContain("10.0.0.1:65002");
+  expect(await parents(inEast)).toContain(bridge.host.address);
   const west = await parents(inWest);
-  expect(west).toContain("203.0.113.9:65002");
-  expect(west).not.toContain("10.0.0.1:65002");
+  expect(west).toContain(bridge.host.hello.zonedAddresses![0]!.address);
+  expect(west).not.toContain(bridge.host.address);
   const north = await parents(inNorth);
-  expect([...north].every((parent) => parent.startsWith("127.0.0.1:"))).toBe(true);
+  expect([...north]).toEqual([pieceAddress]);
 }, 30_000);
 
 /** Takes every piece and says so; returns how many there are. */

@@ -70,22 +70,6 @@ test("a source is held up when as many pieces wait as are made, and goes on when
   expect(made.size).toBe(50);
 });
 
-test("when children take all that is made, pieces go plain rather than hold up their source", async () => {
-  const makers = new PieceMakers();
-  const stuck = Promise.withResolvers<void>();
-  makers.noteMade(1_000_000);
-  makers.noteUploaded(950_000);
-  const busy = Array.from({ length: 2 * MAKERS_MAX }, () => makers.run(() => stuck.promise));
-  const { maker, made, written } = makerFixture({ makers });
-
-  await give(maker, 0, words);
-
-  expect(made.get(0)!.form).toBe("plain");
-  expect(written.map(({ length }) => length)).toEqual([16 << 10, 16 << 10, 16 << 10, 16 << 10]);
-  stuck.resolve();
-  await Promise.all(busy);
-});
-
 test("an abort ends the wait for a maker", async () => {
   const stuck = Promise.withResolvers<void>();
   const makers = new PieceMakers();

@@ -79,7 +79,6 @@ export class PieceMaker {
   finish(index: number, length: number, sha256: Uint8Array): void {
     const piece = this.#collected.get(index);
     if (piece === undefined) {
-      this.#options.makers.noteMade(length);
       this.#options.made(index, plainRow(length, sha256), 0);
       return;
     }
@@ -135,7 +134,6 @@ export class PieceMaker {
         await write(pieceOffset(layout, index), wire);
         return formed;
       });
-      makers.noteMade(row.wireLength);
       made(index, row, lookMs);
       const isReusable = piece.bytes.length === layout.pieceLength;
       if (isReusable && this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(piece.bytes);

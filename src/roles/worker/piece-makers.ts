@@ -14,8 +14,8 @@ const HELD_BYTES_MAX = 256 << 20;
 /** Rates and idle cores are measured anew after this time. */
 const MEASURE_MS = 500;
 
-/** Of what is made, in bytes: whoever takes as much waits for the makers. */
-const TAKEN_SHARE = 0.9;
+/** After a silence this long nothing is known of the next read's rate. */
+const FORGET_MS = 4 * MEASURE_MS;
 
 /** The system's books of CPU time, or null where there are none. */
 type CpuTimes = { idleTicks: number; allTicks: number } | null;
@@ -32,10 +32,6 @@ export class PieceMakers {
   #running = 0;
   #heldBytes = 0;
   #linkRate: number | null = null;
-  #isTaken = false;
-  #uploadedBytes = 0;
-  #madeBytes = 0;
-  #madeBytesBefore = 0;
   /** Since the last measurement. */
   #arrivedBytes = 0;
   #busyMs = 0;
@@ -49,33 +45,16 @@ export class PieceMakers {
     this.#linkRate = linkRate;
   }
 
-  /**
-   * How much this process has uploaded so far, told about once a second. If children take as much as
-   * is made, they wait for the makers: what finds these busy then goes to them plain.
-   */
-  noteUploaded(uploadedBytes: number): void {
-    const taken = uploadedBytes - this.#uploadedBytes;
-    const made = this.#madeBytes - this.#madeBytesBefore;
-    this.#isTaken = made > 0 && taken >= TAKEN_SHARE * made;
-    this.#uploadedBytes = uploadedBytes;
-    this.#madeBytesBefore = this.#madeBytes;
-  }
-
-  /** Bytes of pieces in wire form that are on disk now. */
-  noteMade(wireBytes: number): void {
-    this.#madeBytes += wireBytes;
-  }
-
   /** Bytes that a source sent. */
   noteArrived(bytes: number): void {
-    this.#arrivedBytes += bytes;
     const elapsedMs = performance.now() - this.#measuredAtMs;
     if (elapsedMs >= MEASURE_MS) this.#measure(elapsedMs);
+    this.#arrivedBytes += bytes;
   }
 
-  /** Whether a piece that may as well go plain should: it would hold up its source, or fill the memory. */
+  /** Whether pieces fill the memory already: those that may as well go plain should. */
   get isOverloaded(): boolean {
-    return this.#heldBytes >= HELD_BYTES_MAX || (this.#isFull && this.#isTaken);
+    return this.#heldBytes >= HELD_BYTES_MAX;
   }
 
   /** Resolves when one more piece may be collected: as many wait as are made. @throws the signal's reason */
@@ -139,7 +118,7 @@ export class PieceMakers {
     const idle = idleCores(this.#cpuTimes, times) ?? this.#makersMax;
     const own = this.#busyMs / elapsedMs;
     this.#freeCores = Math.min(this.#makersMax, Math.max(0.5, idle + own));
-    this.#sourceRate = (this.#arrivedBytes / elapsedMs) * 1_000;
+    this.#sourceRate = elapsedMs > FORGET_MS ? null : (this.#arrivedBytes / elapsedMs) * 1_000;
     this.#arrivedBytes = 0;
     this.#busyMs = 0;
     this.#cpuTimes = times;

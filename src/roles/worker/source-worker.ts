@@ -46,8 +46,5 @@ self.onmessage = (message: MessageEvent<SourceWorkerOrder>) => {
     case "egress":
       shared.egress.become(order.policy);
       break;
-    case "uploaded":
-      shared.makers.noteUploaded(order.uploadedBytes);
-      break;
   }
 };

@@ -10,9 +10,11 @@ import { PieceSet } from "../../src/engine/core/piece-set.ts";
 import { PieceOutcome } from "../../src/engine/core/scheduler-events.ts";
 import { SwarmClient } from "../../src/net/swarm/swarm-client.ts";
 import type { SwarmMember } from "../../src/net/swarm/swarm-member.ts";
+import { ADDRESS_PATH, proveAddress } from "../../src/net/wire/address-proof.ts";
 import { piecePath } from "../../src/net/wire/piece-api.ts";
 import type { Joined } from "../../src/net/wire/swarm-messages.ts";
 import type { TaskRequest } from "../../src/net/wire/task.ts";
+import { newIdentity } from "../../src/roles/peer/host-identity.ts";
 
 const UPLOAD_SLOTS = 3;
 
@@ -35,6 +37,7 @@ export class SimulatedPeer implements SwarmMember {
   openedAtMs = -1;
   wrongBytes = 0;
   readonly #options: SimulatedPeerOptions;
+  readonly #identity = newIdentity();
   readonly #channel: SwarmClient;
   readonly #machine = new Download({ slots: UPLOAD_SLOTS, have: null });
   readonly #fetches = new Map<number, AbortController>();
@@ -47,12 +50,12 @@ export class SimulatedPeer implements SwarmMember {
   constructor(options: SimulatedPeerOptions) {
     this.#options = options;
     this.#server = options.downloads ? this.#servePieces() : null;
-    const hostId = crypto.getRandomValues(new Uint8Array(32)).toHex();
+    const { hostId, publicKey } = this.#identity;
     const pieceAddress = this.#server === null ? null : `127.0.0.1:${this.#server.port}`;
     this.#channel = new SwarmClient({
       address: options.supernode,
       hello: () => ({
-        ...{ version: "bench", capabilities: [], publicKey: "", hostId, hostname: "bench" },
+        ...{ version: "bench", capabilities: [], publicKey, hostId, hostname: "bench" },
         ...{ pieceAddress, uploadSlots: pieceAddress === null ? 0 : UPLOAD_SLOTS, labels: {} },
       }),
       onOpened: () => {
@@ -198,7 +201,10 @@ export class SimulatedPeer implements SwarmMember {
       port: 0,
       development: false,
       fetch: (request) => {
-        const piece = Number(new URL(request.url).pathname.split("/").at(-1));
+        const { pathname, searchParams } = new URL(request.url);
+        if (pathname === ADDRESS_PATH)
+          return new Response(proveAddress(searchParams.get("nonce") ?? "", this.#identity));
+        const piece = Number(pathname.split("/").at(-1));
         if (!this.#have.has(piece)) return new Response(null, { status: 404 });
         const { length, pieceLength } = this.#content!;
         const layout = { length, pieceLength };

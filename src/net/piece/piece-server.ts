@@ -10,7 +10,8 @@ import {
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import { RANGE_BYTES_MAX } from "../../limits.ts";
 import { UploadShares } from "./upload-shares.ts";
-import { NONCE_PATTERN, proveAddress } from "../wire/address-proof.ts";
+import { ADDRESS_PATH, NONCE_PATTERN, proveAddress } from "../wire/address-proof.ts";
+import { FORM_FIELD, formField } from "../wire/piece-api.ts";
 import { TicketCheck } from "../wire/piece-ticket.ts";
 import { RequestCheck } from "../wire/ticketed-request.ts";
 
@@ -20,10 +21,10 @@ export interface ServedContent {
   path: string;
   layout: PieceLayout;
   /**
-   * Bytes of each wire form by index, on shared memory like `words`; 0: not known yet, so not here.
-   * @defaultValue all pieces are plain
+   * Two words a piece, on shared memory like `words`: bytes of its wire form (0: not known yet, so not
+   * here), and the mark of the form. @defaultValue all pieces are plain
    */
-  wireLengths?: Uint32Array;
+  wireForms?: Uint32Array;
   /** Bitmap of verified pieces as in PieceSet, on shared memory: the main thread adds to it. */
   words: Uint32Array;
   /** How many bits of `words` count. */
@@ -66,7 +67,6 @@ const HAVE_PATH = /^\/v1\/have\/([0-9a-f]{64})$/;
 const ROWS_PATH = /^\/v1\/rows\/([0-9a-f]{64})$/;
 const SIGNATURES_PATH = /^\/v1\/signatures\/([0-9a-f]{64})$/;
 const FROM_QUERY = /^\?from=(\d{1,9})$/;
-const ADDRESS_PATH = "/v1/address";
 const ADDRESS_QUERY = /^\?nonce=(.*)$/;
 const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
 
@@ -194,6 +194,8 @@ export class PieceServer {
 
   async #piece(request: Request, contentId: string, index: number): Promise<Response> {
     if (!this.#has(contentId, index)) return refusal(404, "this piece is not here");
+    if (!isFormAsked(this.#contents.get(contentId)!, index, request.headers.get(FORM_FIELD)))
+      return refusal(404, "this piece is here in another form");
     const wireLength = wireLengthAt(this.#contents.get(contentId)!, index);
     const range = rangeOf(request.headers.get("range"), wireLength);
     if (range === null)
@@ -263,10 +265,16 @@ export class PieceServer {
   }
 }
 
-function wireLengthAt({ wireLengths, layout }: ServedContent, index: number): number {
-  return wireLengths === undefined
+function wireLengthAt({ wireForms, layout }: ServedContent, index: number): number {
+  return wireForms === undefined
     ? pieceLengthAt(layout, index)
-    : Atomics.load(wireLengths, index);
+    : Atomics.load(wireForms, 2 * index);
+}
+
+/** A child that names no form takes what it gets. */
+function isFormAsked({ wireForms }: ServedContent, index: number, asked: string | null): boolean {
+  if (wireForms === undefined || asked === null) return true;
+  return asked === formField(Atomics.load(wireForms, 2 * index + 1));
 }
 
 /** Answers with what is known of a content from a number on. */

@@ -6,13 +6,15 @@
 import { sign, verify } from "node:crypto";
 import { hostIdOf, privateKeyOf, publicKeyOf } from "./key-proof.ts";
 
+export const ADDRESS_PATH = "/v1/address";
+
 /** 16 bytes, hex. */
 export const NONCE_PATTERN = /^[0-9a-f]{32}$/;
 
 export const ADDRESS_PROOF_PATTERN = /^[A-Za-z0-9+/]{86}==$/;
 
 export function addressPath(nonce: string): string {
-  return `/v1/address?nonce=${nonce}`;
+  return `${ADDRESS_PATH}?nonce=${nonce}`;
 }
 
 /** @param privateKey PKCS #8 DER, base64 */

@@ -36,13 +36,7 @@ function readIdentity(path: string): HostIdentity | undefined {
 }
 
 function makeIdentity(path: string): HostIdentity {
-  const keys = generateKeyPairSync("ed25519");
-  const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
-  const identity: HostIdentity = {
-    hostId: toHex(digestNow("sha256", publicKey)),
-    publicKey: publicKey.toString("base64"),
-    privateKey: keys.privateKey.export({ type: "pkcs8", format: "der" }).toString("base64"),
-  };
+  const identity = newIdentity();
   try {
     writeFileSync(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
     renameSync(`${path}.new`, path);
@@ -50,4 +44,15 @@ function makeIdentity(path: string): HostIdentity {
     throw new DfError("file-unwritable", `write ${path}`, { cause });
   }
   return identity;
+}
+
+/** A key pair that nobody has yet, and the ID that goes with it. */
+export function newIdentity(): HostIdentity {
+  const keys = generateKeyPairSync("ed25519");
+  const publicKey = keys.publicKey.export({ type: "spki", format: "der" });
+  return {
+    hostId: toHex(digestNow("sha256", publicKey)),
+    publicKey: publicKey.toString("base64"),
+    privateKey: keys.privateKey.export({ type: "pkcs8", format: "der" }).toString("base64"),
+  };
 }

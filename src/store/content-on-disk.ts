@@ -82,8 +82,8 @@ export class ContentOnDisk implements StoredContent {
     return this.#pieces.have;
   }
 
-  get wireLengths(): Uint32Array {
-    return this.#pieces.wireLengths;
+  get wireForms(): Uint32Array {
+    return this.#pieces.wireForms;
   }
 
   get key(): Secret<Uint8Array> | null {
@@ -161,7 +161,7 @@ export class ContentOnDisk implements StoredContent {
     this.dropPiece(index);
     this.#around.journal.noteRow(this.#facts.contentId, index, row);
     this.manifest.replace(index, row);
-    this.wireLengths[index] = row.wireLength;
+    this.#pieces.setRow(index, row);
   }
 
   addSignature(group: number, signature: Uint8Array): void {
@@ -348,7 +348,7 @@ export class ContentOnDisk implements StoredContent {
 
   #setRow(index: number, row: PieceRow): void {
     this.manifest.append(index, row);
-    this.wireLengths[index] = row.wireLength;
+    this.#pieces.setRow(index, row);
   }
 
   /** Over the pieces that are on disk. */

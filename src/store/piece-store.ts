@@ -38,10 +38,10 @@ export interface StoredContent {
   /** Pieces that may be served; its words lie on a SharedArrayBuffer, so a piece server in a worker sees them. Replaced when a content of unknown length grows. */
   readonly have: PieceSet;
   /**
-   * Bytes of each piece's wire form, by index, 0 where no row is known: shared and replaced together
-   * with `have`.
+   * Two words a piece: bytes of its wire form, 0 where no row is known, and `wireMarkOf` it. Shared
+   * and replaced together with `have`.
    */
-  readonly wireLengths: Uint32Array;
+  readonly wireForms: Uint32Array;
   readonly dataPath: string;
   /** Null until complete, and while pieces are in doubt. */
   readonly digests: ContentDigests | null;

@@ -1,6 +1,7 @@
-// What the piece worker sees of a content while it is written: which pieces may be served, and how
-// long their wire forms are, both on shared memory.
+// What the piece worker sees of a content while it is written: which pieces may be served, how long
+// their wire forms are and which they are, all on shared memory.
 
+import { type PieceRow, wireMarkOf } from "../engine/core/manifest.ts";
 import { pieceCountOf } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import type { ContentFacts } from "./piece-store.ts";
@@ -10,20 +11,26 @@ const UNKNOWN_PIECE_COUNT = 1024;
 
 export class SharedPieces {
   #have: PieceSet;
-  #wireLengths: Uint32Array;
+  #wireForms: Uint32Array;
 
   constructor(size: number) {
     this.#have = sharedSet(size);
-    this.#wireLengths = sharedLengths(size);
+    this.#wireForms = sharedForms(size);
   }
 
   get have(): PieceSet {
     return this.#have;
   }
 
-  /** By index; 0: no row is known. */
-  get wireLengths(): Uint32Array {
-    return this.#wireLengths;
+  /** See StoredContent. */
+  get wireForms(): Uint32Array {
+    return this.#wireForms;
+  }
+
+  /** The piece's bit must not be set while its row is another. */
+  setRow(index: number, row: PieceRow): void {
+    this.#wireForms[2 * index] = row.wireLength;
+    this.#wireForms[2 * index + 1] = wireMarkOf(row);
   }
 
   /** Makes room for more pieces: whoever shares the memory must be told. Returns whether it had to. */
@@ -31,10 +38,10 @@ export class SharedPieces {
     if (count <= this.#have.size) return false;
     const grown = sharedSet(Math.max(count, this.#have.size * 2));
     for (const index of this.#have) grown.add(index);
-    const lengths = sharedLengths(grown.size);
-    lengths.set(this.#wireLengths);
+    const forms = sharedForms(grown.size);
+    forms.set(this.#wireForms);
     this.#have = grown;
-    this.#wireLengths = lengths;
+    this.#wireForms = forms;
     return true;
   }
 
@@ -54,6 +61,6 @@ function sharedSet(size: number): PieceSet {
   return new PieceSet(size, new Uint32Array(new SharedArrayBuffer(((size + 31) >>> 5) * 4)));
 }
 
-function sharedLengths(size: number): Uint32Array {
-  return new Uint32Array(new SharedArrayBuffer(size * 4));
+function sharedForms(size: number): Uint32Array {
+  return new Uint32Array(new SharedArrayBuffer(size * 8));
 }

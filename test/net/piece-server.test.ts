@@ -20,8 +20,8 @@ interface FixtureOptions extends Partial<PieceServerOptions> {
   pieceLength?: number;
   /** Verified pieces; all of them when left out. */
   have?: number[];
-  /** By index; all are plain when left out. */
-  wireLengths?: number[];
+  /** By index: length and mark; all are plain when left out. */
+  wireForms?: [number, number][];
 }
 
 async function serverFixture(options: FixtureOptions = {}) {
@@ -42,8 +42,8 @@ async function serverFixture(options: FixtureOptions = {}) {
   const set = have === undefined ? PieceSet.full(pieceCount) : new PieceSet(pieceCount);
   for (const piece of have ?? []) set.add(piece);
   const layout = { length, pieceLength };
-  const { wireLengths } = options;
-  const formed = wireLengths === undefined ? {} : { wireLengths: new Uint32Array(wireLengths) };
+  const { wireForms } = options;
+  const formed = wireForms === undefined ? {} : { wireForms: new Uint32Array(wireForms.flat()) };
   server.serve(CONTENT, { path, layout, words: set.words, pieceCount, ...formed });
   cleanups.push(async () => {
     await server.stop();
@@ -80,8 +80,8 @@ test("piece server gives the bytes of a range within the piece", async () => {
 });
 
 test("piece server gives exactly the wire form of a piece, in ranges within it", async () => {
-  const wireLengths = [1_000, 32_768, 20, 1_696];
-  const { get, data } = await serverFixture({ wireLengths });
+  const wireForms: [number, number][] = [1_000, 32_768, 20, 1_696].map((length) => [length, 1]);
+  const { get, data } = await serverFixture({ wireForms });
 
   const whole = await get(`/v1/pieces/${CONTENT}/0`);
   const part = await get(`/v1/pieces/${CONTENT}/0`, "bytes=990-2000");
@@ -99,10 +99,23 @@ test("piece server gives exactly the wire form of a piece, in ranges within it",
 });
 
 test("piece server does not give a piece whose length it has not seen yet", async () => {
-  const { get } = await serverFixture({ wireLengths: [0, 32_768, 32_768, 1_696] });
+  const wireForms: [number, number][] = [0, 32_768, 32_768, 1_696].map((length) => [length, 1]);
+  const { get } = await serverFixture({ wireForms });
 
   expect((await get(`/v1/pieces/${CONTENT}/0`)).status).toBe(404);
   expect((await get(`/v1/pieces/${CONTENT}/1`)).status).toBe(200);
+});
+
+test("piece server has a piece for who wants its form, and not for who wants another", async () => {
+  const { server } = await serverFixture({ wireForms: [1, 2, 3, 4].map((mark) => [1_000, mark]) });
+  const ask = (form: string) =>
+    fetch(`http://127.0.0.1:${server.port}/v1/pieces/${CONTENT}/2`, {
+      headers: { "DF-Form": form },
+    });
+
+  expect((await ask("00000003")).status).toBe(200);
+  expect((await ask("00000004")).status).toBe(404);
+  expect((await ask("nonsense")).status).toBe(404);
 });
 
 test("piece server answers a range longer than its largest part with the first part", async () => {

@@ -56,6 +56,7 @@ function done(bytes: Uint8Array, extra: { md5?: string; inline?: string } = {}) 
     md5: md5Hex(bytes),
     sha256: null,
     bytes: { source: 0, supernode: bytes.length, peers: 0, cache: 0 },
+    wireBytes: bytes.length,
     ...extra,
   } satisfies DownloadStreamEvent;
 }
@@ -92,6 +93,7 @@ test("bytes come from the data file when it can be read", async () => {
     using _peer = startScriptedPeer(socket, (stream) => {
       stream.send({ ...contentEvent(ONE, bytes.length), dataPath } as DownloadStreamEvent);
       stream.send(progressEvent(1_000_000));
+      stream.send(progressEvent(bytes.length));
       stream.send(done(bytes));
     });
     // No contents are served: over the socket this would fail.

@@ -53,6 +53,12 @@ export function wireFormOf({ zstdLevel, seal }: Pick<PieceRow, "zstdLevel" | "se
   return seal === null ? "compressed" : "compressed-sealed";
 }
 
+/** The first four bytes of its digest, as a number: what tells two wire forms of one piece apart. */
+export function wireMarkOf({ wireSha256 }: PieceRow): number {
+  const [a = 0, b = 0, c = 0, d = 0] = wireSha256;
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
+}
+
 /** Whether a row's lengths are those of piece `index`: only what was compressed is shorter than plain. */
 export function isRowOf(layout: PieceLayout, index: number, row: PieceRow): boolean {
   const { wireLength, plainLength, zstdLevel } = row;

@@ -8,12 +8,12 @@ import {
   admitThroughAll,
   type Pacer,
 } from "../../engine/bytes/pacing.ts";
-import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
+import { sameBytes, type PieceRow, wireMarkOf } from "../../engine/core/manifest.ts";
 import { PieceOutcome } from "../../engine/core/scheduler-events.ts";
 import { PIECE_STALL_TIMEOUT_MS } from "../../limits.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { AnswerHead, PieceExchange } from "./piece-connection.ts";
-import { piecePath } from "../wire/piece-api.ts";
+import { FORM_FIELD, formField, piecePath } from "../wire/piece-api.ts";
 import type { Authorise } from "../wire/ticketed-request.ts";
 
 export interface PieceRequest {
@@ -210,7 +210,10 @@ class Transfer {
     let hasAnswer = false;
     const exchange: PieceExchange = {
       path,
-      fields: authorise?.({ path, host: address }) ?? {},
+      fields: {
+        [FORM_FIELD]: formField(wireMarkOf(row)),
+        ...authorise?.({ path, host: address }),
+      },
       range: { first, last: first + rangeLength - 1 },
       onHead: (head) => {
         hasAnswer = true;

@@ -43,7 +43,7 @@ export interface DownloadRequest {
   limitRate?: number;
 }
 
-/** Bytes of one download by where they came from. */
+/** Plain bytes of one download by where they came from. */
 export interface BytesBySource {
   source: number;
   supernode: number;
@@ -63,8 +63,13 @@ export type DownloadStreamEvent =
       /** ETag or Last-Modified; null when the source gave none. */
       validator: string | null;
       lastModified: string | null;
-      /** Path of the store's data file for plain pieces at natural offsets; only for reading, and only a hint. */
+      /**
+       * Path of the store's data file; only for reading, and only a hint. It holds the content's own
+       * bytes as far as `plainPrefixBytes` says, and no further.
+       */
       dataPath: string | null;
+      /** The same version again, of whose data file other bytes may have been read than it now holds. */
+      isAnew?: boolean;
       /** Of a private content: what `GET /v1/contents/<id>` wants to see in `DF-Access`. */
       access?: string;
     }
@@ -72,8 +77,12 @@ export type DownloadStreamEvent =
       event: "progress";
       /** Bytes from offset 0 that are verified and readable without a gap. */
       prefixBytes: number;
+      /** Those of them that may be read from `dataPath`. */
+      plainPrefixBytes: number;
       doneBytes: number;
       bytes: BytesBySource;
+      /** Bytes that travelled to this host for what was not here: compressed ones as they came. */
+      wireBytes: number;
       /** Parents with a transfer under way. */
       parents: number;
     }
@@ -84,6 +93,7 @@ export type DownloadStreamEvent =
       md5: string;
       sha256: string | null;
       bytes: BytesBySource;
+      wireBytes: number;
       /** Base64 of the whole content when it is at most 8 KiB. */
       inline?: string;
     }
@@ -123,8 +133,11 @@ export interface PeerStatus {
     length: number | null;
     readers: number;
     bytes: BytesBySource;
+    wireBytes: number;
   }[];
   store: StoreStatus;
   uploadedBytes: number;
+  /** Plain bytes, of which `savedBytes` did not have to travel. */
   downloadedBytes: number;
+  savedBytes: number;
 }

@@ -23,6 +23,14 @@ export interface CopySource {
   readonly access?: string;
 }
 
+/** How far the peer has come. */
+export interface Reached {
+  /** Bytes below it are verified. */
+  readonly end: number;
+  /** Bytes below it lie in the data file as they are; further ones may be compressed or sealed there. */
+  readonly plainEnd: number;
+}
+
 export class ContentCopy {
   readonly contentId: string;
   readonly #output: Output;
@@ -58,13 +66,18 @@ export class ContentCopy {
   }
 
   /**
-   * Copies up to `end`; the peer said that these bytes are verified.
+   * Copies up to `end`.
    * @throws {DfError} what the output throws; unavailable when the peer is gone
    */
-  async advance(end: number, client: LocalClient, signal: AbortSignal): Promise<void> {
-    while (this.#file !== null && this.#cursor < end) {
+  async advance(
+    { end, plainEnd }: Reached,
+    client: LocalClient,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const fileEnd = Math.min(end, plainEnd);
+    while (this.#file !== null && this.#cursor < fileEnd) {
       signal.throwIfAborted();
-      const length = Math.min(this.#buffer.length, end - this.#cursor);
+      const length = Math.min(this.#buffer.length, fileEnd - this.#cursor);
       // What the peer has just written lies in memory: a hop to another thread would cost more.
       const bytesRead = readSync(this.#file.fd, this.#buffer, 0, length, this.#cursor);
       // Evicted or replaced under us: the peer itself knows better.

@@ -164,7 +164,8 @@ class DirectSink implements SourceSink {
     verifyDigests(digests, this.#download.checksums);
     await this.#output.commit(length);
     const bytes = { ...NO_BYTES, source: this.#sourceBytes, cache: this.#cachedBytes };
-    return { length, bytes, digests, lastByteAtMs: this.#lastByteAtMs };
+    const wireBytes = this.#sourceBytes;
+    return { length, bytes, wireBytes, digests, lastByteAtMs: this.#lastByteAtMs };
   }
 
   #openDigest(layout: PieceLayout, have: PieceSet): void {
@@ -191,6 +192,7 @@ class DirectSink implements SourceSink {
       doneBytes: this.#cachedBytes + this.#sourceBytes,
       length: this.#length,
       bytes: { ...NO_BYTES, source: this.#sourceBytes, cache: this.#cachedBytes },
+      wireBytes: this.#sourceBytes,
       parents: 0,
     });
   }

@@ -66,9 +66,8 @@ export class ProgressDisplay {
     // What was on this host already came at no rate.
     const rate = broughtBytes > 0 ? `, ${formatBytes(broughtBytes / seconds)}/s` : "";
     const size = formatBytes(progress.doneBytes);
-    this.line(
-      `${this.#name}: ${size} in ${seconds.toFixed(1)} s${rate}, from ${origins(progress.bytes)}`,
-    );
+    const whence = `${origins(progress.bytes)}${wireWords(progress.bytes, progress.wireBytes)}`;
+    this.line(`${this.#name}: ${size} in ${seconds.toFixed(1)} s${rate}, from ${whence}`);
   }
 
   /** Leaves the terminal clean after a failure. */
@@ -132,6 +131,13 @@ function origins(bytes: BytesBySource): string {
     .filter((name) => bytes[name] > 0)
     .map((name) => `${name} ${Math.round((bytes[name] / total) * 100)}%`);
   return shares.length === 0 ? "waiting" : shares.join(", ");
+}
+
+/** ", wire 4.1 MB of 10 MB" where compressed pieces came; else nothing. */
+export function wireWords({ source, supernode, peers }: BytesBySource, wireBytes: number): string {
+  const broughtBytes = source + supernode + peers;
+  if (wireBytes >= broughtBytes) return "";
+  return `, wire ${formatBytes(wireBytes)} of ${formatBytes(broughtBytes)}`;
 }
 
 /** Decimal units, as everywhere in what `df` prints: 1 MB is 10^6 bytes. */

@@ -15,6 +15,7 @@ export type ReportLine =
       doneBytes: number;
       length: number | null;
       bytes: BytesBySource;
+      wireBytes: number;
     }
   | {
       event: "result";
@@ -26,7 +27,10 @@ export type ReportLine =
       /** "direct" without a swarm. */
       route: "swarm" | "direct" | null;
       length: number | null;
+      /** Plain bytes by where they came from. */
       bytes: BytesBySource;
+      /** Bytes that travelled here for what was not on this host: compressed ones as they came. */
+      wireBytes: number;
       seconds: number;
       md5: string | null;
       sha256: string | null;

@@ -19,7 +19,13 @@ export class Reporter implements TransferWatcher {
   readonly #path: string;
   readonly #options: GetOptions;
   readonly #display: ProgressDisplay;
-  #last: TransferProgress = { doneBytes: 0, length: null, bytes: NO_BYTES, parents: 0 };
+  #last: TransferProgress = {
+    doneBytes: 0,
+    length: null,
+    bytes: NO_BYTES,
+    wireBytes: 0,
+    parents: 0,
+  };
   #jsonAtMs = 0;
 
   constructor(url: string, path: string, options: GetOptions) {
@@ -41,8 +47,8 @@ export class Reporter implements TransferWatcher {
     this.#display.update(progress, nowMs);
     if (!this.#options.isJson || nowMs - this.#jsonAtMs < JSON_INTERVAL_MS) return;
     this.#jsonAtMs = nowMs;
-    const { doneBytes, length, bytes } = progress;
-    this.#json({ event: "progress", url: this.#url, doneBytes, length, bytes });
+    const { doneBytes, length, bytes, wireBytes } = progress;
+    this.#json({ event: "progress", url: this.#url, doneBytes, length, bytes, wireBytes });
   }
 
   notice(message: string): void {
@@ -56,14 +62,16 @@ export class Reporter implements TransferWatcher {
   }
 
   succeeded(result: UrlResult, startedAtMs: number): void {
-    const progress = { ...this.#last, doneBytes: result.length, bytes: result.bytes };
+    const { bytes, wireBytes } = result;
+    const progress = { ...this.#last, doneBytes: result.length, bytes, wireBytes };
     this.#display.finish(progress, performance.now());
     this.#result(
       {
         result: "ok",
         route: result.route,
         length: result.length,
-        bytes: result.bytes,
+        bytes,
+        wireBytes,
         md5: result.digests.get("md5") ?? null,
         sha256: result.digests.get("sha256") ?? null,
         tailMs: Math.round(performance.now() - result.lastByteAtMs),
@@ -89,6 +97,7 @@ export class Reporter implements TransferWatcher {
       route: null,
       length: this.#last.length,
       bytes: this.#last.bytes,
+      wireBytes: this.#last.wireBytes,
       seconds: Math.round(performance.now() - startedAtMs) / 1000,
       md5: null,
       sha256: null,

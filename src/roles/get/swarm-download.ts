@@ -9,7 +9,7 @@ import type {
   DownloadRequest,
   DownloadStreamEvent,
 } from "../../net/wire/local-api.ts";
-import { ContentCopy } from "./content-copy.ts";
+import { ContentCopy, type Reached } from "./content-copy.ts";
 import type { Output } from "./output.ts";
 import { NO_BYTES, type TransferResult, type TransferWatcher } from "./transfer.ts";
 import { verifyDigests } from "./verify-digests.ts";
@@ -72,6 +72,7 @@ class Follower {
   #copy: ContentCopy | null = null;
   #versions = 0;
   #bytes: BytesBySource = NO_BYTES;
+  #wireBytes = 0;
 
   constructor(download: SwarmDownload, output: Output, watcher: TransferWatcher) {
     this.#download = download;
@@ -89,7 +90,7 @@ class Follower {
     const signal = AbortSignal.any([outer, stop.signal]);
     // Copying runs beside the events: a slow disk must not hold them up, nor the other way round.
     const copying = new CopyLoop(
-      (end) => this.#copy!.advance(end, client, signal),
+      (reached) => this.#copy!.advance(reached, client, signal),
       (error) => stop.abort(error),
     );
     const silence = new SilenceTimer(this.#download.idleTimeoutMs, stop);
@@ -106,18 +107,20 @@ class Follower {
           case "progress":
             if (event.doneBytes > sum(this.#bytes)) silence.restart();
             this.#bytes = event.bytes;
-            copying.reach(event.prefixBytes);
+            this.#wireBytes = event.wireBytes;
+            copying.reach(event.prefixBytes, event.plainPrefixBytes);
             this.#show(event.doneBytes, event.parents);
             break;
           case "done":
             silence.stop();
             this.#bytes = event.bytes;
-            await copying.drain();
+            this.#wireBytes = event.wireBytes;
+            await copying.settled();
             if (event.inline !== undefined && this.#copy?.cursor === 0) {
               await this.#copy.append(Buffer.from(event.inline, "base64"));
             } else {
               copying.reach(event.length);
-              await copying.drain();
+              await copying.settled();
             }
             return await this.#finish(event);
           case "failed":
@@ -136,13 +139,16 @@ class Follower {
     await this.#copy?.close();
   }
 
-  /** A version begins; the same one after a reconnection goes on where it was. */
+  /**
+   * A version begins; the same one after a reconnection goes on where it was, unless what was read of
+   * it may have been something else.
+   */
   async #begin(content: Content): Promise<void> {
     const { lengthMax } = this.#download;
     if (lengthMax !== null && content.length !== null && content.length > lengthMax) {
       throw new DfError("denied", `get ${content.length} bytes: more than --max-filesize allows`);
     }
-    if (this.#copy?.contentId !== content.contentId) {
+    if (this.#copy?.contentId !== content.contentId || content.isAnew === true) {
       this.#versions++;
       if (this.#versions > VERSIONS_MAX) {
         throw new DfError("source-changed", `get ${content.contentId}: the source keeps changing`, {
@@ -176,7 +182,8 @@ class Follower {
     verifyDigests(digests, [{ algorithm: "md5", hex: done.md5 }, ...this.#download.checksums]);
     await this.#output.commit(done.length);
     this.#show(done.length, 0);
-    return { length: done.length, bytes: done.bytes, digests, lastByteAtMs: copy.lastByteAtMs };
+    const { length, bytes, wireBytes } = done;
+    return { length, bytes, wireBytes, digests, lastByteAtMs: copy.lastByteAtMs };
   }
 
   #algorithms(): Set<DigestAlgorithm> {
@@ -186,24 +193,28 @@ class Follower {
 
   #show(doneBytes: number, parents: number): void {
     const length = this.#content?.length ?? null;
-    this.#watcher.progress({ doneBytes, length, bytes: this.#bytes, parents });
+    const [bytes, wireBytes] = [this.#bytes, this.#wireBytes];
+    this.#watcher.progress({ doneBytes, length, bytes, wireBytes, parents });
   }
 }
 
 /** Copies towards a growing end, one stretch at a time. */
 class CopyLoop {
-  readonly #advance: (end: number) => Promise<void>;
+  readonly #advance: (reached: Reached) => Promise<void>;
   readonly #onFailure: (error: unknown) => void;
   #end = 0;
+  #plainEnd = 0;
   #running: Promise<void> | null = null;
   #failure: { error: unknown } | null = null;
 
-  constructor(advance: (end: number) => Promise<void>, onFailure: (error: unknown) => void) {
+  constructor(advance: (reached: Reached) => Promise<void>, onFailure: (error: unknown) => void) {
     this.#advance = advance;
     this.#onFailure = onFailure;
   }
 
-  reach(end: number): void {
+  /** @param plainEnd up to where the data file may be read; left out: as before */
+  reach(end: number, plainEnd = this.#plainEnd): void {
+    this.#plainEnd = plainEnd;
     if (end <= this.#end) return;
     this.#end = end;
     if (this.#failure !== null || this.#running !== null) return;
@@ -217,17 +228,23 @@ class CopyLoop {
       });
   }
 
-  /** Waits until everything reached so far is copied; the next version starts at 0. */
-  async drain(): Promise<void> {
+  /** Waits until everything reached so far is copied. */
+  async settled(): Promise<void> {
     await this.#running;
     if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** The same, after which the next version starts at 0. */
+  async drain(): Promise<void> {
+    await this.settled();
     this.#end = 0;
+    this.#plainEnd = 0;
   }
 
   async #run(): Promise<void> {
     for (let copied = -1; copied !== this.#end;) {
       copied = this.#end;
-      await this.#advance(copied);
+      await this.#advance({ end: copied, plainEnd: this.#plainEnd });
     }
   }
 }

@@ -9,6 +9,8 @@ export interface TransferProgress {
   /** Null: not known yet. */
   length: number | null;
   bytes: BytesBySource;
+  /** Bytes that travelled here: compressed pieces as they came. */
+  wireBytes: number;
   /** Parents with a transfer under way; 0 in a direct read. */
   parents: number;
 }
@@ -22,6 +24,7 @@ export interface TransferWatcher {
 export interface TransferResult {
   length: number;
   bytes: BytesBySource;
+  wireBytes: number;
   /** Digests of the very bytes that were written, hex, as far as they were asked for. */
   digests: ReadonlyMap<DigestAlgorithm, string>;
   /** `performance.now()` when the last byte was written. */

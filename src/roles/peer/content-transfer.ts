@@ -4,7 +4,7 @@
 import { monotonicClock, type Pacer } from "../../engine/bytes/pacing.ts";
 import { Download } from "../../engine/core/download.ts";
 import type { DownloadEffect, DownloadEvent } from "../../engine/core/download-events.ts";
-import { sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
+import { isRowOf, sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
 import { PieceOutcome, type Pull } from "../../engine/core/scheduler-events.ts";
@@ -62,11 +62,13 @@ export class ContentTransfer {
   /** Told when the last of them has ended. */
   #onQuiet: (() => void) | null = null;
   readonly #bytes: BytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
+  #wireBytes = 0;
   readonly #releaseLease: () => void;
   /** What the piece worker was told last. */
   #served: { have: PieceSet; layout: PieceLayout } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #firstGap = 0;
+  #firstUnplain = 0;
   #isStopped = false;
 
   constructor(content: StoredContent, options: TransferOptions) {
@@ -79,7 +81,7 @@ export class ContentTransfer {
     this.offer();
   }
 
-  /** Verified bytes by where they came from. */
+  /** Verified plain bytes by where they came from. */
   get bytes(): BytesBySource {
     return { ...this.#bytes };
   }
@@ -89,12 +91,24 @@ export class ContentTransfer {
     return source + supernode + peers + cache;
   }
 
+  /** Bytes that travelled here for them: compressed pieces count as they came. */
+  get wireBytes(): number {
+    return this.#wireBytes;
+  }
+
   /** Verified bytes from offset 0 on without a gap. */
   get prefixBytes(): number {
+    this.#firstGap = this.content.have.firstMissing(this.#firstGap);
+    return this.#bytesBelow(this.#firstGap);
+  }
+
+  /** Those of them that lie in the data file as they are, up to the first piece that does not. */
+  get plainPrefixBytes(): number {
     const { have, manifest } = this.content;
-    this.#firstGap = have.firstMissing(this.#firstGap);
-    const bytes = this.#firstGap * manifest.layout.pieceLength;
-    return Math.min(bytes, manifest.layout.length ?? this.doneBytes);
+    const isPlain = (piece: number): boolean =>
+      piece < have.size && have.has(piece) && manifest.row(piece)?.form === "plain";
+    while (isPlain(this.#firstUnplain)) this.#firstUnplain++;
+    return this.#bytesBelow(this.#firstUnplain);
   }
 
   /** Parents with a transfer under way. */
@@ -119,7 +133,8 @@ export class ContentTransfer {
   }
 
   /**
-   * Learns rows; returns false when one contradicts what is known: these are other bytes.
+   * Learns rows; returns false when one contradicts what is known: these are other bytes, or other
+   * forms of them.
    * @param from who told them; what neighbours told is not passed on
    */
   learn(rows: readonly NumberedRow[], from: "supernode" | "neighbours" = "supernode"): boolean {
@@ -132,6 +147,15 @@ export class ContentTransfer {
     }
     this.offer();
     return true;
+  }
+
+  /** Those of the rows that tell another form of the same plain bytes than is known here. */
+  otherForms(rows: readonly NumberedRow[]): NumberedRow[] {
+    return rows.filter(({ piece, row }) => {
+      const known = this.content.manifest.row(piece);
+      if (known === undefined || sameBytes(known.wireSha256, row.wireSha256)) return false;
+      return this.#fits(piece, row) && sameBytes(known.plainSha256, row.plainSha256);
+    });
   }
 
   /** Learns what of a host's words bears the fleet's signature: then one host is enough. */
@@ -148,6 +172,7 @@ export class ContentTransfer {
   /** A piece that is verified, written and committed already, from elsewhere than a parent. */
   gained(piece: number, from: "source" | "supernode"): void {
     this.#bytes[from] += this.#lengthOf(piece);
+    this.#wireBytes += this.#lengthOf(piece);
     this.#options.firstHand?.note(this.content, piece);
     this.offer();
     this.step({ kind: "sourcePieceRead", piece });
@@ -246,7 +271,8 @@ export class ContentTransfer {
       // A hedge may have brought it while this one was being written: the same bytes.
       if (content.have.has(piece)) return;
       content.commitPiece(piece);
-      this.#bytes[isSupernode(address) ? "supernode" : "peers"] += bytes.length;
+      this.#bytes[isSupernode(address) ? "supernode" : "peers"] += row.plainLength;
+      this.#wireBytes += row.wireLength;
       this.#options.onPiece?.(piece);
     };
     const request = { address, contentId, index: piece, row, authorise, pacers, store };
@@ -256,12 +282,16 @@ export class ContentTransfer {
   #lengthOf(piece: number): number {
     const { layout } = this.content.manifest;
     if (layout.length !== null) return pieceLengthAt(layout, piece);
-    return this.content.manifest.row(piece)?.wireLength ?? layout.pieceLength;
+    return this.content.manifest.row(piece)?.plainLength ?? layout.pieceLength;
+  }
+
+  /** Bytes of the pieces below one, all of which are here. */
+  #bytesBelow(piece: number): number {
+    const { layout } = this.content.manifest;
+    return Math.min(piece * layout.pieceLength, layout.length ?? this.doneBytes);
   }
 
   #fits(piece: number, row: PieceRow): boolean {
-    const { layout } = this.content.manifest;
-    if (layout.length === null) return row.wireLength > 0 && row.wireLength <= layout.pieceLength;
-    return row.wireLength > 0 && row.wireLength === pieceLengthAt(layout, piece);
+    return isRowOf(this.content.manifest.layout, piece, row);
   }
 }

@@ -7,10 +7,17 @@ export interface DownloadCounts {
   done: number;
   failed: number;
   bytes: BytesBySource;
+  /** Bytes that travelled here for what was not here before. */
+  wireBytes: number;
 }
 
 export function noDownloads(): DownloadCounts {
-  return { done: 0, failed: 0, bytes: { source: 0, supernode: 0, peers: 0, cache: 0 } };
+  return {
+    done: 0,
+    failed: 0,
+    bytes: { source: 0, supernode: 0, peers: 0, cache: 0 },
+    wireBytes: 0,
+  };
 }
 
 /** Adds what a download brought so far, and how it ended if it did. */
@@ -23,4 +30,5 @@ export function addDownload(counts: DownloadCounts, { transfer, state }: PeerDow
   bytes.supernode += transfer.bytes.supernode;
   bytes.peers += transfer.bytes.peers;
   bytes.cache += transfer.bytes.cache;
+  counts.wireBytes += transfer.wireBytes;
 }

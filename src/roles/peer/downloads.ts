@@ -59,6 +59,11 @@ export class Downloads {
     return source + supernode + peers;
   }
 
+  /** Of those, bytes that need not travel, because pieces come compressed. */
+  get savedBytes(): number {
+    return this.downloadedBytes - this.counts.wireBytes;
+  }
+
   /** Since the start, with those under way. */
   get counts(): DownloadCounts {
     const counts = structuredClone(this.#ended);
@@ -71,10 +76,10 @@ export class Downloads {
       const { contentId, transfer, task } = download;
       if (contentId === null || transfer === null) return [];
       const { length } = transfer.content.manifest.layout;
-      const { doneBytes, bytes } = transfer;
+      const { doneBytes, bytes, wireBytes } = transfer;
       if (task.credentials !== undefined) return [];
       const url = redactUrl(task.url);
-      return { contentId, url, doneBytes, length, readers: readers.size, bytes };
+      return { contentId, url, doneBytes, length, readers: readers.size, bytes, wireBytes };
     });
   }
 

@@ -42,10 +42,12 @@ export async function* followDownload(
     if (transfer !== null) {
       const { length } = transfer.content.manifest.layout;
       if (transfer !== seen || length !== seenLength) {
+        // Another transfer of the version that the reader has: pieces of it lie there in other forms.
+        const isAnew = seen?.content === transfer.content && transfer !== seen;
         seen = transfer;
         seenLength = length;
         shownBytes = -1;
-        yield contentEvent(transfer);
+        yield contentEvent(transfer, isAnew);
         continue;
       }
       if (transfer.doneBytes !== shownBytes) {
@@ -57,7 +59,8 @@ export async function* followDownload(
       }
       if (state.kind === "done") {
         const { digests, inline } = state;
-        const done = { event: "done", length: length!, ...digests, bytes: transfer.bytes } as const;
+        const { bytes, wireBytes } = transfer;
+        const done = { event: "done", length: length!, ...digests, bytes, wireBytes } as const;
         yield inline === undefined ? done : { ...done, inline };
         return;
       }
@@ -72,7 +75,7 @@ function intervalAfter(newBytes: number): number {
   return newBytes < FAST_BYTES ? PROGRESS_INTERVAL_MS : FAST_INTERVAL_MS;
 }
 
-function contentEvent(transfer: ContentTransfer): DownloadStreamEvent {
+function contentEvent(transfer: ContentTransfer, isAnew: boolean): DownloadStreamEvent {
   const { facts, manifest, dataPath } = transfer.content;
   return {
     event: "content",
@@ -83,10 +86,12 @@ function contentEvent(transfer: ContentTransfer): DownloadStreamEvent {
     validator: facts.validator,
     lastModified: facts.lastModified,
     dataPath,
+    ...(isAnew ? { isAnew } : {}),
   };
 }
 
 function progressEvent(transfer: ContentTransfer): DownloadStreamEvent {
-  const { prefixBytes, doneBytes, bytes, parents } = transfer;
-  return { event: "progress", prefixBytes, doneBytes, bytes, parents };
+  const { prefixBytes, plainPrefixBytes, doneBytes, bytes, wireBytes, parents } = transfer;
+  const done = { prefixBytes, plainPrefixBytes, doneBytes };
+  return { event: "progress", ...done, bytes, wireBytes, parents };
 }

@@ -121,6 +121,7 @@ export class PeerDownload {
     const { taskId, task } = this;
     return new SwarmRead({
       ...{ taskId, task, store: this.#around.store, signer: this.#around.signer },
+      adoptsForms: true,
       discard: (contentId) => this.#around.shared.discard(contentId),
       events: {
         joinOptions: () => ({ seedsOnly: this.#policy.seedsOnly, isDelegated: this.#isDelegated }),

@@ -27,7 +27,7 @@ export async function* readContent(
       const { pieceLength } = content.manifest.layout;
       const piece = Math.floor(at / pieceLength);
       if (piece < content.have.size && content.have.has(piece)) {
-        const pieceEnd = piece * pieceLength + content.manifest.row(piece)!.wireLength;
+        const pieceEnd = piece * pieceLength + content.manifest.row(piece)!.plainLength;
         const length = Math.min(RANGE_BYTES_MAX, pieceEnd - at, endOf() - at);
         yield await content.read(at, length);
         at += length;

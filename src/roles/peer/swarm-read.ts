@@ -11,53 +11,22 @@ import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { DfError } from "../../errors.ts";
 import { OWNER_SILENCE_MS } from "../../limits.ts";
-import type { JoinOptions, KnownContent, SwarmClient } from "../../net/swarm/swarm-client.ts";
+import type { KnownContent, SwarmClient } from "../../net/swarm/swarm-client.ts";
 import type { ClosedContent, SwarmMember } from "../../net/swarm/swarm-member.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { NumberedRow, SignedGroup } from "../../net/wire/swarm-frames.ts";
 import type { Joined } from "../../net/wire/swarm-messages.ts";
-import type { TaskRequest } from "../../net/wire/task.ts";
-import type { Authorise, RequestSigner } from "../../net/wire/ticketed-request.ts";
-import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { Authorise } from "../../net/wire/ticketed-request.ts";
+import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import { openContent } from "./open-content.ts";
 import { knownOf } from "./supernodes.ts";
+import type { SwarmReadOptions } from "./swarm-read-parts.ts";
 import { takeInline } from "./take-inline.ts";
 
-/** What becomes of a swarm read, for who started it. */
-export interface SwarmReadEvents {
-  /** How the next join is asked. */
-  joinOptions(): Omit<JoinOptions, "known">;
-  /** The supernode takes this reader in. @param stale why the version is not confirmed by its source */
-  joined(stale: string | undefined): void;
-  moved(place: NamedSupernode, isDelegated: boolean): void;
-  refused(error: DfError): void;
-  /** The supernode cannot finish the content; `source-changed` asks for a new join. */
-  contentFailed(error: DfError): void;
-  /** Nothing comes any more; nothing has come for `silentMs` already. */
-  channelLost(silentMs: number): void;
-  channelOpened(): void;
-  /** Another join is wanted: what is here was thrown away. */
-  startedOver(): void;
-  /** Makes what brings this content's pieces. @throws {DfError} when this version is not wanted */
-  transferOf(content: StoredContent): ContentTransfer;
-  /** Every piece may be here and the digests known: see `digests`. */
-  advanced(): void;
-  /** This host cannot go on. */
-  broke(error: unknown): void;
-}
-
-export interface SwarmReadOptions {
-  taskId: string;
-  task: TaskRequest;
-  store: Pick<PieceStore, "get" | "findByTask" | "create" | "delete">;
-  /** Deletes a content whose rows are not the fleet's, and gives nothing of it any more. */
-  discard: (contentId: string) => Promise<void>;
-  /** Signs requests for private contents with tickets that come here. @defaultValue none is needed */
-  signer?: RequestSigner;
-  events: SwarmReadEvents;
-}
+/** The rows of a content come in one burst: one more join is enough for all that were replaced. */
+const MORE_ROWS_MS = 100;
 
 /** Who goes on together when the supernode is silent. */
 interface NamedNeighbours {
@@ -84,6 +53,7 @@ export class SwarmRead implements SwarmMember {
   #lastAnswer = 0;
   #openedAnswer = 0;
   #neighbours: NamedNeighbours = { addresses: [], swarmSize: 1 };
+  #joinAgain: ReturnType<typeof setTimeout> | undefined;
   /** What the last join said to be here. */
   #told: { contentId: string; words: Uint32Array } | null = null;
 
@@ -176,6 +146,7 @@ export class SwarmRead implements SwarmMember {
   /** Ends the read; what is here stays and is offered. */
   stop(): void {
     this.#isStopped = true;
+    clearTimeout(this.#joinAgain);
     this.#channel?.leave(this);
     this.#transfer?.stop();
     const known = this.known();
@@ -218,7 +189,10 @@ export class SwarmRead implements SwarmMember {
 
   rows(rows: readonly NumberedRow[]): void {
     this.#inOrder(() => {
-      if (this.#transfer?.learn(rows) === false) this.#attempt(() => this.#startOver());
+      if (this.#transfer === null) return;
+      const others = this.#transfer.otherForms(rows);
+      if (others.length > 0 && !this.#takeForms(this.#transfer, others)) return;
+      if (!this.#transfer.learn(rows)) this.#attempt(() => this.#startOver());
     });
   }
 
@@ -350,6 +324,28 @@ export class SwarmRead implements SwarmMember {
       if (contentId !== undefined) await this.#options.discard(contentId);
       throw error;
     });
+  }
+
+  /**
+   * Pieces that were made here, or elsewhere, without the owner are in other forms than the owner's:
+   * those must come again, and the owner must know that they are not here.
+   */
+  #takeForms(transfer: ContentTransfer, others: readonly NumberedRow[]): boolean {
+    const { task, adoptsForms = false, events } = this.#options;
+    if (!adoptsForms) {
+      const message = `bring ${redactUrl(task.url)}: what is here was compressed or sealed otherwise`;
+      events.contentFailed(new DfError("unavailable", message));
+      return false;
+    }
+    transfer.stop();
+    for (const { piece, row } of others) transfer.content.replaceRow(piece, row);
+    this.#joinAgain ??= setTimeout(() => {
+      this.#joinAgain = undefined;
+      if (this.#isStopped || this.#transfer !== transfer) return;
+      this.#transfer = null;
+      events.startedOver();
+    }, MORE_ROWS_MS);
+    return true;
   }
 
   /** What is here contradicts the supernode's manifest: fetches everything anew. */

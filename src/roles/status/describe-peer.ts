@@ -1,7 +1,7 @@
 // A peer's status in words.
 
 import type { BytesBySource, PeerStatus } from "../../net/wire/local-api.ts";
-import { formatBytes } from "../get/progress.ts";
+import { formatBytes, wireWords } from "../get/progress.ts";
 import { describeStore } from "./store-status.ts";
 
 export function describePeer(status: PeerStatus): string {
@@ -14,12 +14,17 @@ export function describePeer(status: PeerStatus): string {
         `supernode ${address}  ${connected ? "connected" : "not connected"}`,
     ),
     describeStore(store),
-    `downloaded ${formatBytes(status.downloadedBytes)}, uploaded ${formatBytes(status.uploadedBytes)}`,
-    ...status.downloads.map(({ url, doneBytes, length, bytes }) => {
+    `downloaded ${formatBytes(status.downloadedBytes)}${saved(status)}, uploaded ${formatBytes(status.uploadedBytes)}`,
+    ...status.downloads.map(({ url, doneBytes, length, bytes, wireBytes }) => {
       const whole = length === null ? "?" : formatBytes(length);
-      return `bringing ${url}: ${formatBytes(doneBytes)} of ${whole} (${whence(bytes)})`;
+      const wire = wireWords(bytes, wireBytes);
+      return `bringing ${url}: ${formatBytes(doneBytes)} of ${whole} (${whence(bytes)}${wire})`;
     }),
   ].join("\n");
+}
+
+function saved({ savedBytes }: PeerStatus): string {
+  return savedBytes > 0 ? ` (${formatBytes(savedBytes)} of it never travelled: compressed)` : "";
 }
 
 /** Where bytes came from, the largest share first. */

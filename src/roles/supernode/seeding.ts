@@ -167,7 +167,9 @@ export class Seeding {
   async becomeComplete(digests: ContentDigests): Promise<void> {
     const { length } = this.stored.manifest.layout;
     this.#signer.signWhole(digests);
-    const inline = this.isTiny ? (await this.stored.read(0, length!)).toBase64() : null;
+    // Compressed or sealed pieces are told by rows only.
+    const isInline = this.isTiny && this.stored.manifest.isPlain;
+    const inline = isInline ? (await this.stored.read(0, length!)).toBase64() : null;
     this.#state = { kind: "complete", digests, inline };
     this.#end();
     for (const member of this.#children.values()) {

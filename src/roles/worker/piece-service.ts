@@ -114,9 +114,9 @@ function identityOf({ identity }: PieceServiceOptions): HostKeys | null {
 }
 
 function servedOf(content: StoredContent): ServedContent {
-  const { facts, have, wireLengths, manifest, dataPath } = content;
+  const { facts, have, wireForms, manifest, dataPath } = content;
   return {
-    ...{ path: dataPath, layout: manifest.layout, wireLengths },
+    ...{ path: dataPath, layout: manifest.layout, wireForms },
     ...{ words: have.words, pieceCount: have.size },
     isPrivate: facts.isPrivate ?? false,
   };

@@ -1,3 +1,5 @@
+// A value that must never be shown: whoever prints it shows nothing.
+
 import { expect, test } from "bun:test";
 import { inspect } from "node:util";
 import { Secret } from "../../../src/engine/bytes/secret.ts";

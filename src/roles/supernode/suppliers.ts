@@ -1,6 +1,7 @@
 // Where a supernode may take a content from instead of from its source, as the task registry sees
 // it: other supernodes. Who they are and in which order is the cluster's affair.
 
+import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentFacts, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
@@ -34,8 +35,8 @@ export interface WantedContent {
   hops: readonly string[];
   /** What is here and needs a word on whether it is still current; null: nothing whole. */
   current: Seeding | null;
-  /** Asks the source whether it still has the version that a validator names. */
-  confirms: (validator: string) => Promise<boolean>;
+  /** Asks the source whether it still has the version that a validator names; null: it has another one. */
+  confirms: (validator: string) => Promise<KeptAnswer | null>;
 }
 
 export interface Suppliers {

@@ -25,7 +25,7 @@ import { Seeding, type SeedingEvents } from "./seeding.ts";
 import type { AskedTask, ProvenRequester, TaskAdmission } from "./task-admission.ts";
 import { taskFreshness } from "./task-freshness.ts";
 import { isConfirmed, isStill } from "./version-probe.ts";
-import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
+import type { ContentSink, Supplier, Suppliers, WantedContent } from "./suppliers.ts";
 
 /** A source that changes more often than this while it is asked is given up. */
 const VERSIONS_MAX = 3;
@@ -194,17 +194,26 @@ export class TaskRegistry {
       }
       const other = task.resolving;
       // The source answers to his own credentials: what it gives is his.
-      if (other === null)
-        return (task.resolving = this.#resolving(task, this.#readFor(task, asked.request, hops)));
+      if (other === null) {
+        const read = this.#readFor(requester, task, { request: asked.request, hops });
+        return (task.resolving = this.#resolving(task, read));
+      }
       await other.catch(() => {});
     }
     throw sourceChanged(asked.request.url);
   }
 
-  async #readFor(task: KnownTask, request: TaskRequest, hops: readonly string[]): Promise<Seeding> {
+  async #readFor(
+    { version }: ProvenRequester,
+    task: KnownTask,
+    { request, hops }: Pick<WantedContent, "request" | "hops">,
+  ): Promise<Seeding> {
     const { taskId, current } = task;
-    const confirms = (): Promise<boolean> => Promise.resolve(false);
-    const wanted = { taskId, request, hops, current, confirms };
+    const wanted: WantedContent = {
+      ...{ taskId, request, hops, current },
+      // The source named it to him a moment ago.
+      confirms: async (validator) => (validator === version.validator ? version.answer : null),
+    };
     return this.#read(task, request, await this.#suppliers.supplierOf(wanted));
   }
 

@@ -24,6 +24,9 @@ interface Holder {
   givenAtMs: number;
 }
 
+/** What decides whether a content is given against tickets. */
+export type PrivacyFacts = Pick<ContentFacts, "contentId" | "isPrivate">;
+
 export class TicketOffice {
   readonly #clusterPrivateKey: string;
   readonly #hostId: string;
@@ -48,7 +51,7 @@ export class TicketOffice {
   }
 
   /** For what this supernode itself fetches of a content; undefined: anybody may have that. */
-  authorise({ contentId, isPrivate }: ContentFacts): Authorise | undefined {
+  authorise({ contentId, isPrivate }: PrivacyFacts): Authorise | undefined {
     if (isPrivate !== true) return undefined;
     return (asked) => this.#signer.fields(this.#ownTicket(contentId), asked);
   }

@@ -1,6 +1,7 @@
 // Asks a source whether a version is still its own: one request with headers only, for everyone who
 // waits for the answer.
 
+import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import type { RetryPolicy } from "../../engine/core/retry.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { probeSource } from "../../net/source/probe-source.ts";
@@ -27,19 +28,23 @@ export async function isConfirmed(
   if (state.kind !== "complete" || revalidator === null) return false;
   // Who would get the last version anyway need not wait for a source that is down.
   const retry = freshness.isUsableIfError ? { retry: QUICK_RETRY } : {};
-  const outcome = await probeSource({ ...addressOf(request), egress, ...retry, revalidator }, signal);
+  const outcome = await probeSource(
+    { ...addressOf(request), egress, ...retry, revalidator },
+    signal,
+  );
   if (outcome.kind === "changed") return false;
   freshness.confirm(outcome.answer);
   return true;
 }
 
-/** Whether the source still has the version that `validator` names. @throws {DfError} as probeSource */
+/** What the source says of the version that `validator` names; null: it has another one. @throws {DfError} as probeSource */
 export async function isStill(
   validator: string,
   request: TaskRequest,
   egress: EgressGuard,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<KeptAnswer | null> {
   const probe = { ...addressOf(request), egress, revalidator: validator };
-  return (await probeSource(probe, signal)).kind === "unchanged";
+  const outcome = await probeSource(probe, signal);
+  return outcome.kind === "unchanged" ? outcome.answer : null;
 }

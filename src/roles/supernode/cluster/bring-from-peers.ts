@@ -10,7 +10,7 @@ import type { ContentSink } from "../suppliers.ts";
 import { SUPERNODE_FETCH_SLOTS, type SwarmSurroundings } from "./bring-from-swarm.ts";
 
 /** Peers that came back after their owner's death have said what they have within this time. */
-const GATHER_MS = 1_500;
+export const GATHER_MS = 1_500;
 
 /** When nothing came for so long, the peers that are here have no more. */
 const IDLE_MS = 1_000;

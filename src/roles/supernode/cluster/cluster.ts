@@ -7,18 +7,20 @@ import type { HelloFields } from "../../../net/swarm/swarm-client.ts";
 import type { Holding } from "../../../net/wire/holds-api.ts";
 import type { TaskRequest } from "../../../net/wire/task.ts";
 import type { Authorise } from "../../../net/wire/ticketed-request.ts";
-import type { ContentFacts, PieceStore } from "../../../store/piece-store.ts";
+import type { PieceStore } from "../../../store/piece-store.ts";
 import { knownOf } from "../../peer/supernodes.ts";
 import type { ClusterKey } from "../../signatures/cluster-key.ts";
 import type { ConnectedPeer } from "../connected-peer.ts";
 import type { Seeding } from "../seeding.ts";
 import type { Suppliers } from "../suppliers.ts";
+import type { PrivacyFacts } from "../ticket-office.ts";
 import type { OwnSwarm } from "./bring-from-peers.ts";
 import { ContentPlaces } from "./content-places.ts";
 import { ExtraSeeds } from "./extra-seeds.ts";
 import { Holders } from "./holders.ts";
 import { JoinPlacing, type JoinPlace, type PlacedJoin } from "./join-placing.ts";
 import { LoadGauge } from "./load-gauge.ts";
+import { LostContents, type TaskHolder } from "./lost-contents.ts";
 import { MemberChannels } from "./member-channels.ts";
 import { MemberLinks } from "./member-links.ts";
 import type { ClusterMembers } from "./cluster-members.ts";
@@ -32,7 +34,7 @@ export interface ClusterOptions {
   /** The rate of all that is brought from other supernodes and from peers. */
   pacer: Pacer;
   /** Opens private contents to this supernode's own fetches; undefined for what anybody may have. */
-  authorise: (facts: ContentFacts) => Authorise | undefined;
+  authorise: (facts: PrivacyFacts) => Authorise | undefined;
   /** Checks what the fleet signed. */
   clusterKey: ClusterKey;
   ownSwarm: OwnSwarm;
@@ -77,8 +79,11 @@ export class Cluster {
     });
     const holders = new Holders(links);
     const client = new PieceClient();
+    const holdersOf = (taskId: string): TaskHolder[] => taskHolders(options.peers(), taskId);
+    const lost = new LostContents({ clusterKey, store, holdersOf, authorise, signal });
     const places = new ContentPlaces({
-      ...{ hostId, links, holders, store, client, pacer, authorise, clusterKey, ownSwarm, signal },
+      ...{ hostId, links, holders, lost, store, client, pacer, authorise, clusterKey, ownSwarm },
+      signal,
     });
     const load = new LoadGauge(options.childrenMax);
     this.#links = links;
@@ -157,4 +162,15 @@ export class Cluster {
       this.#options.onWarning(`take part as a seed: ${String(error)}`);
     });
   }
+}
+
+/** Peers that say that they hold a version of the task, and can be reached. */
+function taskHolders(peers: Iterable<ConnectedPeer>, taskId: string): TaskHolder[] {
+  const holders: TaskHolder[] = [];
+  for (const peer of peers) {
+    const contentId = peer.heldOf(taskId);
+    const address = peer.pieceAddress;
+    if (contentId !== undefined && address !== "") holders.push({ contentId, address });
+  }
+  return holders;
 }

@@ -2,23 +2,28 @@
 // supernode's own peers, the upstream cluster. Places are tried in this order until one had it all.
 //
 //   better-ranked member that lives ─▶ (all dead for 3 s: this one acts as the owner)
-//     ─▶ members that have it whole or under way ─▶ own peers ─▶ upstream cluster ─▶ the source
+//     ─▶ members that have it whole or under way ─▶ own peers (rows from here, or as they were signed)
+//     ─▶ upstream cluster ─▶ the source
 
 import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { DfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
 import type { NamedSupernode } from "../../../net/tls/supernode-endpoint.ts";
-import type { PieceStore } from "../../../store/piece-store.ts";
+import type { ContentDigests, PieceStore } from "../../../store/piece-store.ts";
 import type { ClusterKey } from "../../signatures/cluster-key.ts";
 import type { SourceReadEnd } from "../../worker/source-worker-messages.ts";
 import type { ContentSink, Supplier, Suppliers, WantedContent } from "../suppliers.ts";
 import { bringFromPeers, lacksKnownPieces, type OwnSwarm } from "./bring-from-peers.ts";
 import { bringFromSwarm, type SwarmPlace, type SwarmSurroundings } from "./bring-from-swarm.ts";
 import type { Holders } from "./holders.ts";
+import type { LostContents } from "./lost-contents.ts";
 import type { MemberLink } from "./member-link.ts";
 import type { MemberLinks } from "./member-links.ts";
 
-type Place = ({ kind: "swarm" } & SwarmPlace) | { kind: "peers" };
+type Place =
+  | ({ kind: "swarm" } & SwarmPlace)
+  /** `digests`: of the whole, if they are known beforehand. */
+  | { kind: "peers"; digests: ContentDigests | null };
 
 export interface ContentPlacesOptions {
   hostId: string;
@@ -29,6 +34,7 @@ export interface ContentPlacesOptions {
   pacer: Pacer;
   authorise: SwarmSurroundings["authorise"];
   clusterKey: ClusterKey;
+  lost: LostContents;
   ownSwarm: OwnSwarm;
   signal: AbortSignal;
 }
@@ -93,9 +99,13 @@ export class ContentPlaces implements Suppliers {
       return bringFromSwarm(place, wanted, sink, around);
     }
     const content = sink.content ?? (await this.#openPart(wanted.taskId, sink));
-    if (content !== null)
-      await bringFromPeers(content, sink, { client, pacer, authorise, swarm: ownSwarm });
-    return "gone";
+    if (content === null) return "gone";
+    await bringFromPeers(content, sink, { client, pacer, authorise, swarm: ownSwarm });
+    const { digests } = place;
+    const { length } = content.manifest.layout;
+    const isWanted = digests?.sha256 !== null || !wanted.request.checksum.startsWith("sha256:");
+    if (digests === null || length === null || !content.have.isFull || !isWanted) return "gone";
+    return { ...digests, length, bodyBytes: 0 };
   }
 
   /** What an earlier process, or an earlier part in another's swarm, left here. */
@@ -120,7 +130,9 @@ export class ContentPlaces implements Suppliers {
     if (wanted.current === null) {
       const link = await this.#usefulHolder(wanted);
       if (link !== null) yield { ...place, link, isDelegated: true, onlyHeld: true };
-      if (this.#lacksKnownPieces(taskId)) yield { kind: "peers" };
+      const found = await this.#options.lost.find(wanted);
+      const digests = found?.digests ?? null;
+      if (this.#lacksKnownPieces(taskId)) yield { kind: "peers", digests };
     }
     passedOver = false;
     for (const link of this.#upstreamOf(wanted)) {
@@ -137,7 +149,8 @@ export class ContentPlaces implements Suppliers {
       if (!holding.isComplete && holding.isOwned) return link;
       if (!holding.isComplete) continue;
       if (holding.isFresh) return link;
-      if (holding.validator !== null && (await confirms(holding.validator))) return link;
+      const { validator } = holding;
+      if (validator !== null && (await confirms(validator)) !== null) return link;
     }
     return null;
   }

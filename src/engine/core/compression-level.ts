@@ -20,7 +20,7 @@ const WIRE_SHARE_ASSUMED = 0.4;
 export interface CompressionDemand {
   /** As sources send them now; null: not measured yet. */
   readonly sourceRate: number | null;
-  /** All that this machine may send to others; null: no limit is known. */
+  /** As much as others take from this machine, or may; null: not known. */
   readonly linkRate: number | null;
   /** Cores that may compress at once and are not busy with something else; fractions count. */
   readonly freeCores: number;

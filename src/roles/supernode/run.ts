@@ -64,6 +64,7 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       identity,
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
+        hall?.sources.noteUploaded(uploadedBytes);
         for (const contentId of counts.usedContentIds) store.get(contentId)?.noteRead();
       },
     });

@@ -44,7 +44,9 @@ export type SourceWorkerOrder =
   | { kind: "limitRead"; read: number; rateBytesPerSec: number | null }
   | { kind: "limit"; limits: SourceLimits }
   /** Where sources may be; the first order that a worker gets. */
-  | { kind: "egress"; policy: EgressPolicy };
+  | { kind: "egress"; policy: EgressPolicy }
+  /** Bytes that this process has given to others since its start: about once a second. */
+  | { kind: "uploaded"; uploadedBytes: number };
 
 export type SourceWorkerReport =
   | { kind: "facts"; read: number; facts: SourceFacts }

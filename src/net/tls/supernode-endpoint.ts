@@ -26,7 +26,7 @@ export function endpointOf(
   { address, hostId = "", isTls = false }: NamedSupernode,
   ca: string | null,
 ): SupernodeEndpoint {
-  return { address, proof: isTls ? { ca: ca ?? "", serverName: tlsNameOf(hostId) } : null };
+  return { address, proof: isTls ? { ca, serverName: tlsNameOf(hostId) } : null };
 }
 
 export function httpUrlOf({ address, proof }: SupernodeEndpoint, path: string): string {

@@ -1,9 +1,10 @@
 // The flags by which a command finds `df config` and shows that its user may administer the fleet.
 
+import { dirname } from "node:path";
 import { DfError } from "../../errors.ts";
 import { CONFIG_PORT } from "../../limits.ts";
 import { AdminClient } from "../../net/admin-client.ts";
-import { type OwnService, readOwnService } from "../config/config-dir.ts";
+import { type OwnService, readCaIn, readOwnService } from "../config/config-dir.ts";
 import { CA_FLAG, CA_HINT, readCa } from "./ca-flag.ts";
 import { isLoopbackUrl, withScheme } from "./fleet-flags.ts";
 import type { Flag, ParsedFlags } from "./flags.ts";
@@ -47,11 +48,17 @@ export function adminClientOf(flags: ParsedFlags): AdminClient {
   const adminToken =
     given === undefined ? isOwn && own?.adminToken : readSecret("--admin-token", given);
   if (adminToken) {
-    return new AdminClient({ url, adminToken, ca: readCa(flags) ?? caOf(own), caHint: CA_HINT });
+    const ca = readCa(flags) ?? caBeside(given) ?? caOf(own);
+    return new AdminClient({ url, adminToken, ca, caHint: CA_HINT });
   }
   throw new DfError("unauthorized", "ask df config: no admin token is at hand", {
     hint: "give --admin-token @FILE or DRAGONFLY_ADMIN_TOKEN; the first one is in the data directory of df config",
   });
+}
+
+/** The CA of the service that wrote an admin token's file; undefined: none lies there. PEM. */
+function caBeside(adminToken: string | undefined): string | undefined {
+  return adminToken?.startsWith("@") === true ? readCaIn(dirname(adminToken.slice(1))) : undefined;
 }
 
 /** What vouches for replicas of the fleet that is here; undefined: a proxy in front of them proves itself. */

@@ -49,9 +49,14 @@ export function readOwnService(): OwnService | undefined {
   for (const dataDir of [defaultConfigDir(), join(defaultFleetDir(), "config")]) {
     const adminToken = textOf(adminTokenPath(dataDir));
     if (adminToken === undefined) continue;
-    return { adminToken, url: textOf(ownUrlPath(dataDir)), ca: textOf(caPath(dataDir)) };
+    return { adminToken, url: textOf(ownUrlPath(dataDir)), ca: readCaIn(dataDir) };
   }
   return undefined;
+}
+
+/** The CA that a `df config` left in its data directory; undefined: none. PEM. */
+export function readCaIn(dataDir: string): string | undefined {
+  return textOf(caPath(dataDir));
 }
 
 /** Undefined: none is there, or it is not this user's. */

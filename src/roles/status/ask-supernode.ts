@@ -22,7 +22,7 @@ const TIMEOUT_MS = 5_000;
 export async function askSupernode(text: string, flags: ParsedFlags): Promise<SupernodeStatus> {
   const [, scheme = "", address = text] = /^(https?):\/\/([^/]+)\/?$/.exec(text) ?? [];
   const named = readCa(flags);
-  const proof = { ca: named ?? readOwnService()?.ca ?? "", serverName: SUPERNODE_TLS_NAME };
+  const proof = { ca: named ?? readOwnService()?.ca ?? null, serverName: SUPERNODE_TLS_NAME };
   if (scheme === "https" || (scheme === "" && named !== undefined)) return ask(address, proof);
   try {
     return await ask(address, null);

@@ -65,12 +65,8 @@ export interface SwarmDeskOptions {
   warned: (message: string) => void;
 }
 
-/**
- * Joins of one peer that wait for sources at once: each may open a connection to wherever it says, some
- * kilobytes in all. Enough that a host whose users ask hundreds of sources that never answer still
- * gets what others have.
- */
-const PENDING_JOINS_MAX = 1_024;
+/** Joins of one peer that wait for sources at once: each may open connections to wherever it says. */
+const PENDING_JOINS_MAX = 256;
 
 /** Of a member that was told nothing yet. */
 const NO_PROGRESS = { rowsSent: 0, signaturesSent: 0, pulledAtMs: -Infinity };

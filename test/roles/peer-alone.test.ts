@@ -90,7 +90,7 @@ test("a source that is not there fails its download and leaves others alive", as
   const source = sourceFixture(cleanups, randomBytes(1_000));
   const { client } = await peerFixture(cleanups);
 
-  const failing = eventsOf(client.download({ url: "http://127.0.0.1:1/none" }, never));
+  const failing = eventsOf(client.download({ url: "http://127.0.0.1:2/none" }, never));
   const events = await eventsOf(client.download({ url: source.url }, never));
 
   await expect(failing).rejects.toMatchObject({ code: "network" });

@@ -67,7 +67,7 @@ test("T-28: a healthy source is read while 300 others are held up, each by a hos
   ask(
     Array.from(
       { length: PITS },
-      (_, i) => `http://127.1.${i >> 8}.${(i & 255) + 1}:${pit.port}/${i}`,
+      (_, i) => `http://127.1.${i >> 7}.${(i & 127) + 1}:${pit.port}/${i}`,
     ),
   );
   await until(() => pit.open.size === PITS);

@@ -1,6 +1,10 @@
 // The executable itself, for hosts that have none yet, with its checksum:
 //
 //   curl -O http://SUPERNODE:8002/df && curl -s http://SUPERNODE:8002/df.sha256 | sha256sum -c
+//
+// and over TLS, where its name is not its address:
+//
+//   curl --cacert ca.pem --connect-to ::SUPERNODE:8002 -O https://supernode.df/df
 
 import { stat } from "node:fs/promises";
 import { Hono } from "hono";

@@ -94,8 +94,8 @@ export class Outlet {
   #wayTo({ url, addresses, proxy }: CheckedTarget): https.RequestOptions {
     if (url.protocol === "http:") {
       if (proxy === null) return { lookup: lookupAmong(addresses) };
-      const { hostname: host, port } = proxy;
-      return { host, port, path: withoutFragment(url) };
+      const { hostname, port } = proxy;
+      return { hostname, port, path: withoutFragment(url) };
     }
     const { ca, isInsecure } = this.#trust;
     const { secureContext } = this.#guard;

@@ -49,9 +49,7 @@ export class Bulkheads {
    */
   async enter(origin: string, reader: IdleConnections, signal: AbortSignal): Promise<() => void> {
     const source = this.#sourceOf(origin);
-    // Its own idle connection will be used: nothing is opened.
-    const isOpen = reader.idleCount > 0 || this.#makesRoom(source);
-    if (isOpen && source.waiting.size === 0) source.inUse++;
+    if (source.waiting.size === 0 && this.#makesRoom(source, reader)) source.inUse++;
     else await this.#wait(origin, source, reader, signal);
     return () => this.#leave(origin, source, reader);
   }
@@ -99,7 +97,7 @@ export class Bulkheads {
 
   #admitNext(origin: string, source: Source): void {
     for (const waiting of source.waiting) {
-      if (waiting.reader.idleCount === 0 && !this.#makesRoom(source)) break;
+      if (!this.#makesRoom(source, waiting.reader)) break;
       source.waiting.delete(waiting);
       source.inUse++;
       waiting.admit();
@@ -107,16 +105,17 @@ export class Bulkheads {
     this.#dropUnused(origin, source);
   }
 
-  /** Whether one more connection may be opened, closing an idle one if that must be. */
-  #makesRoom(source: Source): boolean {
+  /** Whether one more request of `reader` may have a connection; closes an idle one if that must be. */
+  #makesRoom({ inUse, readers }: Source, reader: IdleConnections): boolean {
     const { connectionsMax } = this.#limits;
-    let idleCount = 0;
-    for (const reader of source.readers) idleCount += reader.idleCount;
-    if (source.inUse + idleCount < connectionsMax) return true;
-    if (source.inUse >= connectionsMax) return false;
-    for (const reader of source.readers) {
-      if (reader.idleCount === 0) continue;
-      reader.closeOne();
+    // One of its own idle ones is what it will use.
+    let idleCount = Math.max(0, reader.idleCount - 1);
+    for (const other of readers) if (other !== reader) idleCount += other.idleCount;
+    if (inUse + idleCount < connectionsMax) return true;
+    if (inUse >= connectionsMax) return false;
+    for (const other of readers) {
+      if (other.idleCount === 0) continue;
+      other.closeOne();
       return true;
     }
     return false;

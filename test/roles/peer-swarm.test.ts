@@ -525,7 +525,9 @@ test("a download that nobody reads any more is left after a grace, and what it h
   await expect(reading).rejects.toThrow();
   expect(await supernode.until(() => supernode.ofType("leave")[0])).toMatchObject({ handle: 7 });
   const held = await supernode.until(() => supernode.ofType("hold").at(-1));
-  expect(held.contents).toEqual([{ contentId: content.contentId, have: "BA==" }]);
+  expect(held.contents).toEqual([
+    { contentId: content.contentId, taskId: content.taskId, have: "BA==" },
+  ]);
   expect((await client.status()).downloads).toEqual([]);
 }, 20_000);
 
@@ -546,7 +548,9 @@ test("pieces in doubt are offered once they were hashed again, and only those th
   const after = await peerFixture(cleanups, { ...options, dataDir: `${before.folder}/data` });
 
   const hold = await supernode.until(() => supernode.ofType("hold").at(-1));
-  expect(hold.contents).toEqual([{ contentId: content.contentId, have: "DQ==" }]);
+  expect(hold.contents).toEqual([
+    { contentId: content.contentId, taskId: content.taskId, have: "DQ==" },
+  ]);
   const piece = (index: number) =>
     fetch(`http://${after.peer.listen}/v1/pieces/${content.contentId}/${index}`);
   expect((await piece(0)).status).toBe(200);

@@ -19,7 +19,8 @@ const PIECE_PORT = 65002;
 /** Daemons that start at once on few cores only slow each other. */
 const STARTS_AT_ONCE = 4;
 
-export function dfSwarm(via: "api" | "get"): Contender {
+/** @param flags more of the supernode's @defaultValue none */
+export function dfSwarm(via: "api" | "get", flags: readonly string[] = []): Contender {
   return {
     name: `df (via ${via})`,
     async run(session, fleet, payload) {
@@ -30,7 +31,7 @@ export function dfSwarm(via: "api" | "get"): Contender {
         host: fleet.seed.address,
         port: SUPERNODE_PORT,
         wrap: (command) => on(fleet.seed, command),
-        flags: ["--open"],
+        flags: ["--open", ...flags],
       });
       const peers = await startPeers(session, fleet, supernode.address);
       const pids = peers.map(({ child }) => child.pid);

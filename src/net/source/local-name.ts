@@ -1,5 +1,6 @@
 // Says which host names mean another machine wherever they are used: a supernode must not read
-// them on behalf of a peer, because it would read its own services (or someone else's).
+// them on behalf of a peer, because it would read its own services (or someone else's). What a name
+// resolves to is looked at by the egress guard.
 
 /**
  * Whether `hostname`, as in `URL.hostname`, is loopback, link-local, unspecified or unqualified.
@@ -14,14 +15,6 @@ export function isLocalName(hostname: string): boolean {
   if (/^\d+(\.\d+){3}$/.test(name)) return isLocalIpv4(name);
   if (!name.includes(".")) return true;
   return name.endsWith(".localhost") || name.endsWith(".local");
-}
-
-/**
- * Whether `hostname` names this machine or its link itself: an address, or localhost. Unqualified
- * names, which a company's sources may well redirect to, do not.
- */
-export function isLocalAddress(hostname: string): boolean {
-  return isLocalName(hostname) && /[.:]|^localhost$/i.test(hostname.replace(/\.$/, ""));
 }
 
 /** "This host", loopback and link-local (RFC 6890, table 1, 3 and 4); 169.254.169.254 is every cloud's metadata. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { assert, property, string } from "fast-check";
-import { isLocalAddress, isLocalName } from "../../../src/net/source/local-name.ts";
+import { isLocalName } from "../../../src/net/source/local-name.ts";
 import { contentRangeOf, validatorOf } from "../../../src/net/source/source-answer.ts";
 import { parseRetryAfter } from "../../../src/net/source/http-date.ts";
 
@@ -83,16 +83,4 @@ test.each([
   ["http://127.example.org/", false],
 ])("whether %s means another machine elsewhere: %p", (url, expected) => {
   expect(isLocalName(new URL(url).hostname)).toBe(expected);
-});
-
-test.each([
-  ["http://localhost./", true],
-  ["http://127.0.0.1/", true],
-  ["http://169.254.169.254/", true],
-  ["http://[::1]/", true],
-  ["http://nas/", false],
-  ["http://10.0.0.1/", false],
-  ["http://example.org/", false],
-])("whether %s is the reader's own machine or link: %p", (url, expected) => {
-  expect(isLocalAddress(new URL(url).hostname)).toBe(expected);
 });

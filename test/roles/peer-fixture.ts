@@ -3,10 +3,11 @@
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { plainRow } from "../../src/engine/core/manifest.ts";
+import { wireMarkOf } from "../../src/engine/core/manifest.ts";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
 import type { Pacer } from "../../src/engine/bytes/pacing.ts";
 import { contentIdOf, taskIdOf } from "../../src/engine/bytes/task-id.ts";
+import { encodePiece } from "../../src/engine/bytes/wire-form.ts";
 import { pieceCountOf, pieceLengthAt } from "../../src/engine/core/piece-layout.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
 import { LocalClient } from "../../src/net/local-client.ts";
@@ -114,11 +115,12 @@ export async function seededContent(
     pieceLength?: number;
     have?: number[];
     pacers?: Pacer[];
+    /** How each piece travels; all travel plain when left out. */
+    form?: (piece: number) => { zstdLevel: number; key: Uint8Array | null };
   },
 ) {
   const { data, version = '"v1"', pieceLength = 65_536, pacers = [] } = options;
   const folder = await tempFolder(cleanups);
-  await writeFile(`${folder}/data`, data);
   const task: TaskRequest = { url, headers: {}, tag: "", filterQuery: [], checksum: "" };
   const taskId = taskIdOf(taskFieldsOf(task, "public"));
   const contentId = contentIdOf(taskId, version, data.length);
@@ -128,15 +130,30 @@ export async function seededContent(
   cleanups.defer(() => server.stop());
   const have = new PieceSet(pieceCount);
   for (const piece of options.have ?? PieceSet.full(pieceCount)) have.add(piece);
-  server.serve(contentId, { path: `${folder}/data`, layout, words: have.words, pieceCount });
-  const rows: NumberedRow[] = Array.from({ length: pieceCount }, (_, piece) => {
+  const { form = () => ({ zstdLevel: 0, key: null }) } = options;
+  const rows: NumberedRow[] = [];
+  const rest = Buffer.alloc(data.length);
+  for (let piece = 0; piece < pieceCount; piece++) {
     const from = piece * pieceLength;
     const bytes = data.subarray(from, from + pieceLengthAt(layout, piece));
-    const digest = digestNow("sha256", bytes);
-    return { piece, row: plainRow(bytes.length, digest) };
-  });
+    const { wire, row } = await encodePiece(bytes, { contentId, index: piece, ...form(piece) });
+    rest.set(wire, from);
+    rows.push({ piece, row });
+  }
+  const path = `${folder}/data`;
+  await writeFile(path, rest);
+  const formsOf = (): number[] => rows.flatMap(({ row }) => [row.wireLength, wireMarkOf(row)]);
+  const wireForms = new Uint32Array(formsOf());
+  server.serve(contentId, { path, layout, words: have.words, pieceCount, wireForms });
   const md5 = toHex(digestNow("md5", data));
   return {
+    /** What lies in the parent's data file. */
+    rest,
+    /** Gives other bytes from now on, and says of them what `rows` does. */
+    async rewrite(bytes: Buffer): Promise<void> {
+      await writeFile(path, bytes);
+      wireForms.set(formsOf());
+    },
     ...{ contentId, taskId, rows, md5, pieceCount, have, server },
     address: `127.0.0.1:${server.port}`,
     joined: (request: number, handle: number): Joined => ({

@@ -171,8 +171,10 @@ export class ContentTransfer {
 
   /** A piece that is verified, written and committed already, from elsewhere than a parent. */
   gained(piece: number, from: "source" | "supernode"): void {
-    this.#bytes[from] += this.#lengthOf(piece);
-    this.#wireBytes += this.#lengthOf(piece);
+    // A parent may have brought it in the same moment.
+    const bytes = this.#machine.have.has(piece) ? 0 : this.#lengthOf(piece);
+    this.#bytes[from] += bytes;
+    this.#wireBytes += bytes;
     this.#options.firstHand?.note(this.content, piece);
     this.offer();
     this.step({ kind: "sourcePieceRead", piece });

@@ -1,7 +1,7 @@
 // What a peer offers, cut into messages of a bounded size.
 
 import { CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
-import type { KnownContent } from "./swarm-client.ts";
+import type { KnownContent } from "./join-message.ts";
 
 /** A hold message names so many contents, and so many characters of bitmaps, at most. */
 const HOLD_CONTENTS_MAX = 1024;

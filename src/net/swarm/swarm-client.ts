@@ -21,6 +21,12 @@ import type { TaskRequest } from "../wire/task.ts";
 import { openChannel, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
 import { holdBatches } from "./hold-batches.ts";
 import { isOwnMachine } from "./is-confidential.ts";
+import {
+  joinMessage,
+  notConfidential,
+  type JoinOptions,
+  type KnownContent,
+} from "./join-message.ts";
 import { ChannelWatch } from "./channel-watch.ts";
 import { reconnectDelayMs, spreadMsOf } from "./reconnect-delay.ts";
 import { SendQueue } from "./send-queue.ts";
@@ -29,30 +35,6 @@ import type { SwarmMember } from "./swarm-member.ts";
 
 /** What a peer says of itself; type and protocol are the channel's. */
 export type HelloFields = Omit<Hello, "type" | "protocol">;
-
-/** A content that is here, in part or whole, as messages name it. */
-export interface KnownContent {
-  contentId: string;
-  /** Said with what is offered, so that a supernode which lost it finds it again. */
-  taskId?: string | undefined;
-  /** Base64 of PieceSet.toBytes. */
-  have: string;
-}
-
-export interface JoinOptions {
-  /** What is here already of a version of the task. */
-  known?: KnownContent | undefined;
-  /** Takes pieces from supernodes alone. @defaultValue false */
-  seedsOnly?: boolean;
-  /** Asks a member that does not own the task to serve it nevertheless. @defaultValue false */
-  isDelegated?: boolean;
-  /** Wants what the supernode has or brings already. @defaultValue false */
-  onlyHeld?: boolean;
-  /** Asks which content would be told, and takes no part. @defaultValue false */
-  isQuestion?: boolean;
-  /** Host IDs of the supernodes through which this join comes. @defaultValue none */
-  hops?: readonly string[];
-}
 
 /** What a supernode tells a host as a whole, not one of its downloads. */
 export type FleetMessage = Extract<
@@ -170,18 +152,9 @@ export class SwarmClient {
       queueMicrotask(() => member.refused(notConfidential(this.address)));
       return;
     }
-    const { known, seedsOnly, isDelegated, onlyHeld, isQuestion, hops = [] } = options;
     const request = this.#nextRequest++;
     this.#byRequest.set(request, member);
-    this.#say({
-      ...{ type: "join", request, task },
-      ...(known === undefined ? {} : { known }),
-      ...(seedsOnly === true ? { from: "supernode" } : {}),
-      ...(isDelegated === true ? { isDelegated } : {}),
-      ...(onlyHeld === true ? { onlyHeld } : {}),
-      ...(isQuestion === true ? { isQuestion } : {}),
-      ...(hops.length > 0 ? { hops: [...hops] } : {}),
-    });
+    this.#say(joinMessage(request, task, options));
   }
 
   /** Ends a member's part; nothing reaches it afterwards, and nobody is sent here for its pieces. */
@@ -418,10 +391,4 @@ export class SwarmClient {
   #say(message: PeerMessage): void {
     this.#queue?.send(JSON.stringify(message));
   }
-}
-
-function notConfidential(address: string): DfError {
-  return new DfError("not-shareable", `join a private task at ${address}: others could listen`, {
-    hint: "supernodes of a fleet speak TLS",
-  });
 }

@@ -11,7 +11,8 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
-import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { KnownContent } from "../../net/swarm/join-message.ts";
+import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
 import type { EgressPolicy, Listener } from "../../net/egress/egress-policy.ts";
 import type { SettingKey, Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { RequestSigner } from "../../net/wire/ticketed-request.ts";
@@ -302,7 +303,10 @@ class Peer implements RunningPeer {
       status: () => this.status(),
       freshness: (task) =>
         freshnessOnHost(
-          { store: this.#store, settings: this.#settings, supernodes: this.#supernodes },
+          {
+            ...{ store: this.#store, settings: this.#settings, supernodes: this.#supernodes },
+            credential: this.#fleet?.credential,
+          },
           task,
         ),
       others: async (request) => (await this.health()).fetch(request),

@@ -1,7 +1,8 @@
 // The supernodes this peer knows: one channel each, opened at start or when a task moves there. The
 // list may change while it runs: what left it is let go once no download needs it.
 
-import type { FleetMessage, HelloFields, KnownContent } from "../../net/swarm/swarm-client.ts";
+import type { KnownContent } from "../../net/swarm/join-message.ts";
+import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { rankOwners } from "../../net/swarm/owner-rank.ts";
 import { endpointOf, type NamedSupernode } from "../../net/tls/supernode-endpoint.ts";

@@ -1,7 +1,7 @@
 // What a swarm read is given and whom it tells.
 
 import type { DfError } from "../../errors.ts";
-import type { JoinOptions } from "../../net/swarm/swarm-client.ts";
+import type { JoinOptions } from "../../net/swarm/join-message.ts";
 import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { RequestSigner } from "../../net/wire/ticketed-request.ts";

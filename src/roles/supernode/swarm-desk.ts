@@ -28,6 +28,7 @@ import { joinAnswer } from "./join-answer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
 import { newMember, type Member, type Seeding } from "./seeding.ts";
+import { checkPending, needsTls, resolveJoin, type JoinRequest } from "./resolve-join.ts";
 import type { AskedTask } from "./task-admission.ts";
 import { Reachability } from "./reachability.ts";
 import type { TicketOffice } from "./ticket-office.ts";
@@ -64,14 +65,6 @@ export interface SwarmDeskOptions {
   admit: SwarmListener["admit"];
   warned: (message: string) => void;
 }
-
-/** Joins of one peer that wait for sources at once: each may open connections to wherever it says. */
-const PENDING_JOINS_MAX = 256;
-
-/** Of a member that was told nothing yet. */
-const NO_PROGRESS = { rowsSent: 0, signaturesSent: 0, pulledAtMs: -Infinity };
-
-type JoinRequest = Extract<PeerRequest, { type: "join" }>;
 
 export class SwarmDesk implements SwarmListener {
   readonly #options: SwarmDeskOptions;
@@ -296,10 +289,10 @@ export class SwarmDesk implements SwarmListener {
     const { request, task } = message;
     peer.pendingJoins++;
     try {
-      if (peer.pendingJoins > PENDING_JOINS_MAX) throw tooManyJoins();
+      checkPending(peer);
       const isConfidential = this.isConfidential(peer);
       const asked = await this.#options.identify(task, isConfidential);
-      const seeding = await this.#resolve(peer, asked, message);
+      const seeding = await resolveJoin(this.#options, { peer, asked, message });
       if (seeding === null) return;
       // Tiny contents travel in the answer, which then waits for their last byte.
       if (seeding.isTiny) await seeding.settled;
@@ -307,8 +300,7 @@ export class SwarmDesk implements SwarmListener {
       if (seeding.state.kind === "failed") throw seeding.state.error;
       if (seeding.stored.key !== null && !isConfidential) throw needsTls();
       if (message.isQuestion === true) {
-        const asker = { ...NO_PROGRESS, peer, seeding, handle: 0 };
-        peer.channel.send(joinAnswer(request, asker, null));
+        peer.channel.send(joinAnswer(request, newMember(peer, seeding, 0), null));
         return;
       }
       const member = this.#takePart(peer, seeding, message);
@@ -324,35 +316,6 @@ export class SwarmDesk implements SwarmListener {
     }
   }
 
-  /** The content of a join; null: the peer was sent to another supernode. */
-  async #resolve(
-    peer: ConnectedPeer,
-    asked: AskedTask,
-    message: JoinRequest,
-  ): Promise<Seeding | null> {
-    const { request, isDelegated = false, onlyHeld = false } = message;
-    const { cluster, resolve, held } = this.#options;
-    const { hostId, role } = peer.channel.hello;
-    const { taskId } = asked;
-    const isSupernode = role === "supernode";
-    // Only who passes joins on has something to say of their way.
-    const hops = isSupernode ? (message.hops ?? []) : [];
-    const join = { taskId, hostId, isSupernode, isDelegated, onlyHeld, hops };
-    const place = await cluster().placeOf(join);
-    switch (place.kind) {
-      case "here":
-        return resolve(asked, hops);
-      case "held": {
-        const seeding = await held(asked);
-        if (seeding !== null) return seeding;
-        throw new DfError("unavailable", "join: nothing of this task is here", { taskId });
-      }
-      case "moved":
-        peer.channel.send({ ...place, type: "moved", request });
-        return null;
-    }
-  }
-
   /** Whether nobody else can listen to the channel. */
   isConfidential({ channel }: ConnectedPeer): boolean {
     return this.#options.isTls || isOwnMachine(channel.origin.remoteAddress);
@@ -364,6 +327,7 @@ export class SwarmDesk implements SwarmListener {
     const before = seeding.child(peer);
     if (before !== undefined) {
       peer.remove(before);
+      seeding.requesters.remove(before);
       this.#neighbours.left(before);
     }
     const member = newMember(peer, seeding, handle);
@@ -420,15 +384,4 @@ export class SwarmDesk implements SwarmListener {
     if (seeding === undefined || seeding.child(peer) !== undefined) return;
     this.#options.step({ kind: "left", content: seeding.index, host: peer.host });
   }
-}
-
-function needsTls(): DfError {
-  return new DfError("not-shareable", "join: the content is sealed, and this channel is not", {
-    hint: "its key is told over TLS or on one machine alone",
-  });
-}
-
-function tooManyJoins(): DfError {
-  const message = `join: ${PENDING_JOINS_MAX} joins of this peer already wait for their sources`;
-  return new DfError("unavailable", message, { hint: "try again in a moment" });
 }

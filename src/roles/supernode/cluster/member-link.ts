@@ -5,7 +5,8 @@
 //     ▲                                         │                                 │
 //     └──────────────── a probe answered, or the channel opened ─────────────────┘
 
-import type { HelloFields, KnownContent } from "../../../net/swarm/swarm-client.ts";
+import type { KnownContent } from "../../../net/swarm/join-message.ts";
+import type { HelloFields } from "../../../net/swarm/swarm-client.ts";
 import { SwarmClient } from "../../../net/swarm/swarm-client.ts";
 import { tlsOptionsOf } from "../../../net/tls/server-proof.ts";
 import { httpUrlOf } from "../../../net/tls/supernode-endpoint.ts";

@@ -2,13 +2,15 @@
 // nobody who stands in between.
 
 import { expect, test } from "bun:test";
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { CountingSource, randomPayload } from "../../bench/harness/counting-source.ts";
 import { Session, waitUntil } from "../../bench/harness/session.ts";
 import { tlsOptionsOf } from "../../src/net/tls/server-proof.ts";
 import { endpointOf, httpUrlOf } from "../../src/net/tls/supernode-endpoint.ts";
 import { SUPERNODE_TLS_NAME } from "../../src/net/wire/fleet-api.ts";
+import { configFixture } from "../fixtures/config-fixture.ts";
 import {
   fleetFixture,
   type FleetFixture,
@@ -21,6 +23,11 @@ async function download({ client }: PeerOfFleet, url: string): Promise<number> {
   const events = client.download({ url, noOrigin: true }, AbortSignal.timeout(20_000));
   return eventOf(await eventsOf(events), "done").length;
 }
+
+/** One by which others reach this machine; undefined: none. */
+const ownAddress = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find(({ internal, family }) => !internal && family === "IPv4")?.address;
 
 /** Everybody on loopback, where TLS must be asked for. */
 async function tlsFleet(session: Session): Promise<FleetFixture> {
@@ -109,6 +116,62 @@ test("a machine keeps what it trusts for itself, and starts with it while df con
       expect(statSync(join(supernode.dataDir, file)).mode & 0o777).toBe(0o600);
     }
     expect(readFileSync(join(peer.dataDir, "membership.json"), "utf8")).toContain('"secrets":null');
+  }));
+
+test.if(ownAddress !== undefined)("beyond loopback a fleet speaks TLS without being told to", () =>
+  Session.run("tls", async (session) => {
+    await using source = await CountingSource.start({ bytes: randomPayload(300_000) });
+    const listen = { hostname: ownAddress!, port: 0 };
+    const fleet = await fleetFixture(session, { listen });
+    const originAllow = [new URL(source.url).host];
+    const supernode = await fleet.supernode("a", { listen, originAllow });
+    const peer = await fleet.peer();
+
+    expect(await download(peer, source.url)).toBe(300_000);
+
+    expect(fleet.config.urls).toEqual([`https://${fleet.config.address}`]);
+    const refusals = ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "ECONNRESET"];
+    expect(await strangersHear(supernode.running.address)).toEqual(refusals);
+    expect([...fleet.warnings, ...supernode.warnings]).toEqual([]);
+  }),
+);
+
+test("what an earlier version kept of a membership is completed at the next start", () =>
+  Session.run("tls", async (session) => {
+    await using source = await CountingSource.start({ bytes: randomPayload(200_000) });
+    const fleet = await fleetFixture(session);
+    const [supernode, peer] = [await fleet.supernode("a"), await fleet.peer()];
+    await Promise.all([supernode.stop(), peer.stop()]);
+    for (const { dataDir } of [supernode, peer]) {
+      const path = join(dataDir, "membership.json");
+      const { urls, credential, cluster, fleetKey } = JSON.parse(readFileSync(path, "utf8"));
+      writeFileSync(path, JSON.stringify({ urls, credential, cluster, fleetKey }));
+    }
+
+    await fleet.supernode("a", { dataDir: supernode.dataDir, tls: "on" });
+    const again = await fleet.peer({ dataDir: peer.dataDir });
+
+    await waitUntil("it is connected", () => isConnected(again));
+    expect(await download(again, source.url)).toBe(200_000);
+  }));
+
+test("a host without a join line believes the CA that it saw first, and no other later", () =>
+  Session.run("tls", async (session) => {
+    const fleet = await fleetFixture(session, { tls: "on", isOpen: true });
+    await fleet.supernode("a", { tls: "on" });
+    const { urls } = fleet.config;
+    const peer = await fleet.peer({ fleet: { urls } });
+    await waitUntil("it is connected", () => isConnected(peer));
+    await Promise.all([peer.stop(), fleet.config.stop()]);
+    const listen = { hostname: "127.0.0.1", port: Number(new URL(urls[0]!).port) };
+    const other = await configFixture(session, { tls: "on", isOpen: true, listen });
+
+    const again = await fleet.peer({ fleet: { urls }, dataDir: peer.dataDir });
+
+    await waitUntil("it met the other", () => again.warnings.length > 0);
+    expect(again.warnings[0]).toContain("its certificate is not believed");
+    expect(isConnected(again)).toBe(true);
+    expect((await other.call("GET hosts")).json.total).toBe(0);
   }));
 
 test("tools that know a supernode's address alone believe it by the fleet's CA", () =>

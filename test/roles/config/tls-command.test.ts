@@ -2,13 +2,15 @@
 // being told, what must be told, and what a failure says.
 
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePortPair } from "../../../bench/harness/free-port.ts";
 import { Session, waitUntil } from "../../../bench/harness/session.ts";
 import { parseJoinString } from "../../../src/net/fleet/join-string.ts";
 import { tlsOptionsOf } from "../../../src/net/tls/server-proof.ts";
 import { SUPERNODE_TLS_NAME } from "../../../src/net/wire/fleet-api.ts";
+import { issueCertificate, makeCa } from "../../../src/roles/config/certificates.ts";
 import { configFixture } from "../../fixtures/config-fixture.ts";
 import { fleetFixture } from "../../fixtures/fleet-fixture.ts";
 import { startProcess } from "../../fixtures/start-process.ts";
@@ -114,6 +116,51 @@ test("a fleet of processes speaks TLS where it is told to, and its executable ca
     ]);
     expect((await curl.finished).exitCode).toBe(0);
     expect(readFileSync(logPath("config").logPath, "utf8")).toContain("ca.pem");
+  }));
+
+test("machines believe a proxy in front of df config by its own certificate, if it is one that they know", () =>
+  Session.run("tls-command", async (session) => {
+    const port = await freePortPair();
+    const proxyUrl = `https://127.0.0.1:${port}`;
+    const fleet = await fleetFixture(session, { urls: [proxyUrl] });
+    const ca = await makeCa();
+    const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const publicKey = keys.publicKey.export({ type: "spki", format: "der" }).toString("base64");
+    const cert = await issueCertificate(ca, { publicKey, names: ["127.0.0.1"] });
+    const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+    const proxy = Bun.serve({
+      ...{ hostname: "127.0.0.1", port, development: false, tls: { key, cert } },
+      async fetch(request) {
+        const { pathname } = new URL(request.url);
+        const { method, headers } = request;
+        const body = method === "GET" ? {} : { body: await request.text() };
+        const answer = await fetch(`${fleet.url}${pathname}`, { method, headers, ...body });
+        return new Response(await answer.text(), answer);
+      },
+    });
+    session.defer(() => proxy.stop(true));
+    const caFile = join(session.folder, "proxy-ca.pem");
+    writeFileSync(caFile, ca.certificate);
+    await fleet.supernode("a", { fleet: { ...(await fleet.address("a")), urls: [fleet.url] } });
+    const { json: token } = await fleet.call("POST tokens", { body: { kind: "join" } });
+    const peerOf = (name: string, env: Record<string, string>) => {
+      const place = join(session.folder, name);
+      const flags = ["--data-dir", place, "--socket", `${place}.sock`, "--listen", "127.0.0.1:0"];
+      const command = [process.execPath, MAIN, "peer", ...flags, "--join", token.joinString];
+      return { dataDir: place, ...startProcess(session, command, { env }) };
+    };
+
+    const believing = peerOf("believing", { NODE_EXTRA_CA_CERTS: caFile });
+    const doubting = peerOf("doubting", {});
+
+    const list = join(believing.dataDir, "supernodes.json");
+    await waitUntil("it got its supernodes", () => Bun.file(list).exists());
+    const { exitCode, stderr } = await doubting.finished;
+    expect(exitCode).toBe(5);
+    expect(stderr).toContain("its certificate is not believed");
+    expect(stderr).toContain(
+      "hint: the proxy's certificate must be one that this machine believes",
+    );
   }));
 
 test.each([

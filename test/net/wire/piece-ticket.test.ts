@@ -36,7 +36,7 @@ test("a ticket grants one content to one host", () => {
 
   const grants = [ticket(), ticket()].map((text) => check.grantOf(text));
 
-  expect(grants).toEqual(Array(2).fill({ contentId: CONTENT, hostId: HOST }));
+  expect(grants).toEqual([1, 2].map(() => ({ contentId: CONTENT, hostId: HOST })));
   expect(ticket()).not.toEqual(ticket());
 });
 

@@ -48,6 +48,8 @@ import { knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
   onWarning: (message: string) => void;
+  /** Checks what was signed: Ed25519 SPKI, base64. @defaultValue as the fleet tells */
+  clusterKey?: string;
   /** Hears what counts now and whenever it changes. */
   onSettings?: (now: SettingsInForce) => void;
   /** Called once `lingerMs` passed without readers and uploads. */
@@ -114,7 +116,9 @@ class Peer implements RunningPeer {
   readonly #diskPacer: Pacer;
   readonly #hostPacer = new Pacer(null);
   readonly #firstHand = new FirstHandRows();
-  readonly #clusterKey = new ClusterKey(() => this.#fleet?.clusterKey ?? null);
+  readonly #clusterKey = new ClusterKey(
+    () => this.#options.clusterKey ?? this.#fleet?.clusterKey ?? null,
+  );
   readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;

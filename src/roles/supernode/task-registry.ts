@@ -4,10 +4,9 @@
 import type { KeyObject } from "node:crypto";
 import type { Secret } from "../../engine/bytes/secret.ts";
 import { contentKeyOf } from "../../engine/bytes/content-key.ts";
-import { DfError, type ErrorCode, isDfError } from "../../errors.ts";
-import { VALIDATED_FRESH_MS } from "../../limits.ts";
+import { DfError, type ErrorCode } from "../../errors.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
-import { isSourceDown, sourceChanged } from "../../net/source/source-fault.ts";
+import { sourceChanged } from "../../net/source/source-fault.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
@@ -17,18 +16,16 @@ import { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { ContentSigner } from "../signatures/content-signer.ts";
 import { IndexPool } from "./index-pool.ts";
-import { isFor, isNamed, isSealed, newTask, type KnownTask } from "./known-task.ts";
+import { isNamed, isSealed, newTask, type KnownTask } from "./known-task.ts";
 import { Refusals } from "./refusals.ts";
 import { RetiredVersions } from "./retired-versions.ts";
 import { SourceReading } from "./source-reading.ts";
 import { Seeding, type SeedingEvents } from "./seeding.ts";
-import type { AskedTask, ProvenRequester, TaskAdmission } from "./task-admission.ts";
+import type { AskedTask, TaskAdmission } from "./task-admission.ts";
 import { taskFreshness } from "./task-freshness.ts";
-import { isConfirmed, isStill } from "./version-probe.ts";
-import type { ContentSink, Supplier, Suppliers, WantedContent } from "./suppliers.ts";
-
-/** A source that changes more often than this while it is asked is given up. */
-const VERSIONS_MAX = 3;
+import { VersionChoice } from "./version-choice.ts";
+import { isConfirmed } from "./version-probe.ts";
+import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
 
 /** What is here is not the version that it was taken for: it goes. */
 const WRONG_CONTENT = new Set<ErrorCode>(["source-changed", "forged"]);
@@ -37,7 +34,6 @@ export class TaskRegistry {
   readonly #store: PieceStore;
   readonly #admission: TaskAdmission;
   readonly #egress: EgressGuard;
-  readonly #suppliers: Suppliers;
   readonly #settings: LiveSettings;
   readonly #events: SeedingEvents;
   readonly #signingKey: KeyObject | null;
@@ -49,6 +45,7 @@ export class TaskRegistry {
   readonly #retired = new RetiredVersions((seeding) => this.#drop(seeding));
   readonly #reads = new Set<Promise<void>>();
   readonly #reading: SourceReading;
+  readonly #choice: VersionChoice;
   readonly #contentSecret: Secret<Uint8Array> | null;
   /** Body bytes of sources since the start. */
   sourceBytes = 0;
@@ -68,7 +65,6 @@ export class TaskRegistry {
     this.#contentSecret = parts.contentSecret;
     this.#signingKey = parts.signingKey;
     this.#settings = parts.settings;
-    this.#suppliers = parts.suppliers;
     this.#store = parts.store;
     this.#admission = parts.admission;
     this.#egress = parts.sources.egress;
@@ -79,6 +75,16 @@ export class TaskRegistry {
       isKept: (content) => this.#freshnessOf("", content).isKept,
       requestersOf: (contentId) => this.#seedings.get(contentId)?.requesters,
       refused: (request) => parts.admission.refused(request),
+    });
+    this.#choice = new VersionChoice({
+      ...{ suppliers: parts.suppliers, refusals: this.#refusals, egress: this.#egress },
+      signal: this.#stopping.signal,
+      taskOf: (asked) => this.#taskOf(asked),
+      forget: ({ taskId }) => void this.#tasks.delete(taskId),
+      adopt: (task) => this.#adopt(task),
+      read: (task, request, supplier) => this.#read(task, request, supplier),
+      retire: (task, seeding) => this.#retire(task, seeding),
+      warned: (message) => parts.events.warned(message),
     });
   }
 
@@ -110,10 +116,7 @@ export class TaskRegistry {
    * @throws {DfError} as readSource
    */
   async resolve(asked: AskedTask, hops: readonly string[] = []): Promise<Seeding> {
-    const { request, requester } = asked;
-    if (requester !== null) return this.#versionFor(requester, asked, hops);
-    const task = this.#taskOf(asked);
-    return (task.resolving ??= this.#resolving(task, this.#currentVersion(task, request, hops)));
+    return this.#choice.resolve(asked, hops);
   }
 
   /** The version that joins get, if the swarm knows one. */
@@ -162,99 +165,6 @@ export class TaskRegistry {
     task.checksum = request.checksum;
     task.isSealed = isSealed(request, this.#settings.current.encryption);
     return task;
-  }
-
-  #resolving(task: KnownTask, version: Promise<Seeding>): Promise<Seeding> {
-    return version.finally(() => {
-      task.resolving = null;
-      if (task.current === null) this.#tasks.delete(task.taskId);
-    });
-  }
-
-  /**
-   * The version that the source named to one who was proven, else what it gives him now: never one that
-   * it named to others alone, and no failure of theirs.
-   */
-  async #versionFor(
-    asking: ProvenRequester,
-    asked: AskedTask,
-    hops: readonly string[],
-  ): Promise<Seeding> {
-    let requester = asking;
-    for (let tries = 0; tries < VERSIONS_MAX; tries++) {
-      const task = this.#taskOf(asked);
-      const current = task.current ?? (await this.#adopt(task));
-      if (current !== null) {
-        if (isFor(current, requester.version)) return current;
-        // A word from a minute ago is enough for his right, but not for which version is current.
-        requester = await requester.again(VALIDATED_FRESH_MS);
-        if (isNamed(current, requester.version))
-          current.freshness.confirm(requester.version.answer);
-        if (isFor(current, requester.version)) return current;
-      }
-      const other = task.resolving;
-      // The source answers to his own credentials: what it gives is his.
-      if (other === null) {
-        const read = this.#readFor(requester, task, { request: asked.request, hops });
-        return (task.resolving = this.#resolving(task, read));
-      }
-      await other.catch(() => {});
-    }
-    throw sourceChanged(asked.request.url);
-  }
-
-  async #readFor(
-    { version }: ProvenRequester,
-    task: KnownTask,
-    { request, hops }: Pick<WantedContent, "request" | "hops">,
-  ): Promise<Seeding> {
-    const { taskId, current } = task;
-    const wanted: WantedContent = {
-      ...{ taskId, request, hops, current },
-      // The source named it to him a moment ago.
-      confirms: async (validator) => (validator === version.validator ? version.answer : null),
-    };
-    return this.#read(task, request, await this.#suppliers.supplierOf(wanted));
-  }
-
-  async #currentVersion(
-    task: KnownTask,
-    request: TaskRequest,
-    hops: readonly string[],
-  ): Promise<Seeding> {
-    const { taskId } = task;
-    const current = task.current ?? (await this.#adopt(task));
-    if (current !== null) current.freshness.expect(request.checksum);
-    if (current?.isFresh === true) return current;
-    const refusal = this.#refusals.of(taskId);
-    if (refusal !== undefined) throw refusal.error;
-    try {
-      const supplier = await this.#suppliers.supplierOf({
-        ...{ taskId, request, hops, current },
-        confirms: (validator) => isStill(validator, request, this.#egress, this.#stopping.signal),
-      });
-      const asksItself = supplier === null && current !== null;
-      if (asksItself && (await isConfirmed(current, request, this.#egress, this.#stopping.signal)))
-        return current;
-      return await this.#read(task, request, supplier);
-    } catch (error) {
-      if (this.#stopping.signal.aborted) throw error;
-      return this.#afterFailure(task, error);
-    }
-  }
-
-  /** The source could not be read: its last version if that may be given, or else the failure. */
-  #afterFailure(task: KnownTask, error: unknown): Seeding {
-    const { current } = task;
-    if (current?.state.kind === "complete" && current.freshness.outlives(error)) {
-      current.freshness.hold(error);
-      this.#events.warned(`${error.message}: its last version is given meanwhile`);
-      return current;
-    }
-    this.#refusals.note(task.taskId, error);
-    const isRefused = isDfError(error) && error.refusal !== undefined && !isSourceDown(error);
-    if (current !== null && isRefused) this.#retire(task, current);
-    throw error;
   }
 
   /** Takes over what an earlier process left in the store; null: nothing whole. */

@@ -113,6 +113,20 @@ describe("with an owner", () => {
     },
   );
 
+  test("it asks a parent that gave wrong bytes for nothing more of what was assigned", () => {
+    const fixture = new DownloadFixture({ slots: 1 })
+      .joins(4)
+      .assigned({ piece: 0, parent: 1, count: 2 }, { piece: 2, parent: 2 });
+
+    fixture.fetched(1, "corrupt");
+
+    expect(fixture.fetches).toEqual([{ fetch: 2, piece: 2 }]);
+    expect(fixture.reports).toMatchObject([
+      { piece: 1, parent: 1, outcome: PieceOutcome.cancelled },
+      { piece: 0, parent: 1, outcome: PieceOutcome.corrupt },
+    ]);
+  });
+
   test("it reports a piece as finished when it is assigned what it has", () => {
     const have = new PieceSet(4);
     have.add(2);

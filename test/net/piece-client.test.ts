@@ -1,6 +1,6 @@
 // What becomes of a piece with good, lying, stalling, breaking and busy parents.
 
-import { afterEach, expect, test } from "bun:test";
+import { afterEach, describe, expect, test } from "bun:test";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { Pacer } from "../../src/engine/bytes/pacing.ts";
 import { plainRow, type PieceRow } from "../../src/engine/core/manifest.ts";
@@ -227,6 +227,35 @@ test("piece client gives up a parent that stalls, that breaks off, that is not H
   );
 
   expect(results.map((result) => result.outcome)).toEqual(parents.map(() => PieceOutcome.broken));
+});
+
+describe("T-30: a parent that sends", () => {
+  const head = (bytes: number, of = 100_000): string =>
+    `HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-${bytes - 1}/${of}\r\ncontent-length: ${bytes}\r\n\r\n`;
+
+  test.each<[string, string]>([
+    ["more than was asked", head(200_000, 200_000) + "x".repeat(200_000)],
+    ["more than it says", head(100_000) + "x".repeat(100_001)],
+    ["less than it says, and ends", `${head(100_000)}abc`],
+    ["less than it says, and waits", `${head(100_000)}abc`],
+    ["nothing, and ends", ""],
+    ["nothing, and waits", ""],
+    ["a piece of another length", head(50_000, 50_000) + "x".repeat(50_000)],
+    ["nothing of a length", head(0)],
+    ["a length beyond all numbers", head(100_000).replace("length: 1", "length: 9".repeat(20))],
+    ["a head without end", `HTTP/1.1 206 Partial Content\r\n${"x: y\r\n".repeat(20_000)}`],
+  ])("%s gets no piece stored and holds nothing for long", async (what, text) => {
+    const { request, client, stored } = pieceFixture();
+    const parent = rawParent(text, (socket) => {
+      if (what.endsWith("and ends")) socket.end();
+    });
+
+    const { outcome, bytes } = await client.fetch(request(parent), never);
+
+    expect(outcome === PieceOutcome.broken || outcome === PieceOutcome.corrupt).toBe(true);
+    expect(bytes).toBeLessThanOrEqual(100_000);
+    expect(stored).toEqual([]);
+  });
 });
 
 test("piece client ends a cancelled fetch as cancelled, also while it waits for its rate", async () => {

@@ -155,7 +155,7 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
       } else if (running.length === 1 && running[0]!.isOverdue) {
         this.#fetch(nowUs, { piece, parent, address, notBeforeUs: 0 }, effects);
       } else {
-        this.#dropQueued(piece);
+        this.#dropQueued((queued) => queued.piece === piece);
         this.#queue.push({ piece, parent, address, notBeforeUs: nowUs });
       }
     }
@@ -178,6 +178,8 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
       this.#cancelFetches(piece, effects);
     } else if (event.outcome === PieceOutcome.busy && !this.#isConnected) {
       this.#queue.push({ piece, parent, address, notBeforeUs: nowUs + event.retryAfterMs * 1000 });
+    } else if (event.outcome === PieceOutcome.corrupt) {
+      this.#dropQueued((queued) => queued.address === address);
     }
     this.#report({
       piece,
@@ -240,14 +242,15 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
     if (piece >= this.#have.size)
       this.#have = this.#have.grownTo(Math.max(piece + 1, this.#have.size * 2));
     this.#have.add(piece);
-    this.#dropQueued(piece);
+    this.#dropQueued((queued) => queued.piece === piece);
   }
 
-  #dropQueued(piece: number): void {
+  #dropQueued(isUnwanted: (queued: QueuedPiece) => boolean): void {
     if (this.#queue.length === 0) return;
     this.#queue = this.#queue.filter((queued) => {
-      if (queued.piece !== piece) return true;
-      this.#report({ piece, parent: queued.parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
+      if (!isUnwanted(queued)) return true;
+      const { piece, parent } = queued;
+      this.#report({ piece, parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
       return false;
     });
   }

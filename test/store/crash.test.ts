@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   factsOf,
   idOf,
+  KEY,
   openTestStore,
   PIECE_LENGTH,
   pieceBytes,
@@ -43,6 +44,7 @@ test("whenever a process is killed, no wrong piece counts, committed pieces surv
     const content = store.get(idOf(1));
     expect(content).toBeDefined();
     await content!.verify();
+    content!.unlock(KEY);
 
     for (const index of content!.have) {
       const onDisk = await content!.read(index * PIECE_LENGTH, PIECE_LENGTH);

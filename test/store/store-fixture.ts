@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
+import { encodePiece, type EncodedPiece } from "../../src/engine/bytes/wire-form.ts";
 import { plainRow, type PieceRow } from "../../src/engine/core/manifest.ts";
 import { openStore, type StoreOptions } from "../../src/store/open-store.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../src/store/piece-store.ts";
@@ -63,6 +64,30 @@ export function pieceBytes(seed: number, index: number, length = PIECE_LENGTH): 
 export function rowOf(bytes: Uint8Array): PieceRow {
   const digest = digestNow("sha256", bytes);
   return plainRow(bytes.length, digest);
+}
+
+/** Opens what `formedPiece` seals. */
+export const KEY = digestNow("sha256", "the key of a test's contents");
+
+/** The wire form of a piece and its row: compressed and sealed unless told otherwise. */
+export function formedPiece(
+  seed: number,
+  index: number,
+  { length = PIECE_LENGTH, zstdLevel = 3, key = KEY as Uint8Array | null } = {},
+): Promise<EncodedPiece> {
+  const plain = pieceBytes(seed, index, length);
+  return encodePiece(plain, { contentId: idOf(seed), index, zstdLevel, key });
+}
+
+/** Brings one piece into a content in its wire form. */
+export async function putFormed(
+  content: StoredContent,
+  index: number,
+  { wire, row }: EncodedPiece,
+): Promise<void> {
+  content.addRow(index, row);
+  await content.write(index * PIECE_LENGTH, wire);
+  content.commitPiece(index);
 }
 
 /** Brings one piece into a content as a role does: row, bytes, commit. */

@@ -52,6 +52,11 @@ export async function signCredential(
     .sign(key);
 }
 
+/** What a machine shows with a request, to be spread into its options; without a fleet nothing. */
+export function bearerOf(credential: string | undefined): { headers?: Record<string, string> } {
+  return credential === undefined ? {} : { headers: { authorization: `Bearer ${credential}` } };
+}
+
 /** Checks what machines of one fleet show. */
 export class CredentialCheck {
   readonly #key: Promise<CryptoKey>;

@@ -1,5 +1,6 @@
 // Asks one supernode what it has of a task: a direct question that does not wait in a channel.
 
+import { bearerOf } from "../fleet/credential.ts";
 import { tlsOptionsOf } from "../tls/server-proof.ts";
 import { httpUrlOf, type SupernodeEndpoint } from "../tls/supernode-endpoint.ts";
 import { holdingSchema, holdsPath, type Holding } from "../wire/holds-api.ts";
@@ -7,15 +8,19 @@ import { holdingSchema, holdsPath, type Holding } from "../wire/holds-api.ts";
 /** One round trip within a cluster takes a millisecond; a source that waits for it must not wait long. */
 const ANSWER_TIMEOUT_MS = 500;
 
-/** Null when it has nothing, or does not say so in time. */
+/**
+ * Null when it has nothing, or does not say so in time.
+ * @param credential of this supernode, where it has a fleet
+ */
 export async function askHolder(
   endpoint: SupernodeEndpoint,
-  taskId: string,
+  { taskId, credential }: { taskId: string; credential: string | undefined },
   signal: AbortSignal,
 ): Promise<Holding | null> {
   try {
     const answer = await fetch(httpUrlOf(endpoint, holdsPath(taskId)), {
       ...tlsOptionsOf(endpoint.proof),
+      ...bearerOf(credential),
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
       redirect: "manual",
       proxy: false,

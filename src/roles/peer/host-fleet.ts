@@ -45,9 +45,14 @@ export class HostFleet {
     this.#options = options;
   }
 
+  /** By which the fleet knows this host; undefined: it has not joined yet. */
+  get credential(): string | undefined {
+    return this.#membership?.credential;
+  }
+
   /** What this host's hellos say of it: its credential, and that the key is its own; nothing before it joined. */
   shown(): ShownMembership | undefined {
-    const credential = this.#membership?.credential;
+    const { credential } = this;
     if (credential === undefined) return undefined;
     return { credential, proof: proveKey("hello", this.#options.identity) };
   }

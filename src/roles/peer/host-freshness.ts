@@ -2,6 +2,7 @@
 
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError, type WireError } from "../../errors.ts";
+import { bearerOf } from "../../net/fleet/credential.ts";
 import { tlsOptionsOf } from "../../net/tls/server-proof.ts";
 import { httpUrlOf, type SupernodeEndpoint } from "../../net/tls/supernode-endpoint.ts";
 import { taskFieldsOf } from "../../net/task-request.ts";
@@ -21,7 +22,7 @@ const TIMEOUT_MS = 2_000;
 
 /** @throws {DfError} denied; what the supernode answered */
 export async function freshnessOnHost(
-  around: KeptVersionPlace & { supernodes: Supernodes },
+  around: KeptVersionPlace & { supernodes: Supernodes; credential: string | undefined },
   asked: TaskRequest,
 ): Promise<FreshnessOnHost> {
   const task = underSourceRules(asked, around.settings.current);
@@ -39,16 +40,24 @@ export async function freshnessOnHost(
   const owner = await around.supernodes.ownerOf(taskId);
   if (owner === undefined) return { here, supernode: null };
   const { endpoint } = owner;
-  return { here, supernode: { address: endpoint.address, ...(await ask(endpoint, asked)) } };
+  return {
+    here,
+    supernode: { address: endpoint.address, ...(await ask(endpoint, asked, around.credential)) },
+  };
 }
 
-async function ask(endpoint: SupernodeEndpoint, task: TaskRequest): Promise<TaskFreshness> {
+/** @param credential of this host, where it has a fleet */
+async function ask(
+  endpoint: SupernodeEndpoint,
+  task: TaskRequest,
+  credential: string | undefined,
+): Promise<TaskFreshness> {
   const { address, proof } = endpoint;
   const answer = await fetch(httpUrlOf(endpoint, "/v1/freshness"), {
     ...tlsOptionsOf(proof),
     method: "POST",
     body: JSON.stringify(task),
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...bearerOf(credential).headers },
     signal: AbortSignal.timeout(TIMEOUT_MS),
     proxy: false,
   }).catch((cause: unknown) => {

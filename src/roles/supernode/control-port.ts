@@ -1,6 +1,7 @@
 // The supernode's control port: swarm channels of peers and of other supernodes, and its HTTP side.
 
 import { DfError, messageOf } from "../../errors.ts";
+import { CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
 import { RenewableServer, type ServerTls } from "../../net/tls/renewable-server.ts";
 import { PeerChannel, swarmSockets } from "../../net/swarm/swarm-server.ts";
 import { bracketed } from "./connected-peer.ts";
@@ -22,6 +23,7 @@ export function listenForPeers(
   const app = supernodeRoutes({
     status,
     isReady: () => isReady,
+    identify: fleet?.identify ?? null,
     holdingOf: (taskId) => hall.cluster.holdingOf(taskId),
     freshnessOf: (task) => hall.registry.freshnessOf(task),
   });
@@ -33,11 +35,12 @@ export function listenForPeers(
       development: false,
       // Bun shares a port between processes unless it is told not to.
       reusePort: false,
+      maxRequestBodySize: CONTROL_MESSAGE_BYTES_MAX,
       websocket: swarmSockets,
       fetch(request, server) {
         const url = new URL(request.url);
-        if (url.pathname !== "/v1/swarm" || !isReady) return app.fetch(request);
         const remoteAddress = server.requestIP(request)?.address ?? "";
+        if (url.pathname !== "/v1/swarm" || !isReady) return app.fetch(request, { remoteAddress });
         const origin = { remoteAddress, reachedAs: url.hostname || bracketed(remoteAddress) };
         const data = new PeerChannel(hall.desk, origin);
         if (server.upgrade(request, { data })) return undefined;

@@ -6,10 +6,12 @@ import { wordsOfSeeding } from "./task-freshness.ts";
 
 export function describeSeeding(seeding: Seeding): SupernodeStatus["contents"][number] {
   const { facts, have } = seeding.stored;
+  const isPrivate = facts.isPrivate === true;
   return {
     contentId: facts.contentId,
-    taskId: facts.taskId,
-    url: facts.url,
+    taskId: isPrivate ? null : facts.taskId,
+    url: isPrivate ? new URL(facts.url).origin : facts.url,
+    isPrivate,
     length: facts.layout.length,
     pieces: seeding.pieceCount,
     seededPieces: have.count,

@@ -56,7 +56,7 @@ export interface HallParts {
 
 /** Wires scheduler, registry and desk: the part that decides. */
 export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
-  const { store, pieces, identity, settings, diskPacer, fleet } = parts;
+  const { store, pieces, identity, settings, fleet } = parts;
   const { onWarning: warned } = options;
   const guarded = openGuardedSources(options, settings);
   const { sources, proofs, listensOn } = guarded;
@@ -112,8 +112,7 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     ...{ link: fleet?.link ?? null, peers: () => desk.peers, onWarning: warned },
     resolve: (task) => registry.bring(task),
   });
-  followSettings(options, { settings, pieces, diskPacer, swarmPacer, sources });
-  warnOfEncryption(settings, contentSecret !== null, warned);
+  followSettings(options, { ...parts, swarmPacer, sources, canSeal: contentSecret !== null });
   desk.start();
   const unkept = new UnkeptContents({ store, settings, onDeleted() {}, onWarning: warned });
   const stop = (): void => {
@@ -147,13 +146,15 @@ function helloOf({ hostId, publicKey }: HostIdentity, pieceAddress: string): Hel
 }
 
 function followSettings(
-  { onSettings }: SupernodeOptions,
+  { onSettings, onWarning }: SupernodeOptions,
   parts: Pick<HallParts, "settings" | "pieces" | "diskPacer"> & {
     swarmPacer: Pacer;
     sources: SourceService;
+    canSeal: boolean;
   },
 ): void {
-  const { settings, pieces, diskPacer, swarmPacer, sources } = parts;
+  const { settings, pieces, diskPacer, swarmPacer, sources, canSeal } = parts;
+  warnOfEncryption(settings, canSeal, onWarning);
   settings.follow((now) => {
     diskPacer.setRate(diskShare(now.diskRate));
     swarmPacer.setRate(now.downloadRate);
@@ -199,6 +200,7 @@ function joinCluster(
       role: "supernode",
       ...fleet?.shown(),
     }),
+    credential: () => fleet?.credential,
     store,
     pacer,
     authorise: (facts) => tickets?.authorise(facts),

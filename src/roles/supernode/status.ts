@@ -1,5 +1,5 @@
 // The HTTP side of a supernode's control port beside the swarm channels: health, status, and one
-// clear answer to everything else.
+// clear answer to everything else. Who may ask for what is in access.ts.
 
 import { Hono } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -10,6 +10,13 @@ import { ID_PATTERN } from "../../net/wire/piece-api.ts";
 import { taskSchema, type TaskRequest } from "../../net/wire/task.ts";
 import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
 import { healthRoutes } from "../service/health-routes.ts";
+import {
+  type Asker,
+  type ControlEnv,
+  guard,
+  type IdentifyMachine,
+  refuseUnlisted,
+} from "./access.ts";
 import { ownBinaryRoutes } from "./own-binary.ts";
 import { supernodeMetrics } from "./supernode-metrics.ts";
 
@@ -27,8 +34,11 @@ export interface SupernodeStatus {
   peers: number;
   contents: {
     contentId: string;
-    taskId: string;
+    /** Null of a private content: whoever knows a URL could find it by that. */
+    taskId: string | null;
+    /** Without query values; of a private content scheme and authority alone. */
     url: string;
+    isPrivate: boolean;
     length: number | null;
     pieces: number | null;
     seededPieces: number;
@@ -50,19 +60,23 @@ export interface SupernodeStatus {
 export interface RoutesOptions {
   status: () => SupernodeStatus;
   isReady: () => boolean;
+  /** Null: everybody may ask, without a fleet or in an open one. */
+  identify: IdentifyMachine | null;
   /** What is here of a task, for other members; null: nothing. */
   holdingOf: (taskId: string) => Promise<Holding | null>;
   /** @throws {DfError} usage, denied, not-shareable */
   freshnessOf: (task: TaskRequest) => Promise<TaskFreshness>;
 }
 
-export function supernodeRoutes(options: RoutesOptions): Hono {
-  const { status, isReady, holdingOf, freshnessOf } = options;
-  const app = new Hono();
+/** @throws {Error} for a route that access.ts does not name */
+export function supernodeRoutes(options: RoutesOptions): Hono<ControlEnv> {
+  const { status, isReady, identify, holdingOf, freshnessOf } = options;
+  const app = new Hono<ControlEnv>();
+  app.use("*", guard(identify));
   const notReadyBecause = (): string | null => (isReady() ? null : "stopping");
   app.route("/", healthRoutes({ notReadyBecause, metrics: supernodeMetrics(status) }));
   app.route("/", ownBinaryRoutes());
-  app.get("/v1/status", (context) => context.json(status()));
+  app.get("/v1/status", (context) => context.json(statusFor(context.var.asker, status())));
   app.get(holdsPath(":taskId"), async (context) => {
     const taskId = context.req.param("taskId") ?? "";
     const holding = ID_PATTERN.test(taskId) ? await holdingOf(taskId) : null;
@@ -83,5 +97,12 @@ export function supernodeRoutes(options: RoutesOptions): Hono {
     const status = failure.status as ContentfulStatusCode;
     return context.json({ error: failure.toWire() }, status);
   });
+  refuseUnlisted(app.routes);
   return app;
+}
+
+/** Hosts hear nothing of private contents: each proves its own right to its own. */
+function statusFor(asker: Asker, status: SupernodeStatus): SupernodeStatus {
+  if (asker !== "peer") return status;
+  return { ...status, contents: status.contents.filter(({ isPrivate }) => !isPrivate) };
 }

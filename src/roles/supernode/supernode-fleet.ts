@@ -18,6 +18,7 @@ import { isProven, proveKey } from "../../net/wire/key-proof.ts";
 import type { Hello, ShownMembership } from "../../net/wire/swarm-messages.ts";
 import { freeBytes } from "../../store/disk-space.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
+import type { IdentifyMachine } from "./access.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
 import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "./listen-address.ts";
 import type { SupernodeStatus } from "./status.ts";
@@ -100,7 +101,12 @@ export class SupernodeFleet {
   /** What its hellos to other supernodes say: its credential, and that the key is its own. */
   shown(): ShownMembership {
     const { identity } = this.#options;
-    return { credential: this.#membership.credential, proof: proveKey("hello", identity) };
+    return { credential: this.credential, proof: proveKey("hello", identity) };
+  }
+
+  /** By which other machines of the fleet know it. */
+  get credential(): string {
+    return this.#membership.credential;
   }
 
   /** PEM: who vouches for the fleet's supernodes; null: nobody. */
@@ -152,6 +158,18 @@ export class SupernodeFleet {
       return refused(error.message);
     }
   };
+
+  /** Tells by `Authorization` which machine of the fleet asks over HTTP; null: nobody needs to say. */
+  get identify(): IdentifyMachine | null {
+    if (this.#options.isOpen) return null;
+    return async (authorization) => {
+      const bearer = /^Bearer +([\w.-]+)$/i.exec(authorization ?? "")?.[1];
+      if (bearer !== undefined) return (await this.#check.check(bearer)).role;
+      throw new DfError("unauthorized", "answer the request: it shows no credential of the fleet", {
+        hint: "ask on the supernode's own machine, or send a machine's credential: Authorization: Bearer …",
+      });
+    };
+  }
 
   /** Whether a channel's other end proved that it is a supernode of this fleet. */
   isSupernode(channel: PeerChannel): boolean {

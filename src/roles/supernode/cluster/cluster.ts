@@ -30,6 +30,8 @@ export interface ClusterOptions {
   members: ClusterMembers;
   /** What this supernode says of itself to another one. */
   hello: () => HelloFields;
+  /** What it shows with questions to another one; undefined: nothing, without a fleet. */
+  credential: () => string | undefined;
   store: PieceStore;
   /** The rate of all that is brought from other supernodes and from peers. */
   pacer: Pacer;
@@ -77,7 +79,7 @@ export class Cluster {
           .map(knownOf),
       askedToTakePart: (task) => this.#takePart(task),
     });
-    const holders = new Holders(links);
+    const holders = new Holders(links, options.credential);
     const client = new PieceClient();
     const holdersOf = (taskId: string): TaskHolder[] => taskHolders(options.peers(), taskId);
     const lost = new LostContents({ clusterKey, store, holdersOf, authorise, signal });

@@ -21,10 +21,13 @@ export interface Holder {
 
 export class Holders {
   readonly #links: MemberLinks;
+  readonly #credential: () => string | undefined;
   readonly #answers = new Map<string, Promise<Holder[]>>();
 
-  constructor(links: MemberLinks) {
+  /** @param credential what this supernode shows the others; undefined: nothing, without a fleet */
+  constructor(links: MemberLinks, credential: () => string | undefined) {
     this.#links = links;
+    this.#credential = credential;
   }
 
   /** Living members that have or bring something of the task, best first. */
@@ -38,10 +41,11 @@ export class Holders {
   }
 
   async #ask(taskId: string, signal: AbortSignal): Promise<Holder[]> {
+    const asked = { taskId, credential: this.#credential() };
     const living = this.#links.othersFor(taskId).filter(({ isDead }) => !isDead);
     const answers = await Promise.all(
       living.slice(0, HOLDERS_ASKED_MAX).map(async (link) => {
-        const holding = await askHolder(link.member, taskId, signal);
+        const holding = await askHolder(link.member, asked, signal);
         return holding === null ? [] : { link, holding };
       }),
     );

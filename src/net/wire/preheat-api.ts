@@ -78,6 +78,8 @@ export const newPreheatSchema = z
     publicHeaders: z.array(z.string().max(256)).max(64).default([]),
     tag: z.string().max(256).default(""),
     filterQuery: z.array(z.string().max(256)).max(64).default([]),
+    /** Pieces travel and rest sealed; to be had by those who ask for them sealed. */
+    isSealed: z.boolean().optional(),
     /** "supernodes", "peers", "25%" of the peers, or labels of peers: "idc=eu,rack=r1". */
     scope: z
       .string()

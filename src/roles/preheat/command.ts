@@ -34,6 +34,7 @@ export const FLAGS: readonly Flag[] = [
   { name: "header-public", value: "NAME", help: "a --header whose value is no secret; repeatable" },
   { name: "tag", value: "TEXT", help: "as given to df get" },
   { name: "filter-query", value: "NAME,…", help: "query parameters that change no bytes" },
+  { name: "encrypt", help: "seal the pieces, for those who get it with --encrypt" },
   { name: "keep", value: "TIME", help: "how long it is kept from eviction (1d)" },
   { name: "refresh", value: "TIME", help: "do it again so often, e.g. 6h" },
   { name: "key", value: "TEXT", help: "the same request with the same key makes one job for ever" },
@@ -122,6 +123,7 @@ function readRequest(flags: ParsedFlags): NewPreheat {
     ...{ clusters: list("clusters"), filterQuery: list("filter-query") },
     ...(scope === undefined ? {} : { scope }),
     ...(tag === undefined ? {} : { tag }),
+    ...(flags.values.has("encrypt") ? { isSealed: true } : {}),
     ...(keepSeconds === undefined ? {} : { keepSeconds }),
     ...(refreshSeconds === undefined ? {} : { refreshSeconds }),
   };

@@ -232,10 +232,11 @@ export class PreheatJobs {
   }
 
   async #openTasks(job: PreheatJobRow): Promise<TaskRequest[]> {
-    const { urls, tag, filterQuery } = requestOf(job);
+    const { urls, tag, filterQuery, isSealed } = requestOf(job);
     const text = job.sealedHeaders === null ? "{}" : await this.#keys.unseal(job.sealedHeaders);
     const headers = z.record(z.string(), z.string()).parse(JSON.parse(text));
-    return urls.map((url) => ({ url, headers, tag, filterQuery, checksum: "" }));
+    const sealed = isSealed === true ? { isSealed } : {};
+    return urls.map((url) => ({ url, headers, tag, filterQuery, checksum: "", ...sealed }));
   }
 }
 
@@ -277,7 +278,8 @@ function newJobId(nowMs: number): string {
 }
 
 /**
- * Only what may be given to everyone is shared, and with others' rights nobody can be asked yet.
+ * An order outlives the right of who gave it, and would carry his credentials to every machine: private
+ * contents are brought by those who may have them.
  * @throws {DfError} not-shareable, naming every URL's reason
  */
 function refusePrivate({ urls, headers, publicHeaders }: PreheatRequest): void {
@@ -289,7 +291,7 @@ function refusePrivate({ urls, headers, publicHeaders }: PreheatRequest): void {
   const shown = reasons.slice(0, 10).join("; ");
   const more = reasons.length > 10 ? ` and ${reasons.length - 10} more` : "";
   throw new DfError("not-shareable", `preheat what only its sender may have (${shown}${more})`, {
-    hint: "private contents are not shared: each host reads them itself; a header whose value is no secret is named in publicHeaders (--header-public NAME)",
+    hint: "credentials go to a source with the one who holds them: df get on one host brings it for all who may have it; a header whose value is no secret is named in publicHeaders (--header-public NAME)",
   });
 }
 

@@ -2,53 +2,123 @@
 // that it signed before, and the source is asked for headers alone.
 
 import { expect, test } from "bun:test";
-import { rmSync } from "node:fs";
-import { join } from "node:path";
 import { CountingSource, randomPayload } from "../../bench/harness/counting-source.ts";
 import { freePortPair } from "../../bench/harness/free-port.ts";
 import { Session } from "../../bench/harness/session.ts";
+import type { StartPeerOptions } from "../../src/roles/peer/start-peer.ts";
+import type { SupernodeOptions } from "../../src/roles/supernode/supernode-options.ts";
 import { fleetFixture, type PeerOfFleet } from "../fixtures/fleet-fixture.ts";
-import { bytesOf, eventOf, eventsOf } from "./peer-fixture.ts";
+import { startForgingProxy } from "../fixtures/forging-proxy.ts";
+import { wipeStore } from "../fixtures/wipe-store.ts";
+import { bytesOf, Cleanups, eventOf, eventsOf, sourceFixture } from "./peer-fixture.ts";
 
 const never = new AbortController().signal;
-const LENGTH = 5_000_001;
+const LENGTH = 9_000_001;
 
-/** What the store keeps beside the machine's identity and its membership. */
-export function wipeStore(dataDir: string): void {
-  for (const name of ["contents", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm"])
-    rmSync(join(dataDir, name), { recursive: true, force: true });
-  rmSync(join(dataDir, "store.sqlite-commits"), { force: true });
+/** Brings the task through a peer; the source is left to the supernode. */
+async function bring({ client }: PeerOfFleet, url: string): Promise<Buffer> {
+  const events = await eventsOf(client.download({ url, noOrigin: true }, never));
+  expect(eventOf(events, "failed")).toBeUndefined();
+  return bytesOf(client, eventOf(events, "content").contentId, LENGTH);
 }
 
-async function bring({ client }: PeerOfFleet, url: string) {
-  const events = await eventsOf(client.download({ url, noOrigin: true }, never));
-  return { events, done: eventOf(events, "done") };
+/** A fleet of one supernode that can lose its disk, and a source that counts. */
+async function lossFixture(session: Session, change: Partial<SupernodeOptions> = {}) {
+  const bytes = randomPayload(LENGTH);
+  const source = await CountingSource.start({ bytes });
+  session.defer(() => source[Symbol.asyncDispose]());
+  const fleet = await fleetFixture(session);
+  const listen = { hostname: "127.0.0.1", port: await freePortPair() };
+  let supernode = await fleet.supernode("default", { listen, ...change });
+  const peers = (count: number, change: Partial<StartPeerOptions> = {}): Promise<PeerOfFleet[]> =>
+    Promise.all(Array.from({ length: count }, () => fleet.peer(change)));
+  return {
+    ...{ bytes, source, peers },
+    status: () => supernode.running.status(),
+    warnings: () => supernode.warnings,
+    async loseDisk(): Promise<void> {
+      await supernode.stop();
+      wipeStore(supernode.dataDir);
+      supernode = await fleet.supernode("default", { listen, dataDir: supernode.dataDir });
+    },
+  };
 }
 
 test("a supernode that lost its data has it again from its peers, and reads no byte of the source", async () => {
   await Session.run("lost", async (session) => {
-    const bytes = randomPayload(LENGTH);
-    await using source = await CountingSource.start({ bytes });
-    const fleet = await fleetFixture(session);
+    const { source, bytes, peers, loseDisk, status, warnings } = await lossFixture(session);
+    for (const peer of await peers(3)) await bring(peer, source.url);
+    expect(source.bodyBytes).toBe(LENGTH);
+
+    await loseDisk();
+    const [late] = await peers(1);
+    const brought = await bring(late!, source.url);
+
+    expect(brought.equals(bytes)).toBe(true);
+    expect(source.bodyBytes).toBe(LENGTH);
+    expect(status()).toMatchObject({ sourceReads: 0, sourceBytes: 0 });
+    expect(warnings()).toEqual([]);
+  });
+}, 60_000);
+
+test("a holder that forges rows is not believed, and the others are", async () => {
+  await Session.run("lost", async (session) => {
+    const { source, bytes, peers, loseDisk } = await lossFixture(session);
     const listen = { hostname: "127.0.0.1", port: await freePortPair() };
-    const supernode = await fleet.supernode("default", { listen });
-    const peers = await Promise.all([1, 2, 3].map(() => fleet.peer()));
-    for (const peer of peers) expect((await bring(peer, source.url)).done.length).toBe(LENGTH);
-    expect(source.bodyBytes).toBe(LENGTH);
+    const proxy = startForgingProxy(`127.0.0.1:${listen.port}`);
+    session.defer(() => proxy.stop());
+    const [liar] = await peers(1, { listen, advertise: proxy.address });
+    await bring(liar!, source.url);
 
-    await supernode.stop();
-    wipeStore(supernode.dataDir);
-    const { dataDir } = supernode;
-    const again = await fleet.supernode("default", { listen, dataDir });
-    const late = await fleet.peer();
-    const { events, done } = await bring(late, source.url);
+    await loseDisk();
+    const [honest] = await peers(1);
+    expect((await bring(honest!, source.url)).equals(bytes)).toBe(true);
+    // The liar alone had it: nothing of its rows was taken, and the source was read.
+    expect(proxy.forged).toBeGreaterThan(0);
+    expect(source.bodyBytes).toBe(2 * LENGTH);
 
-    expect(done.md5).toBe(new Bun.CryptoHasher("md5").update(bytes).digest("hex"));
-    const contentId = eventOf(events, "content").contentId;
-    expect((await bytesOf(late.client, contentId, LENGTH)).equals(bytes)).toBe(true);
-    expect(source.bodyBytes).toBe(LENGTH);
-    const status = again.running.status();
-    expect(status.sourceReads).toBe(0);
-    expect(again.warnings).toEqual([]);
+    await loseDisk();
+    const [late] = await peers(1);
+    expect((await bring(late!, source.url)).equals(bytes)).toBe(true);
+    expect(source.bodyBytes).toBe(2 * LENGTH);
+  });
+}, 60_000);
+
+test("what no peer has is read from the source, and no more", async () => {
+  await Session.run("lost", async (session) => {
+    const parts = await lossFixture(session, { uploadRate: 1_500_000 });
+    const { source, bytes, loseDisk, status } = parts;
+    const peers = await parts.peers(2);
+    const downloads = peers.map((peer) => bring(peer, source.url));
+    const held = (): number =>
+      peers.reduce((sum, { running }) => {
+        return sum + (running.status().downloads[0]?.doneBytes ?? 0);
+      }, 0);
+    while (held() < LENGTH / 2) await Bun.sleep(20);
+
+    await loseDisk();
+    const brought = await Promise.all(downloads);
+
+    for (const one of brought) expect(one.equals(bytes)).toBe(true);
+    expect(status().sourceReads).toBe(1);
+    // Each had a part of its own: together at least a quarter of the whole.
+    expect(source.bodyBytes).toBeLessThan(LENGTH * 1.75);
+  });
+}, 60_000);
+
+test("a version that the source has no more is not brought back", async () => {
+  await Session.run("lost", async (session) => {
+    const { peers, loseDisk } = await lossFixture(session);
+    const cleanups = new Cleanups();
+    session.defer(() => cleanups.run());
+    const source = sourceFixture(cleanups, randomPayload(LENGTH));
+    for (const peer of await peers(2)) await bring(peer, source.url);
+
+    source.data = randomPayload(LENGTH);
+    source.etag = '"v2"';
+    await loseDisk();
+    const [late] = await peers(1);
+
+    expect((await bring(late!, source.url)).equals(source.data)).toBe(true);
   });
 }, 60_000);

@@ -40,7 +40,15 @@ export function joinAnswer(
 
 /** What opens a private content to a peer that was proven at its source. */
 function admission(member: Member, tickets: Pick<TicketOffice, "admit"> | null): Partial<Joined> {
-  return { isPrivate: true, ...(tickets === null ? {} : { ticket: tickets.admit(member) }) };
+  if (tickets === null) return { isPrivate: true };
+  const { peer, seeding, handle } = member;
+  const ticket = tickets.admit({
+    contentId: seeding.stored.facts.contentId,
+    hostId: peer.channel.hello.hostId,
+    hasAskedSince: (ms) => seeding.child(peer) === member && member.pulledAtMs >= ms,
+    give: (fresh) => peer.channel.send({ type: "ticket", handle, ticket: fresh }),
+  });
+  return { isPrivate: true, ticket };
 }
 
 function staleNotice({ freshness: { outage } }: Seeding): { stale?: string } {

@@ -1,11 +1,10 @@
 // Signs the tickets by which private contents are fetched: for children that were proven at the source,
 // with the answer to their join and again while they download, and for this supernode's own fetches.
 
-import { signTicket } from "../../net/wire/piece-ticket.ts";
+import { signTicket, type TicketGrant } from "../../net/wire/piece-ticket.ts";
 import { RequestSigner, type Authorise } from "../../net/wire/ticketed-request.ts";
 import type { ContentFacts } from "../../store/piece-store.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
-import type { Member } from "./seeding.ts";
 
 /** A ticket lasts 300 s: a child may miss one and still have the next in time. */
 const RENEWAL_MS = 120_000;
@@ -18,9 +17,15 @@ const TICKETS_PER_PASS = 200;
 /** Own tickets kept; one is made in no time when it is asked for again. */
 const OWN_MAX = 1_024;
 
-/** A child that has a ticket, and since when. */
+/** A child that was proven at the source. */
+export interface AdmittedChild extends TicketGrant {
+  /** Whether it still takes part, and asked for work since then (`performance.now()`). */
+  hasAskedSince(ms: number): boolean;
+  give(ticket: string): void;
+}
+
 interface Holder {
-  member: Member;
+  child: AdmittedChild;
   givenAtMs: number;
 }
 
@@ -30,24 +35,34 @@ export type PrivacyFacts = Pick<ContentFacts, "contentId" | "isPrivate">;
 export class TicketOffice {
   readonly #clusterPrivateKey: string;
   readonly #hostId: string;
+  readonly #renewalMs: number;
   readonly #signer: RequestSigner;
   /** Oldest ticket first. */
   readonly #holders: Holder[] = [];
   readonly #own = new Map<string, { ticket: string; givenAtMs: number }>();
   readonly #timer: ReturnType<typeof setInterval>;
 
-  /** @param clusterPrivateKey Ed25519 PKCS #8, base64 */
-  constructor(clusterPrivateKey: string, identity: HostIdentity) {
+  /**
+   * @param clusterPrivateKey Ed25519 PKCS #8, base64
+   * @param options.renewalMs how old a ticket is when a fresh one follows @defaultValue RENEWAL_MS
+   */
+  constructor(
+    clusterPrivateKey: string,
+    identity: HostIdentity,
+    { renewalMs = RENEWAL_MS }: { renewalMs?: number } = {},
+  ) {
     this.#clusterPrivateKey = clusterPrivateKey;
     this.#hostId = identity.hostId;
+    this.#renewalMs = renewalMs;
     this.#signer = new RequestSigner(identity);
-    this.#timer = setInterval(() => this.#renew(performance.now()), PASS_INTERVAL_MS);
+    const passMs = Math.min(PASS_INTERVAL_MS, renewalMs);
+    this.#timer = setInterval(() => this.#renew(performance.now()), passMs);
   }
 
   /** The ticket of a child that takes part; a fresh one follows for as long as it asks for work. */
-  admit(member: Member): string {
-    this.#holders.push({ member, givenAtMs: performance.now() });
-    return this.#ticketFor(member);
+  admit(child: AdmittedChild): string {
+    this.#holders.push({ child, givenAtMs: performance.now() });
+    return signTicket(this.#clusterPrivateKey, child);
   }
 
   /** For what this supernode itself fetches of a content; undefined: anybody may have that. */
@@ -65,25 +80,19 @@ export class TicketOffice {
     const holders = this.#holders;
     for (let count = 0; count < TICKETS_PER_PASS; count++) {
       const holder = holders[0];
-      if (holder === undefined || nowMs - holder.givenAtMs < RENEWAL_MS) return;
+      if (holder === undefined || nowMs - holder.givenAtMs < this.#renewalMs) return;
       holders.shift();
-      const { member, givenAtMs } = holder;
-      const { peer, seeding, handle } = member;
-      if (seeding.child(peer) !== member || member.pulledAtMs < givenAtMs) continue;
-      peer.channel.send({ type: "ticket", handle, ticket: this.#ticketFor(member) });
-      holders.push({ member, givenAtMs: nowMs });
+      const { child, givenAtMs } = holder;
+      if (!child.hasAskedSince(givenAtMs)) continue;
+      child.give(signTicket(this.#clusterPrivateKey, child));
+      holders.push({ child, givenAtMs: nowMs });
     }
-  }
-
-  #ticketFor({ peer, seeding }: Member): string {
-    const { contentId } = seeding.stored.facts;
-    return signTicket(this.#clusterPrivateKey, { contentId, hostId: peer.channel.hello.hostId });
   }
 
   #ownTicket(contentId: string): string {
     const nowMs = performance.now();
     const known = this.#own.get(contentId);
-    if (known !== undefined && nowMs - known.givenAtMs < RENEWAL_MS) return known.ticket;
+    if (known !== undefined && nowMs - known.givenAtMs < this.#renewalMs) return known.ticket;
     const ticket = signTicket(this.#clusterPrivateKey, { contentId, hostId: this.#hostId });
     if (this.#own.size >= OWN_MAX) this.#own.clear();
     this.#own.set(contentId, { ticket, givenAtMs: nowMs });

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import fc from "fast-check";
 import { connect } from "node:net";
+import { waitUntil } from "../../bench/harness/session.ts";
 import { scriptedSwarmPeer, type ScriptedSwarmPeer } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
 
@@ -152,3 +153,37 @@ test("T-34: a flood of channels that are nobody's keeps no real peer out", async
   expect(await isAlive()).toBe(true);
   for (const peer of admitted) peer.close();
 }, 60_000);
+
+test("T-34: channels that never say hello hold no more than 64 places of their address", async () => {
+  const address = node.current.address;
+  const [host, port] = address.split(":") as [string, string];
+  // Bytes by hand: another address of loopback stands for another host.
+  const silent = Array.from({ length: 300 }, () => {
+    const socket = connect({ host, port: Number(port), localAddress: "127.0.0.2" });
+    socket.write(
+      `GET /v1/swarm HTTP/1.1\r\nHost: ${address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    const state = { socket, isUpgraded: false, isClosed: false };
+    let heard = "";
+    socket.setEncoding("latin1").on("data", (text) => {
+      heard += String(text);
+      state.isUpgraded = heard.startsWith("HTTP/1.1 101");
+      // Of a close frame (RFC 6455 §5.5.1) the code 1013, and how its reason begins.
+      state.isClosed = heard.includes("\x03\xf5too many");
+    });
+    socket.on("error", () => {});
+    return state;
+  });
+  const isHeld = ({ isUpgraded, isClosed }: (typeof silent)[number]): boolean =>
+    isUpgraded && !isClosed;
+  await waitUntil("all were answered", () => silent.every(({ isUpgraded }) => isUpgraded));
+  await waitUntil("64 are left", () => silent.filter(isHeld).length <= 64);
+
+  const bystander = await scriptedSwarmPeer(address);
+
+  expect(silent.filter(isHeld)).toHaveLength(64);
+  expect(bystander.isClosed()).toBe(false);
+  bystander.close();
+  for (const { socket } of silent) socket.destroy();
+}, 20_000);

@@ -12,6 +12,7 @@ import {
   type PeerMessage,
   type SupernodeMessage,
 } from "../wire/swarm-messages.ts";
+import type { WaitingChannel, WaitingChannels } from "./waiting-channels.ts";
 
 /** Bytes a socket may hold before messages wait here: Bun drops what comes beyond its own limit. */
 const SOCKET_BYTES_MAX = 1 << 20;
@@ -59,9 +60,10 @@ export interface ChannelOrigin {
 type ChannelSocket = ServerWebSocket<PeerChannel>;
 
 /** One peer's channel. */
-export class PeerChannel {
+export class PeerChannel implements WaitingChannel {
   readonly origin: ChannelOrigin;
   readonly #listener: SwarmListener;
+  readonly #waitingRoom: WaitingChannels<PeerChannel>;
   #socket: ChannelSocket | null = null;
   #hello: Hello | null = null;
   /** Whether the hello came and nobody decided yet. */
@@ -70,9 +72,14 @@ export class PeerChannel {
   #waiting: (string | Uint8Array<ArrayBuffer>)[] = [];
   #waitingBytes = 0;
 
-  constructor(listener: SwarmListener, origin: ChannelOrigin) {
+  constructor(
+    listener: SwarmListener,
+    origin: ChannelOrigin,
+    waitingRoom: WaitingChannels<PeerChannel>,
+  ) {
     this.#listener = listener;
     this.origin = origin;
+    this.#waitingRoom = waitingRoom;
   }
 
   /** What the peer said of itself; only of a channel that arrived. */
@@ -104,8 +111,13 @@ export class PeerChannel {
     this.close(CLOSE_POLICY, reason.slice(0, 120));
   }
 
+  makeRoom(): void {
+    this.close(CLOSE_TRY_AGAIN, "too many channels of this address wait to be admitted");
+  }
+
   opened(socket: ChannelSocket): void {
     this.#socket = socket;
+    this.#waitingRoom.entered(this.origin.remoteAddress, this);
     this.#helloTimer = setTimeout(() => this.close(CLOSE_POLICY, "no hello"), HELLO_TIMEOUT_MS);
   }
 
@@ -130,7 +142,7 @@ export class PeerChannel {
   }
 
   closed(): void {
-    clearTimeout(this.#helloTimer);
+    this.#endWaiting();
     this.#socket = null;
     this.#waiting = [];
     if (this.#hello !== null) this.#listener.gone(this);
@@ -153,8 +165,14 @@ export class PeerChannel {
     });
   }
 
-  #arrived(hello: Hello): void {
+  /** Nobody waits any longer for it to be admitted. */
+  #endWaiting(): void {
     clearTimeout(this.#helloTimer);
+    this.#waitingRoom.left(this.origin.remoteAddress, this);
+  }
+
+  #arrived(hello: Hello): void {
+    this.#endWaiting();
     this.#hello = hello;
     const protocol = { min: PROTOCOL_VERSION, max: PROTOCOL_VERSION };
     this.send({ type: "hello", protocol, ...this.#listener.hello(this.origin) });

@@ -4,6 +4,7 @@ import { DfError, messageOf } from "../../errors.ts";
 import { CONTROL_MESSAGE_BYTES_MAX } from "../../limits.ts";
 import { RenewableServer, type ServerTls } from "../../net/tls/renewable-server.ts";
 import { PeerChannel, swarmSockets } from "../../net/swarm/swarm-server.ts";
+import { WaitingChannels } from "../../net/swarm/waiting-channels.ts";
 import { bracketed } from "./connected-peer.ts";
 import type { Hall } from "./hall.ts";
 import { formatAddress, type ListenAddress } from "./listen-address.ts";
@@ -27,6 +28,7 @@ export function listenForPeers(
     holdingOf: (taskId) => hall.cluster.holdingOf(taskId),
     freshnessOf: (task) => hall.registry.freshnessOf(task),
   });
+  const waitingRoom = new WaitingChannels<PeerChannel>();
   const serve = (port: number, tls: ServerTls | null): Bun.Server<PeerChannel> =>
     Bun.serve<PeerChannel>({
       hostname: listen.hostname,
@@ -42,7 +44,7 @@ export function listenForPeers(
         const remoteAddress = server.requestIP(request)?.address ?? "";
         if (url.pathname !== "/v1/swarm" || !isReady) return app.fetch(request, { remoteAddress });
         const origin = { remoteAddress, reachedAs: url.hostname || bracketed(remoteAddress) };
-        const data = new PeerChannel(hall.desk, origin);
+        const data = new PeerChannel(hall.desk, origin, waitingRoom);
         if (server.upgrade(request, { data })) return undefined;
         const message = "open a swarm channel: this is no WebSocket request";
         return Response.json({ error: { code: "usage", message } }, { status: 426 });

@@ -140,11 +140,12 @@ export class SourceClient {
    */
   #unanswered(error: Error, { url, kind }: CheckedTarget): SourceFault {
     const fault = faultOfTransport(error, url.href);
-    const { code, hint } = fault.error;
+    const { code } = fault.error;
     const isAskedByOthers = this.#address.egress.policy.reach === "network";
     const tells = code === "network" || code === "timeout" || code === "protocol";
     if (!isAskedByOthers || kind === "public" || !tells) return fault;
     const message = `read ${redactUrl(url.href)}: no answer`;
+    const hint = "check that the source is up and reachable for the supernode";
     return new SourceFault(new DfError("network", message, { cause: error, hint }), fault);
   }
 }

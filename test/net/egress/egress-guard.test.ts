@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { addressKind } from "../../../src/net/egress/address-kind.ts";
-import type { EgressPolicy } from "../../../src/net/egress/egress-policy.ts";
+import { describePolicy, type EgressPolicy } from "../../../src/net/egress/egress-policy.ts";
 import type { ResolveName } from "../../../src/net/egress/resolve-name.ts";
 import { SourceClient } from "../../../src/net/source/source-client.ts";
 import type { DfError } from "../../../src/errors.ts";
@@ -313,4 +313,39 @@ describe("no string leads the guard to a forbidden address", () => {
       { numRuns: 2_000 },
     );
   });
+});
+
+test("T-12: others are not told which ports of a private network are closed, silent or speak no HTTP", async () => {
+  const silent = await startBadSource(() => {});
+  const noise = await startBadSource((reply) => reply.body("SSH-2.0-x\r\n").close());
+  const gone = await startBadSource(() => {});
+  await gone.stop();
+  const resolve = names({ "files.example": ["127.0.0.1"] });
+  const failures: DfError[] = [];
+  for (const { port } of [silent, noise, gone]) {
+    const egress = egressFixture({ reach: "network", allow: ["files.example"] }, { resolve });
+    const url = `http://files.example:${port}/`;
+    const timeoutMs = { connect: 100, firstByte: 100 };
+    const client = new SourceClient({ url, headers: {}, egress, timeoutMs });
+    const fault = await client.ask({}, never).catch((error: { error: DfError }) => error);
+    failures.push((fault as { error: DfError }).error);
+    client.close();
+  }
+  await Promise.all([silent.stop(), noise.stop()]);
+
+  const told = failures.map(({ code, message, hint }) => `${code} ${message} ${hint}`);
+  expect(new Set(told.map((text) => text.replace(/:\d+/, ""))).size).toBe(1);
+  expect(told[0]).toStartWith("network read http://files.example");
+});
+
+test("a service says at its start where sources may be", () => {
+  expect(describePolicy(egressFixture({ reach: "network" }).policy)).toBe(
+    "sources may be at public and private addresses",
+  );
+  expect(
+    describePolicy(egressFixture({ reach: "network", isPublicOnly: true, allow: ["a:1"] }).policy),
+  ).toBe("sources may be at public addresses only, and a:1");
+  expect(describePolicy(egressFixture({ reach: "host", isPublicOnly: true }).policy)).toBe(
+    "sources may be at public and loopback addresses",
+  );
 });

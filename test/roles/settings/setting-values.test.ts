@@ -24,6 +24,15 @@ test.each([
   ["logLevel=debug", { logLevel: "debug" }],
   ["deny=a.org, *.b.org", { deny: ["a.org", "*.b.org"] }],
   ["allow=none", { allow: [] }],
+  [
+    "originAllow=127.0.0.1:9000,*.corp.example:8080",
+    { originAllow: ["127.0.0.1:9000", "*.corp.example:8080"] },
+  ],
+  ["originPolicy=public-only", { originPolicy: "public-only" }],
+  [
+    'sourceProxy={"*":"http://p:3128","a.org":""}',
+    { sourceProxy: { "*": "http://p:3128", "a.org": "" } },
+  ],
   ['cacheRules={"a.org":"force"}', { cacheRules: { "a.org": "force" } }],
   ['filterQuery={"*":["utm"]}', { filterQuery: { "*": ["utm"] } }],
 ] as const)("%s is read", (text, settings) => {
@@ -38,6 +47,12 @@ test("everything wrong is told at once, with what would be right", () => {
   for (const part of ["dwnloadRate", "uploadSlots=many", "set quota: no value", "a power of two"])
     expect(attempt).toThrow(part);
   expect(attempt).toThrow("broken JSON");
+});
+
+test("a proxy's password is no setting: every administrator reads those", () => {
+  const attempt = () => parseSettings(['sourceProxy={"*":"http://me:s3cret@proxy:3128"}']);
+
+  expect(attempt).toThrow("no proxy without a password");
 });
 
 test("a mistyped key is answered with the nearest one", () => {

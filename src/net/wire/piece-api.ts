@@ -11,7 +11,8 @@
 //                                        on, whoever told it: see signatures-api.ts; 404 if nothing
 //   GET /v1/address?nonce=<32 hex>       the host's signature over the nonce: see address-proof.ts
 //
-// Private contents are given against a ticket alone (piece-ticket.ts), all else is 401.
+// Private contents are given against a ticket alone (ticketed-request.ts). Without one they are answered
+// for as what is not here, 404; with one that does not count both are 401.
 
 /** 64 lower-case hex digits: the only form of a content or task ID in a path or message. */
 export const ID_PATTERN = /^[0-9a-f]{64}$/;

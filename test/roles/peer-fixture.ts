@@ -201,9 +201,11 @@ export async function bytesOf(
   contentId: string,
   length: number,
   signal = new AbortController().signal,
+  access = "",
 ): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of client.contents(contentId, { from: 0, to: length }, signal)) {
+  const range = { from: 0, to: length, access };
+  for await (const chunk of client.contents(contentId, range, signal)) {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

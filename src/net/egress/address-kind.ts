@@ -49,15 +49,28 @@ const EMBEDDING: readonly { block: Block; at: readonly number[]; isSameHost: boo
   { block: parseBlock("2002::/16"), at: [2, 3, 4, 5], isSameHost: false },
 ];
 
+/** Addresses looked at lately: each request to a source asks again. Some 100 bytes each. */
+const KINDS_MAX = 1_000;
+const kinds = new Map<string, AddressKind>();
+
 /** @param address without brackets; what is none is nowhere */
 export function addressKind(address: string): AddressKind {
+  const known = kinds.get(address);
+  if (known !== undefined) return known;
+  const kind = kindOf(address);
+  if (kinds.size >= KINDS_MAX) kinds.clear();
+  kinds.set(address, kind);
+  return kind;
+}
+
+function kindOf(address: string): AddressKind {
   if (!ipaddr.isValid(address)) return "nowhere";
   const parsed = ipaddr.parse(address);
   if (isIn(LOOPBACK, parsed)) return "loopback";
   if (isIn(LINK, parsed)) return "link";
   if (isIn(NOWHERE, parsed)) return "nowhere";
-  const kinds = embeddedKinds(parsed);
-  if (kinds.length > 0) return strictest(kinds);
+  const embedded = embeddedKinds(parsed);
+  if (embedded.length > 0) return strictest(embedded);
   return isIn(PRIVATE, parsed) ? "private" : "public";
 }
 

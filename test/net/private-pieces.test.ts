@@ -104,6 +104,8 @@ describe("I-8: a private content", () => {
     expect(outcome).toBe(PieceOutcome.finished);
     expect(parts).toEqual([bytes]);
     expect(await askHave(address, question, never)).toEqual(Uint32Array.of(1));
+    const byName = address.replace("127.0.0.1", "LOCALHOST");
+    expect(await askHave(byName, question, never)).toEqual(Uint32Array.of(1));
     expect((await askRows(address, { ...question, from: 0 }, never)).rows).toHaveLength(1);
   });
 

@@ -70,9 +70,10 @@ async function answerOf(
   signal: AbortSignal,
 ): Promise<Uint8Array | null> {
   try {
-    const answer = await fetch(`http://${address}${path}`, {
+    const url = new URL(`http://${address}${path}`);
+    const answer = await fetch(url, {
       signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]),
-      headers: authorise?.({ path, host: address }) ?? {},
+      headers: authorise?.({ path, host: url.host }) ?? {},
       redirect: "manual",
       proxy: false,
       decompress: false,

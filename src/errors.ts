@@ -38,6 +38,8 @@ export const ERROR_TRAITS = {
   outdated: { status: 412, exit: 1, retryable: false },
   /** The request names another service (RFC 9110 §15.5.20). */
   misdirected: { status: 421, exit: 1, retryable: false },
+  /** From this caller, of late. */
+  "too-many": { status: 429, exit: 4, retryable: true },
   "too-large": { status: 413, exit: 1, retryable: false },
   "no-supernode": { status: 503, exit: 15, retryable: true },
   /** The peer cannot hand this task to the swarm (private, loopback source…): read it directly. */

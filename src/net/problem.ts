@@ -27,6 +27,7 @@ const TITLES: Partial<Record<ErrorCode, string>> = {
   conflict: "It is not so any more, or already so",
   outdated: "It was changed meanwhile",
   "not-shareable": "It is not for everyone",
+  "too-many": "There were too many of that",
   "too-large": "The request is too large",
   "no-supernode": "No supernode is alive",
   unavailable: "Not now",

@@ -1,6 +1,8 @@
 // Channels that are open and not admitted yet, by the address that they come from. A flood from one
 // address pushes out its own: who says hello at once is through before that, from the same address too.
 
+import { networkOf } from "../network-of.ts";
+
 /**
  * An honest host has one; so many hosts behind one address may come at the same moment. Each costs some
  * kilobytes for at most 5 s.
@@ -33,13 +35,4 @@ export class WaitingChannels<Channel extends WaitingChannel> {
     const waiting = this.#byNetwork.get(network);
     if (waiting?.delete(channel) === true && waiting.size === 0) this.#byNetwork.delete(network);
   }
-}
-
-/** Whoever has an IPv6 address has all of its /64 (RFC 4291 §2.5.4); written out, it is four groups. */
-function networkOf(address: string): string {
-  if (!address.includes(":") || address.startsWith("::ffff:")) return address;
-  const [head = "", tail = ""] = address.split("::");
-  const groups = [head, tail].map((part) => (part === "" ? [] : part.split(":")));
-  const zeros = Array.from({ length: 8 - groups.flat().length }, () => "0");
-  return [...groups[0]!, ...zeros, ...groups[1]!].slice(0, 4).join(":");
 }

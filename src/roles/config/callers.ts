@@ -1,11 +1,13 @@
 // Who sends a request, told by its `Authorization: Bearer …`: an administrator, a machine of the fleet,
-// one that wants to join, or nobody. A token that is wrong is refused here, whatever the route.
+// one that wants to join, or nobody. A token that is wrong is refused here, whatever the route, and who
+// shows many of them is refused before the database is asked.
 
 import { DfError } from "../../errors.ts";
 import type { Credential, CredentialCheck } from "../../net/fleet/credential.ts";
 import type { AdminRole } from "../../net/wire/admin-api.ts";
 import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { findToken, type TokenRow } from "../../store/fleet-database/tokens.ts";
+import { FailedAttempts } from "./failed-attempts.ts";
 import { isSameDigest, readTokenSecret } from "./token-secret.ts";
 
 export type Caller =
@@ -20,6 +22,7 @@ const NOBODY: Caller = { kind: "nobody" };
 export class Callers {
   readonly #database: FleetDatabase;
   readonly #credentials: CredentialCheck;
+  readonly #attempts = new FailedAttempts();
 
   constructor(database: FleetDatabase, credentials: CredentialCheck) {
     this.#database = database;
@@ -28,16 +31,25 @@ export class Callers {
 
   /**
    * @param authorization the header; undefined: there is none
-   * @throws {DfError} unauthorized
+   * @param address from which it comes; null: not known, behind a proxy
+   * @throws {DfError} unauthorized; too-many, from this address
    */
-  async identify(authorization: string | undefined): Promise<Caller> {
+  async identify(authorization: string | undefined, address: string | null): Promise<Caller> {
     if (authorization === undefined) return NOBODY;
     const bearer = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1];
     if (bearer === undefined) throw refusal("it is no bearer token");
     if (!bearer.startsWith("df")) {
       return { kind: "machine", credential: await this.#credentials.check(bearer) };
     }
-    return callerOf(await this.#tokenOf(bearer));
+    if (address === null) return callerOf(await this.#tokenOf(bearer));
+    if (!this.#attempts.begin(address, performance.now())) {
+      throw new DfError("too-many", "check the token: too many wrong ones came from this address", {
+        hint: "try again in a moment, and look for who sends tokens that are no longer valid",
+      });
+    }
+    const row = await this.#tokenOf(bearer);
+    this.#attempts.succeeded(address, performance.now());
+    return callerOf(row);
   }
 
   async #tokenOf(text: string): Promise<TokenRow> {

@@ -16,6 +16,8 @@ import { browserGuard } from "./browser-guard.ts";
 import type { Caller, Callers } from "./callers.ts";
 
 export interface ConfigEnv {
+  /** What only the server knows of a request; null: behind a proxy, which answers for its callers. */
+  Bindings: { remoteAddress: string | null };
   Variables: { caller: Caller };
 }
 export type ConfigApp = OpenAPIHono<ConfigEnv>;
@@ -113,7 +115,10 @@ function guard({ callers, database, isOpen, onChange }: ConfigAppOptions): Handl
     if (rule === undefined) return next();
     const isKnown = rule.access !== "anyone";
     const caller: Caller = isKnown
-      ? await callers.identify(context.req.header("authorization"))
+      ? await callers.identify(
+          context.req.header("authorization"),
+          context.env?.remoteAddress ?? null,
+        )
       : { kind: "nobody" };
     requireAccess(rule.access, caller, isOpen);
     context.set("caller", caller);

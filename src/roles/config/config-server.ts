@@ -20,6 +20,8 @@ export interface ConfigServerOptions {
   authority: FleetAuthority;
   listen: ListenAddress;
   isTls: boolean;
+  /** Whether a proxy in front of it speaks TLS instead: then every request comes from its address. */
+  isProxied: boolean;
   /** Where machines reach the fleet's replicas; empty: where this one listens. */
   urls: readonly string[];
 }
@@ -83,7 +85,7 @@ function plainWarning(listen: ListenAddress, isProxied: boolean): string | null 
 
 /** @throws {DfError} usage, when the address is in use */
 export async function listenForFleet(options: ConfigServerOptions): Promise<ConfigServer> {
-  const { app, authority, listen, isTls } = options;
+  const { app, authority, listen, isTls, isProxied } = options;
   const certifiedHosts = [...options.urls.map(hostOf), ownName(listen)];
   const makeTls = (): Promise<ServerTls> => authority.ownTls(certifiedHosts);
   const serve = (port: number, tls: ServerTls | null): Bun.Server<undefined> =>
@@ -95,7 +97,10 @@ export async function listenForFleet(options: ConfigServerOptions): Promise<Conf
       reusePort: false,
       idleTimeout: IDLE_TIMEOUT_SECONDS,
       maxRequestBodySize: REQUEST_BODY_BYTES_MAX,
-      fetch: (request) => app.fetch(request),
+      fetch(request, server) {
+        const remoteAddress = isProxied ? null : (server.requestIP(request)?.address ?? null);
+        return app.fetch(request, { remoteAddress });
+      },
     });
   const tls = isTls ? await makeTls() : null;
   const server = listening(() => new RenewableServer(serve, listen.port, tls), listen);

@@ -104,6 +104,53 @@ test("bytes come from the data file when it can be read", async () => {
   });
 });
 
+test("the data file is read no further than it holds the content's own bytes", async () => {
+  const bytes = randomPayload(3_000_000);
+  const plainEnd = 1_000_000;
+
+  await Session.run("get", async (session) => {
+    const dataPath = join(session.folder, "data");
+    // What is compressed or sealed looks like noise.
+    const rest = randomPayload(bytes.length - plainEnd);
+    await writeFile(dataPath, Buffer.concat([bytes.subarray(0, plainEnd), rest]));
+    const socket = join(session.folder, "s");
+    using peer = startScriptedPeer(socket, (stream) => {
+      stream.send({ ...contentEvent(ONE, bytes.length), dataPath } as DownloadStreamEvent);
+      stream.send(progressEvent(2_000_000, plainEnd));
+      stream.send(progressEvent(bytes.length, plainEnd));
+      stream.send(done(bytes));
+    });
+    peer.contents.set(ONE, bytes);
+    const { exitCode } = await runGet(session, [URL, "-o", "output", "--socket", socket]);
+
+    expect(exitCode).toBe(0);
+    expect(await digestOfOutput(session)).toBe(sha256Hex(bytes));
+  });
+});
+
+test("a version that is told anew is copied anew: its data file was written over", async () => {
+  const bytes = randomPayload(3_000_000);
+
+  await Session.run("get", async (session) => {
+    const dataPath = join(session.folder, "data");
+    await writeFile(dataPath, randomPayload(bytes.length));
+    const socket = join(session.folder, "s");
+    using peer = startScriptedPeer(socket, (stream) => {
+      const content = { ...contentEvent(ONE, bytes.length), dataPath } as DownloadStreamEvent;
+      stream.send(content);
+      stream.send(progressEvent(1_000_000));
+      stream.send({ ...content, isAnew: true } as DownloadStreamEvent);
+      stream.send(progressEvent(bytes.length, 0));
+      stream.send(done(bytes));
+    });
+    peer.contents.set(ONE, bytes);
+    const { exitCode } = await runGet(session, [URL, "-o", "output", "--socket", socket]);
+
+    expect(exitCode).toBe(0);
+    expect(await digestOfOutput(session)).toBe(sha256Hex(bytes));
+  });
+});
+
 test("a small content travels inside the last event", async () => {
   const bytes = randomPayload(1024);
 

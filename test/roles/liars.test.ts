@@ -67,6 +67,12 @@ test("T-01: a liar among twenty peers is caught, all outputs are right, the sour
   expect(proxy.flipped()).toBeGreaterThan(0);
   expect(proxy.flipped()).toBeLessThanOrEqual(19 + 1);
   const before = proxy.flipped();
+  await liar.stop();
+  const again = await peerFixture(cleanups, {
+    ...{ supernodes: [address], advertise: proxy.address, dataDir: `${liar.folder}/data` },
+  });
+  behind = again.peer.listen;
+  while (!again.peer.status().supernodes[0]!.connected) await Bun.sleep(10);
   const [late] = await hosts(1);
   await download(late!);
   expect(proxy.flipped()).toBe(before);

@@ -18,6 +18,9 @@ const REMEMBERED_MS = 60 * 60_000;
 /** Hosts and addresses remembered: some 20 MB. */
 const REMEMBERED_MAX = 100_000;
 
+/** Of one with seventeen addresses only the first few are named. */
+const NOTICE_CHARACTERS_MAX = 1_000;
+
 /** Waits between tries: a host may say hello before its firewall is open. */
 const RETRY_DELAYS_MS = [1_000, 5_000, 30_000];
 
@@ -60,10 +63,8 @@ export class Reachability {
       await new Pause().wait(delayMs, left);
     }
     if (left.aborted) return;
-    peer.channel.send({
-      type: "notice",
-      text: `nobody else can be sent to ${peer.unreached.join(", ")} for pieces: no answer of this host came from there`,
-    });
+    const text = `nobody is sent to this host for pieces at ${peer.unreached.join(", ")}: it was not found there`;
+    peer.channel.send({ type: "notice", text: text.slice(0, NOTICE_CHARACTERS_MAX) });
   }
 
   /** One address after another, so that one host takes up one dial. @returns whether none is worth another try */

@@ -46,4 +46,12 @@ test("a peer that only this machine reaches reads loopback, but not its own port
   expect(eventOf(read, "done").length).toBe(1_000);
   const own = eventsOf(client.download({ url: `http://${peer.listen}/v1/x` }, never));
   await expect(own).rejects.toMatchObject({ code: "not-shareable" });
+
+  // Nor those that the rest of its process opened.
+  const other = sourceFixture(cleanups, randomBytes(1_000));
+  const otherListeners = [{ hostname: "127.0.0.1", port: Number(new URL(other.url).port) }];
+  const beside = await peerFixture(cleanups, { otherListeners });
+  const its = eventsOf(beside.client.download({ url: other.url }, never));
+  await expect(its).rejects.toMatchObject({ code: "not-shareable" });
+  expect(other.gets).toBe(0);
 });

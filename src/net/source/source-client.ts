@@ -3,7 +3,7 @@
 // an answer means is decided by source-answer.ts and above.
 
 import { redirectLifetimeSeconds } from "../../engine/core/freshness.ts";
-import { DfError } from "../../errors.ts";
+import { DfError, isDfError } from "../../errors.ts";
 import { keptAnswerOf, termsOf } from "./cache-terms.ts";
 import { version } from "../../../package.json";
 import { throwIfInterrupted } from "./retry-gate.ts";
@@ -108,6 +108,7 @@ export class SourceClient {
       return await this.#outlet.enter(url, from, signal);
     } catch (error) {
       throwIfInterrupted(signal);
+      if (isDfError(error, "source-busy")) throw new SourceFault(error, { isTransient: true });
       throw faultOfTransport(error, url.href);
     }
   }

@@ -36,6 +36,7 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
   const unused = Promise.withResolvers<string>();
   const peer = await startPeer({
     ...options,
+    otherListeners: options.metricsListen === null ? [] : [options.metricsListen],
     onWarning: (message) => log.warn(message),
     onSettings: ({ logLevel }) => setLogLevel(log, logLevel),
     onUnused: () => unused.resolve("stopping: unused"),

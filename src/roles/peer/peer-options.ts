@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError } from "../../errors.ts";
 import { METRICS_PORT, PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
+import type { Listener } from "../../net/egress/egress-policy.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
@@ -72,6 +73,8 @@ export interface PeerOptions {
   sourceCa?: string | undefined;
   /** Undefined: as the fleet says. */
   logLevel?: LogLevel | undefined;
+  /** Ports of this process that it does not open itself: no source is there. @defaultValue none */
+  otherListeners?: readonly Listener[];
   /** Exits after so long without readers and uploads; null: never. */
   lingerMs: number | null;
 }

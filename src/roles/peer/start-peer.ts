@@ -170,6 +170,7 @@ class Peer implements RunningPeer {
       limits: uploadLimitsOf(this.#settings.current),
       identity: this.#identity,
       onUploads: (counts) => this.#uploaded(counts),
+      onFault: this.#options.onWarning,
       rows: this.#teller((content, from) => this.#firstHand.frame(content, from)),
       signatures: this.#teller(toldOf),
     });
@@ -387,7 +388,9 @@ class Peer implements RunningPeer {
     this.#diskPacer.setRate(diskShare(now.diskRate));
     this.#sources.setLimits(sourceLimitsOf(now));
     const { hostname } = this.#options.listen;
-    this.#sources.setEgress(this.#egress(now, [{ hostname, port: this.#pieces!.port }]));
+    const own = { hostname, port: this.#pieces!.port };
+    const { otherListeners = [] } = this.#options;
+    this.#sources.setEgress(this.#egress(now, [own, ...otherListeners]));
     this.#pieces?.setLimits(uploadLimitsOf(now));
     this.#store
       .setLimits(storeLimitsOf(now))

@@ -8,7 +8,7 @@ import type { ZonedAddress } from "../../net/wire/fleet-api.ts";
 import type { Settings } from "../../net/wire/fleet-settings.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore } from "../../store/piece-store.ts";
-import { loadHostIdentity } from "../peer/host-identity.ts";
+import { type HostIdentity, loadHostIdentity } from "../peer/host-identity.ts";
 import { LiveSettings } from "../settings/live-settings.ts";
 import { storeStatusOf } from "../status/store-status.ts";
 import { type PieceService, startPieceService } from "../worker/piece-service.ts";
@@ -52,16 +52,14 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
   const stopped = new AbortController();
   try {
     const identity = loadHostIdentity(options.dataDir);
-    if (options.fleet !== null) {
-      const parts = { ...options, fleet: options.fleet, identity, tls: options.tls ?? "auto" };
-      fleet = await SupernodeFleet.enter(parts, stopped.signal);
-    }
+    fleet = await enterFleet(options, identity, stopped.signal);
     let uploadedBytes = 0;
     const pieceHost = options.pieceListen ?? portAfter(listen);
     pieces = await startPieceService({
       ...pieceHost,
       limits: uploadLimits(settings.current),
       identity,
+      onFault: onWarning,
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
         hall?.sources.noteUploaded(uploadedBytes);
@@ -72,14 +70,9 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     const opened = openHall(options, { store, pieces, identity, settings, diskPacer, fleet });
     hall = opened;
     const { desk, registry } = opened;
-    const { hostId } = identity;
-    const status = () => ({ ...statusOf(opened, store), hostId, uploadedBytes });
+    const status = () => ({ ...statusOf(opened, store), hostId: identity.hostId, uploadedBytes });
     const server = listenForPeers({ listen, fleet }, opened, status);
-    opened.listensOn([
-      { hostname: listen.hostname, port: server.port },
-      { hostname: pieceHost.hostname, port: pieces.port },
-      ...options.advertise,
-    ]);
+    opened.listensOn(listenersOf(options, { control: server.port, pieces: pieces.port }));
     opened.cluster.start();
     const running = pieces;
     await fleet?.start(
@@ -113,6 +106,28 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     await store.close();
     throw error;
   }
+}
+
+function enterFleet(
+  options: SupernodeOptions,
+  identity: HostIdentity,
+  signal: AbortSignal,
+): Promise<SupernodeFleet> | null {
+  const { fleet, tls = "auto" } = options;
+  return fleet === null ? null : SupernodeFleet.enter({ ...options, fleet, tls, identity }, signal);
+}
+
+/** Where this process is reached: no source may be there. */
+function listenersOf(
+  { listen, pieceListen, advertise, otherListeners = [] }: SupernodeOptions,
+  ports: { control: number; pieces: number },
+): ListenAddress[] {
+  return [
+    { hostname: listen.hostname, port: ports.control },
+    { hostname: (pieceListen ?? listen).hostname, port: ports.pieces },
+    ...advertise,
+    ...otherListeners,
+  ];
 }
 
 function portAfter({ hostname, port }: ListenAddress): ListenAddress {

@@ -1,5 +1,6 @@
 // What a supernode is started with, and what of it no setting of the fleet changes.
 
+import type { Listener } from "../../net/egress/egress-policy.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
@@ -57,6 +58,8 @@ export interface SupernodeOptions {
   members?: ClusterMembers;
   /** Peers of one content that it schedules itself; more are handed to members. @defaultValue CHILDREN_MAX */
   childrenMax?: number;
+  /** Ports of this process that it does not open itself: no source is there. @defaultValue none */
+  otherListeners?: readonly Listener[];
   onWarning: (message: string) => void;
   /** Hears of each content that comes and goes. */
   onNotice?: (message: string) => void;
@@ -87,5 +90,14 @@ export function givenSettings({
     ...{ originPolicy, sourceProxy },
   };
   const marks = { diskHighMark, diskLowMark, encryption, compression };
-  return { sourceRate, uploadRate, diskRate, quota: quotaBytes, ...marks, logLevel, cacheRules, ...origins };
+  return {
+    sourceRate,
+    uploadRate,
+    diskRate,
+    quota: quotaBytes,
+    ...marks,
+    logLevel,
+    cacheRules,
+    ...origins,
+  };
 }

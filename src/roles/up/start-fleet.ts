@@ -7,6 +7,7 @@ import { parseJoin } from "../command-line/fleet-flags.ts";
 import { joinStringPath } from "../config/first-start.ts";
 import { startConfig } from "../config/start-config.ts";
 import { startPeer } from "../peer/start-peer.ts";
+import { type ListenAddress, parseListenAddress } from "../supernode/listen-address.ts";
 import { startSupernode } from "../supernode/run.ts";
 
 export interface FleetOptions {
@@ -33,6 +34,8 @@ export interface RunningFleet {
 const HOST = "127.0.0.1";
 const LEASE_MS = 10_000;
 const HEARTBEAT_MS = 2_000;
+
+const listenerOf = (address: string): ListenAddress => parseListenAddress("address", address);
 
 /** @throws {DfError} usage, denied (another process uses the folder), file-unwritable */
 export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
@@ -69,6 +72,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       diskRate: undefined,
       quotaBytes: undefined,
       originAllow: [],
+      otherListeners: [listenerOf(config.address), { hostname: HOST, port: options.peerPort }],
       onWarning: warn("supernode"),
       onNotice,
     });
@@ -87,6 +91,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       diskRateBytesPerSec: undefined,
       quotaBytes: undefined,
       uploadSlots: undefined,
+      otherListeners: [config.address, supernode.address, supernode.pieceAddress].map(listenerOf),
       lingerMs: null,
       onWarning: warn("peer"),
     });

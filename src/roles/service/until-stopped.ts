@@ -1,9 +1,12 @@
 // The life of a service between its start and its end: says that it is ready, reloads on SIGHUP, and
-// returns at the signal that ends it. A second signal does not wait for what is under way.
+// returns at the signal that ends it. A second signal does not wait for what is under way. No fault that
+// nobody caught ends it, and no dump of its memory is left.
 
 import type { ConsolaInstance } from "consola";
 import { messageOf } from "../../errors.ts";
+import { forbidCoreDumps } from "./forbid-core-dumps.ts";
 import type { SystemdNotifier } from "./notify-systemd.ts";
+import { surviveFaults } from "./survive-faults.ts";
 
 export interface ServiceLife {
   log: ConsolaInstance;
@@ -23,6 +26,8 @@ export async function untilStopped({
   reload,
   ended,
 }: ServiceLife): Promise<void> {
+  surviveFaults((message) => log.error(message));
+  forbidCoreDumps();
   const stopped = Promise.withResolvers<string>();
   void ended?.then(stopped.resolve);
   let isStopping = false;

@@ -20,6 +20,8 @@ export interface PieceServiceOptions {
   limits: UploadLimits;
   /** Whose piece server it is. @defaultValue it proves no address */
   identity?: HostKeys;
+  /** Hears of bugs that cost one request. @defaultValue nobody does */
+  onFault?: (message: string) => void;
   /** Hears about uploads about once a second while there are any. */
   onUploads?: (counts: UploadCounts) => void;
   /** One frame of the rows of a content that this host vouches for. @defaultValue none are told */
@@ -68,6 +70,9 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
           break;
         case "asked":
           order(answerTo(options, report));
+          break;
+        case "fault":
+          options.onFault?.(report.message);
           break;
         case "stopped":
           stopped();

@@ -28,6 +28,8 @@ export type PieceWorkerReport =
   | ({ kind: "uploads" } & UploadCounts)
   /** A neighbour asks for rows or signatures of a content, from the `from`-th on that are told. */
   | { kind: "asked"; question: number; what: ToldOfContent; contentId: string; from: number }
+  /** A bug of ours, that the worker outlived. */
+  | { kind: "fault"; message: string }
   | { kind: "stopped" };
 
 /** What neighbours are told of a content besides its bytes. */

@@ -3,6 +3,7 @@
 
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
+import { surviveFaults } from "../service/survive-faults.ts";
 import { PieceServer } from "../../net/piece/piece-server.ts";
 import type {
   PieceWorkerOrder,
@@ -24,6 +25,8 @@ const diskPacer = new Pacer(null);
 /** Requests that the main thread has yet to answer. */
 const questions = new Map<number, (bytes: Uint8Array | null) => void>();
 let nextQuestion = 0;
+
+surviveFaults((message) => report({ kind: "fault", message }));
 
 self.onmessage = (message: MessageEvent<PieceWorkerOrder>) => {
   const order = message.data;

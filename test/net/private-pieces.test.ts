@@ -109,6 +109,21 @@ describe("I-8: a private content", () => {
     expect((await askRows(address, { ...question, from: 0 }, never)).rows).toHaveLength(1);
   });
 
+  test("is given range by range with one proof, which opens no other piece", async () => {
+    const { address, bytes, get } = await serverFixture();
+    const path = paths(PRIVATE)[0]!;
+    const fields = new RequestSigner(alice).fields(ticketOf(), { path, host: address });
+
+    const first = await get(path, { ...fields, range: "bytes=0-9" });
+    const second = await get(path, { ...fields, range: "bytes=10-19" });
+    const other = await get(paths(PRIVATE)[1]!, fields);
+    const stolen = await get(path, { ...fields, "DF-Ticket": ticketOf(mallory) });
+
+    expect([first.status, second.status]).toEqual([206, 206]);
+    expect(second.fields["content-range"]).toBe(`bytes 10-19/${bytes.length}`);
+    expect([other.status, stolen.status]).toEqual([401, 401]);
+  });
+
   test("is to those without a ticket as one that is not here", async () => {
     const { get } = await serverFixture();
 

@@ -14,7 +14,7 @@ import { PIECE_STALL_TIMEOUT_MS } from "../../limits.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import type { AnswerHead, PieceExchange } from "./piece-connection.ts";
 import { FORM_FIELD, formField, piecePath } from "../wire/piece-api.ts";
-import type { Authorise } from "../wire/ticketed-request.ts";
+import { PROOF_REUSE_MS, type Authorise } from "../wire/ticketed-request.ts";
 
 export interface PieceRequest {
   /** "host:port" of the parent's piece server. */
@@ -152,6 +152,8 @@ class Transfer {
   readonly #partial: PartialPiece;
   readonly #pool: ConnectionPool;
   readonly #signal: AbortSignal;
+  #fields: Record<string, string> = {};
+  #provenAtMs = -Infinity;
 
   constructor(
     request: PieceRequest,
@@ -202,7 +204,7 @@ class Transfer {
   }
 
   async #range(rangeLength: number): Promise<RangeEnd> {
-    const { address, contentId, index, row, authorise } = this.#request;
+    const { address, contentId, index, row } = this.#request;
     const signal = this.#signal;
     const path = piecePath(contentId, index);
     const first = this.#partial.receivedBytes;
@@ -212,7 +214,7 @@ class Transfer {
       path,
       fields: {
         [FORM_FIELD]: formField(wireMarkOf(row)),
-        ...authorise?.({ path, host: address }),
+        ...this.#authority(path),
       },
       range: { first, last: first + rangeLength - 1 },
       onHead: (head) => {
@@ -239,6 +241,16 @@ class Transfer {
       }
       return refused ?? { kind: "complete" };
     }
+  }
+
+  /** All ranges of the piece show one proof, as long as it is young. */
+  #authority(path: string): Record<string, string> {
+    const { authorise, address } = this.#request;
+    if (authorise === undefined) return {};
+    if (performance.now() - this.#provenAtMs < PROOF_REUSE_MS) return this.#fields;
+    this.#provenAtMs = performance.now();
+    this.#fields = authorise({ path, host: address });
+    return this.#fields;
   }
 
   #take(bytes: Uint8Array): void {

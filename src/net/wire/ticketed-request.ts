@@ -34,6 +34,12 @@ export interface TicketedPath {
 /** Gives the header fields by which one request may have what it asks for. */
 export type Authorise = (asked: TicketedPath) => Record<string, string>;
 
+/** A proof may be shown again for so long, e.g. with each range of one piece: the server remembers it. */
+export const PROOF_REUSE_MS = 30_000;
+
+/** Proofs remembered: those of the pieces that are under way. */
+const PROOFS_REMEMBERED_MAX = 256;
+
 /** Signs the requests of one host. Each costs a signature, 20 µs. */
 export class RequestSigner {
   readonly #key: KeyObject;
@@ -53,11 +59,13 @@ export class RequestSigner {
   }
 }
 
-/** Tells whether requests may have what they ask for. Each costs the check of a signature, 76 µs. */
+/** Tells whether requests may have what they ask for. Each new proof costs the check of a signature, 76 µs. */
 export class RequestCheck {
   readonly #tickets: TicketCheck;
   /** By their text. */
   #keys = new Map<string, { hostId: string; key: KeyObject }>();
+  /** What each signature was found to be over, and by whom. */
+  #proofs = new Map<string, string>();
 
   constructor(tickets: TicketCheck) {
     this.#tickets = tickets;
@@ -70,8 +78,13 @@ export class RequestCheck {
     const key = this.#keyOf(grant, headers.get("df-key") ?? "");
     const [, at = "", signature = ""] = PROOF.exec(headers.get("df-proof") ?? "") ?? [];
     if (key === null || at === "" || Math.abs(Date.now() - Number(at)) > AGE_MAX_MS) return false;
-    const asked = { path, host: headers.get("host") ?? "" };
-    return verify(null, statement(asked, Number(at)), key, Buffer.from(signature, "base64"));
+    const stated = statement({ path, host: headers.get("host") ?? "" }, Number(at));
+    const proven = `${grant.hostId} ${stated.toString()}`;
+    if (this.#proofs.get(signature) === proven) return true;
+    if (!verify(null, stated, key, Buffer.from(signature, "base64"))) return false;
+    if (this.#proofs.size >= PROOFS_REMEMBERED_MAX) this.#proofs = new Map();
+    this.#proofs.set(signature, proven);
+    return true;
   }
 
   /** The key that the ticket is bound to, once it was shown. */

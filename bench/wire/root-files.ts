@@ -1,7 +1,6 @@
 // What images are made of: a tar of files of this machine's own root file system, the same files at
 // each run.
 
-import { readdirSync, lstatSync } from "node:fs";
 import { join } from "node:path";
 import { sha256HexOfFile } from "../harness/counting-source.ts";
 import type { Payload } from "../harness/payload.ts";
@@ -17,7 +16,7 @@ const FILE_BYTES_MAX = 32 << 20;
  * its share, whatever machine it is. @param root an existing folder that a web server may serve
  */
 export async function makeRootFilesTar(root: string, length: number): Promise<Payload> {
-  const chosen = chooseFiles(length);
+  const chosen = await chooseFiles(length);
   const name = "root-files.tar";
   const path = join(root, name);
   // In the order of their names, as a layer has them.
@@ -29,8 +28,8 @@ export async function makeRootFilesTar(root: string, length: number): Promise<Pa
 }
 
 /** Paths without their leading slash. */
-function chooseFiles(length: number): string[] {
-  const files = filesBelow(ROOT)
+async function chooseFiles(length: number): Promise<string[]> {
+  const files = (await filesBelow(ROOT))
     .map((file) => ({ ...file, order: Bun.SHA256.hash(file.path, "hex") }))
     .toSorted((a, b) => (a.order < b.order ? -1 : 1));
   const chosen: string[] = [];
@@ -42,10 +41,15 @@ function chooseFiles(length: number): string[] {
   return chosen;
 }
 
-function filesBelow(folder: string): { path: string; size: number }[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .map((path) => ({ path, size: lstatSync(path).size }))
-    .filter(({ size }) => size > 0 && size <= FILE_BYTES_MAX);
+/** Regular files of this file system; no link is followed. */
+async function filesBelow(folder: string): Promise<{ path: string; size: number }[]> {
+  const wanted = ["-type", "f", "-size", "+0", "-size", `-${FILE_BYTES_MAX}c`];
+  const list = await run(["find", folder, "-xdev", ...wanted, "-printf", "%s %p\\0"]);
+  return list
+    .split("\0")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const space = line.indexOf(" ");
+      return { size: Number(line.slice(0, space)), path: line.slice(space + 1) };
+    });
 }

@@ -116,17 +116,18 @@ class Line implements IdleConnections {
   }
 
   get idleCount(): number {
-    return this.#idle().length;
+    let count = 0;
+    for (const sockets of Object.values(this.agent.freeSockets)) {
+      for (const { destroyed } of sockets ?? []) if (!destroyed) count++;
+    }
+    return count;
   }
 
   closeOne(): void {
-    this.#idle()[0]?.destroy();
-  }
-
-  #idle() {
-    return Object.values(this.agent.freeSockets)
-      .flatMap((sockets) => sockets ?? [])
-      .filter(({ destroyed }) => !destroyed);
+    for (const sockets of Object.values(this.agent.freeSockets)) {
+      const idle = sockets?.find(({ destroyed }) => !destroyed);
+      if (idle !== undefined) return void idle.destroy();
+    }
   }
 }
 

@@ -155,6 +155,24 @@ test("what an earlier version kept of a membership is completed at the next star
     expect(await download(again, source.url)).toBe(200_000);
   }));
 
+test("a machine that goes to an older fleet believes that one, whatever the newer one said last", () =>
+  Session.run("tls", async (session) => {
+    await using source = await CountingSource.start({ bytes: randomPayload(200_000) });
+    const older = await fleetFixture(session);
+    await Bun.sleep(20);
+    const newer = await fleetFixture(session);
+    const [supernode, peer] = [await newer.supernode("a"), await newer.peer()];
+    await Promise.all([supernode.stop(), peer.stop()]);
+
+    const moved = await older.supernode("b", { dataDir: supernode.dataDir });
+    const host = await older.peer({ dataDir: peer.dataDir });
+
+    expect(await download(host, source.url)).toBe(200_000);
+    expect([...moved.warnings, ...host.warnings]).toEqual([]);
+    const kept = JSON.parse(readFileSync(join(moved.dataDir, "fleet.json"), "utf8"));
+    expect(kept).toMatchObject({ cluster: "b", fleetKey: older.config.fleetKey });
+  }));
+
 test("a host without a join line believes the CA that it saw first, and no other later", () =>
   Session.run("tls", async (session) => {
     const fleet = await fleetFixture(session, { tls: "on", isOpen: true });

@@ -4,7 +4,7 @@
 //
 //   report, hostsChanged ─▶ outbox ─▶ heartbeat ─▶ answer ─▶ onChange, onSettings, onCommand, onRoutes
 
-import type { z } from "zod";
+import { z } from "zod";
 import { isDfError, messageOf } from "../../errors.ts";
 import type { Command, CommandResult } from "../wire/command.ts";
 import { heartbeatAnswerSchema, type Heartbeat, type HeartbeatAnswer } from "../wire/fleet-api.ts";
@@ -42,6 +42,9 @@ const toldSchema = heartbeatAnswerSchema.pick({
 });
 type Told = z.infer<typeof toldSchema>;
 
+/** The word of another fleet counts nothing here; files of earlier versions do not say whose it is. */
+const keptSchema = toldSchema.extend({ fleetKey: z.string().optional() });
+
 /** Until the first answer says better. */
 const INTERVAL_SECONDS_FIRST = 5;
 
@@ -60,7 +63,7 @@ export class FleetLink {
   readonly #outbox = new HeartbeatOutbox();
   readonly #pause = new Pause();
   readonly #stopped = new AbortController();
-  readonly #kept: KeptJson<typeof toldSchema>;
+  readonly #kept: KeptJson<typeof keptSchema>;
   readonly #changeListeners = new Set<() => void>();
   readonly #settingsListeners = new Set<(layers: SettingsLayers) => void>();
   readonly #commandListeners = new Set<(command: Command) => void>();
@@ -75,11 +78,15 @@ export class FleetLink {
   constructor(options: FleetLinkOptions) {
     this.#options = options;
     this.#client = options.membership.client();
-    this.#kept = new KeptJson(options.path, toldSchema);
+    this.#kept = new KeptJson(options.path, keptSchema);
   }
 
   get hostId(): string {
     return this.#options.self.hostId;
+  }
+
+  get #fleetKey(): string {
+    return this.#options.membership.fleetKey;
   }
 
   /** Null before anything was ever told. */
@@ -147,8 +154,10 @@ export class FleetLink {
 
   /** Takes up what was told before the last stop; to be called once, before `start`. */
   async recall(): Promise<void> {
-    const told = await this.#kept.read();
-    if (told !== null) this.#take(told);
+    const kept = await this.#kept.read();
+    if (kept === null) return;
+    const { fleetKey = this.#fleetKey, ...told } = kept;
+    if (fleetKey === this.#fleetKey) this.#take(told);
   }
 
   /** Sends heartbeats from now on until `stop`; returns when the fleet knows of it, or after some patience. */
@@ -217,7 +226,8 @@ export class FleetLink {
     if (!Bun.deepEquals(told, this.#told)) {
       this.#take(told);
       // It counts all the same; only a restart while df config is silent would miss it.
-      await this.#kept.write(told).catch((error) => this.#options.onWarning(messageOf(error)));
+      const kept = { ...told, fleetKey: this.#fleetKey };
+      await this.#kept.write(kept).catch((error) => this.#options.onWarning(messageOf(error)));
     }
     for (const command of answer.commands) tell(this.#commandListeners, command);
   }

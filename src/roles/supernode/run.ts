@@ -48,18 +48,15 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
     onEvicted: () => hall?.registry.dropEvicted(),
   });
   let pieces: PieceService | undefined;
-  let fleet: SupernodeFleet | null = null;
   const stopped = new AbortController();
   try {
     const identity = loadHostIdentity(options.dataDir);
-    fleet = await enterFleet(options, identity, stopped.signal);
+    const fleet = await enterFleet(options, identity, stopped.signal);
     let uploadedBytes = 0;
     const pieceHost = options.pieceListen ?? portAfter(listen);
     pieces = await startPieceService({
       ...pieceHost,
-      limits: uploadLimits(settings.current),
-      identity,
-      onFault: onWarning,
+      ...{ limits: uploadLimits(settings.current), identity, onFault: onWarning },
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
         hall?.sources.noteUploaded(uploadedBytes);

@@ -144,7 +144,9 @@ export async function seededContent(
   await writeFile(path, rest);
   const formsOf = (): number[] => rows.flatMap(({ row }) => [row.wireLength, wireMarkOf(row)]);
   const wireForms = new Uint32Array(formsOf());
-  server.serve(contentId, { path, layout, words: have.words, pieceCount, wireForms });
+  // A parent of plain pieces alone tells no forms apart: so it can lie, as a hostile one would.
+  const formed = options.form === undefined ? {} : { wireForms };
+  server.serve(contentId, { path, layout, words: have.words, pieceCount, ...formed });
   const md5 = toHex(digestNow("md5", data));
   return {
     /** What lies in the parent's data file. */

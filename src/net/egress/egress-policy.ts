@@ -1,11 +1,10 @@
 // Where requests may go that others named: plain data, which travels to the worker that reads sources.
 // What it means for one URL and its addresses is decided here; who resolves and connects is the guard.
 
-import { networkInterfaces } from "node:os";
-import ipaddr from "ipaddr.js";
 import { matchesUrl } from "../url-pattern.ts";
 import { addressKind, type AddressKind } from "./address-kind.ts";
 import { isBadPort } from "./bad-ports.ts";
+import { isOwnPort, type Listener } from "./own-ports.ts";
 import type { ProxyRules } from "./proxy-rules.ts";
 
 /**
@@ -15,12 +14,6 @@ import type { ProxyRules } from "./proxy-rules.ts";
  * - `network`: of a service that others reach: what is loopback here is another machine to them
  */
 export type EgressReach = "own" | "host" | "network";
-
-/** "host:port" that this process listens on; an unspecified host stands for all of this machine's. */
-export interface Listener {
-  readonly hostname: string;
-  readonly port: number;
-}
 
 export interface EgressPolicy {
   readonly reach: EgressReach;
@@ -100,19 +93,16 @@ export function portOf(url: URL): number {
   return Number(url.port || (url.protocol === "https:" ? 443 : 80));
 }
 
-/** One line for a service's log. */
-export function describePolicy(policy: EgressPolicy): string {
-  const reach = {
-    own: "anything that you name",
-    host: "public, private and loopback addresses",
-    network: policy.isPublicOnly ? "public addresses only" : "public and private addresses",
-  }[policy.reach];
-  const only =
-    policy.reach === "host" && policy.isPublicOnly ? "public and loopback addresses" : reach;
-  const besides = policy.allow.length === 0 ? "" : `, and ${policy.allow.join(", ")}`;
-  const proxied = Object.keys(policy.proxies);
+/** One line for a service's log; no proxy is shown, for it may have a password. */
+export function describePolicy({ reach, isPublicOnly, allow, proxies }: EgressPolicy): string {
+  const kinds = ["public"];
+  if (!isPublicOnly) kinds.push("private");
+  if (reach === "host") kinds.push("loopback");
+  const addresses = reach === "own" ? "any address" : `${kinds.join(", ")} addresses`;
+  const besides = allow.length === 0 ? "" : `, and ${allow.join(", ")}`;
+  const proxied = Object.keys(proxies);
   const through = proxied.length === 0 ? "" : `; through a proxy: ${proxied.join(", ")}`;
-  return `sources may be at ${only}${besides}${through}`;
+  return `sources may be at ${addresses}${besides}${through}`;
 }
 
 function isAllowed(url: URL, { allow }: EgressPolicy): boolean {
@@ -121,30 +111,4 @@ function isAllowed(url: URL, { allow }: EgressPolicy): boolean {
 
 function nameOf(url: URL): string {
   return url.hostname.replace(/\.$/, "");
-}
-
-function isOwnPort(listeners: readonly Listener[], address: string, port: number): boolean {
-  const here = listeners.filter((listener) => listener.port === port);
-  if (here.length === 0) return false;
-  const canonical = plainAddress(address);
-  return here.some(({ hostname }) => {
-    const host = plainAddress(hostname);
-    return host === "0.0.0.0" || host === "::" ? isOfThisMachine(canonical) : host === canonical;
-  });
-}
-
-function isOfThisMachine(address: string): boolean {
-  const kind = addressKind(address);
-  // "This host" (0.0.0.0, ::) connects to loopback.
-  if (kind === "loopback" || address === "0.0.0.0" || address === "::") return true;
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .some((own) => plainAddress(own.address) === address);
-}
-
-/** An address as sockets take it: IPv4 within IPv6 as IPv4, without brackets and zone. */
-function plainAddress(text: string): string {
-  const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
-  const address = bare === "localhost" ? "127.0.0.1" : bare;
-  return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address;
 }

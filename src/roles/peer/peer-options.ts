@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { DfError } from "../../errors.ts";
 import { METRICS_PORT, PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
-import type { Listener } from "../../net/egress/egress-policy.ts";
+import type { Listener } from "../../net/egress/own-ports.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";

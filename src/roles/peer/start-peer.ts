@@ -13,7 +13,8 @@ import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { KnownContent } from "../../net/swarm/join-message.ts";
 import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
-import type { EgressPolicy, Listener } from "../../net/egress/egress-policy.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
+import type { Listener } from "../../net/egress/own-ports.ts";
 import type { SettingKey, Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";

@@ -1,6 +1,7 @@
 // Where this machine's requests to sources may go: what its flags and its fleet say, and whom it serves.
 
-import type { EgressPolicy, Listener } from "../../net/egress/egress-policy.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
+import type { Listener } from "../../net/egress/own-ports.ts";
 import type { SettingsInForce } from "../../net/wire/fleet-settings.ts";
 
 /** What no setting changes. */

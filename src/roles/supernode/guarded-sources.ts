@@ -4,7 +4,8 @@
 import { DfError } from "../../errors.ts";
 import { PROOF_CONNECTIONS } from "../../limits.ts";
 import { EgressGuard } from "../../net/egress/egress-guard.ts";
-import type { EgressPolicy, Listener } from "../../net/egress/egress-policy.ts";
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
+import type { Listener } from "../../net/egress/own-ports.ts";
 import { egressOf } from "../settings/egress-of.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { createSourceService, type SourceService } from "../worker/source-service.ts";

@@ -1,6 +1,6 @@
 // What a supernode is started with, and what of it no setting of the fleet changes.
 
-import type { Listener } from "../../net/egress/egress-policy.ts";
+import type { Listener } from "../../net/egress/own-ports.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";

@@ -249,6 +249,10 @@ describe("the policy", () => {
     ["[::1]", "[::1]", "not-shareable"],
     ["10.9.9.9", "10.9.9.9", "not-shareable"],
     ["10.9.9.9", "127.0.0.1", "allowed"],
+    ["127.0.0.1", "0.0.0.0", "not-shareable"],
+    ["localhost", "[::1]", "not-shareable"],
+    ["localhost", "10.9.9.9", "allowed"],
+    ["127.0.0.1", "127.0.0.2", "allowed"],
   ])("a port of this process at %s is no source at %s: %s", async (hostname, host, result) => {
     const listeners = [{ hostname, port: 8_002 }];
     const url = `http://${host}:8002/`;
@@ -340,12 +344,12 @@ test("T-12: others are not told which ports of a private network are closed, sil
 
 test("a service says at its start where sources may be", () => {
   expect(describePolicy(egressFixture({ reach: "network" }).policy)).toBe(
-    "sources may be at public and private addresses",
+    "sources may be at public, private addresses",
   );
   expect(
     describePolicy(egressFixture({ reach: "network", isPublicOnly: true, allow: ["a:1"] }).policy),
-  ).toBe("sources may be at public addresses only, and a:1");
+  ).toBe("sources may be at public addresses, and a:1");
   expect(describePolicy(egressFixture({ reach: "host", isPublicOnly: true }).policy)).toBe(
-    "sources may be at public and loopback addresses",
+    "sources may be at public, loopback addresses",
   );
 });

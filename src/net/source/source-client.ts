@@ -146,7 +146,7 @@ export class SourceClient {
     const tells = code === "network" || code === "timeout" || code === "protocol";
     if (!isAskedByOthers || kind === "public" || !tells) return fault;
     const message = `read ${redactUrl(url.href)}: no answer`;
-    const hint = "check that the source is up and reachable for the supernode";
+    const hint = "check that the source is up, and reachable from where it is read";
     return new SourceFault(new DfError("network", message, { cause: error, hint }), fault);
   }
 }

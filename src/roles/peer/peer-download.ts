@@ -22,6 +22,13 @@ import type {
   DownloadState,
   DownloadSurroundings,
 } from "./download-parts.ts";
+import {
+  bringsAnother,
+  changesTooOften,
+  isGuarded,
+  needsSupernode,
+  unexpected,
+} from "./download-faults.ts";
 import { findOwner } from "./find-owner.ts";
 import { isFreshNow, keptVersion, outlives, type KeptVersion } from "./kept-version.ts";
 import { readFromSource } from "./own-read.ts";
@@ -65,6 +72,7 @@ export class PeerDownload {
   #silence: ReturnType<typeof setTimeout> | undefined;
   #otherMember: ReturnType<typeof setTimeout> | undefined;
   readonly #withoutOwner: WithoutOwner;
+
   constructor(around: DownloadSurroundings, options: DownloadOptions) {
     this.#around = around;
     this.#options = options;
@@ -107,7 +115,7 @@ export class PeerDownload {
   }
 
   /** Ends the download; what is here stays and is shared. */
-  stop(error = new DfError("interrupted", `bring ${this.#shownUrl}: stopped`)): void {
+  stop(error = new DfError("interrupted", `bring ${redactUrl(this.task.url)}: stopped`)): void {
     if (this.#state.kind === "running") this.#state = { kind: "failed", error };
     this.#stop.abort(error);
     clearTimeout(this.#silence);
@@ -175,8 +183,7 @@ export class PeerDownload {
 
   #refused(error: DfError): void {
     // A supernode does not read some sources for others; this host may read them for itself.
-    const mayReadSelf = this.#policy.mayReadSource && !this.#isGuarded;
-    if (error.code === "not-shareable" && mayReadSelf) {
+    if (error.code === "not-shareable" && this.#policy.mayReadSource && !isGuarded(this.task)) {
       this.notices.push(`${error.message}: reading from the source on this host`);
       this.#attempt(() => this.#readSelf(null));
     } else this.#fail(error);
@@ -262,11 +269,6 @@ export class PeerDownload {
     this.#swarm.join();
   }
 
-  /** Private, or to be sealed: what the user asks for is to be had from a supernode's swarm alone. */
-  get #isGuarded(): boolean {
-    return this.task.credentials !== undefined || this.task.isSealed === true;
-  }
-
   get #keptVersion(): KeptVersion | null {
     // Only the source can say whether this user may have it.
     if (this.task.credentials !== undefined) return null;
@@ -284,14 +286,9 @@ export class PeerDownload {
 
   #transferOf(content: StoredContent): ContentTransfer {
     const { contentId } = content.facts;
-    if (!this.#options.mayBring(contentId)) throw this.#bringsAnother();
+    if (!this.#options.mayBring(contentId)) throw bringsAnother(this);
     this.#versions.add(contentId);
-    if (this.#versions.size > VERSIONS_MAX) {
-      throw new DfError("source-changed", `bring ${this.#shownUrl}: it changes while it is read`, {
-        hint: "try again when the source is quiet",
-        taskId: this.taskId,
-      });
-    }
+    if (this.#versions.size > VERSIONS_MAX) throw changesTooOften(this);
     const { client, shared, firstHand, clusterKey, hostPacer, supernodes } = this.#around;
     const transfer = new ContentTransfer(content, {
       ...{ client, shared, firstHand, clusterKey, authorise: this.#swarm.authorise },
@@ -317,7 +314,7 @@ export class PeerDownload {
   /** Reads the source on this host: all of it, or what `transfer` still lacks. */
   async #readSelf(transfer: ContentTransfer | null): Promise<void> {
     if (this.#turn.isTaken) return;
-    if (transfer === null && this.#isGuarded) throw this.#needsSupernode();
+    if (transfer === null && isGuarded(this.task)) throw needsSupernode(this);
     const { store, sources, settings } = this.#around;
     const turn = this.#turn.take();
     const former = this.transfer;
@@ -338,11 +335,8 @@ export class PeerDownload {
       );
       this.#swarm.learnDigests(digests);
       brought!.offer();
-      const { layout } = brought!.content.manifest;
-      brought!.step({
-        kind: "closed",
-        pieceCount: pieceCountOf(layout.length!, layout.pieceLength),
-      });
+      const { length, pieceLength } = brought!.content.manifest.layout;
+      brought!.step({ kind: "closed", pieceCount: pieceCountOf(length!, pieceLength) });
       this.#finishWhenWhole();
     } catch (error) {
       // The swarm took over, or can still bring what the source did not.
@@ -350,7 +344,7 @@ export class PeerDownload {
       if (transfer === null) throw error;
       // The version that the swarm had is gone at the source: the present one is read instead.
       isOutdated = isDfError(error, "source-changed");
-      this.#around.onWarning(`read the source of ${this.#shownUrl}: ${messageOf(error)}`);
+      this.#around.onWarning(`read the source of ${redactUrl(this.task.url)}: ${messageOf(error)}`);
     } finally {
       former?.goOn();
       turn.end();
@@ -390,10 +384,7 @@ export class PeerDownload {
       const notice = `${messageOf(error)}: this host's copy is used, it may be out of date`;
       return this.#attempt(() => this.#useKept(kept, notice));
     }
-    const known = isDfError(error)
-      ? error
-      : new DfError("internal", `bring ${this.#shownUrl}: ${messageOf(error)}`, { cause: error });
-    this.stop(known);
+    this.stop(isDfError(error) ? error : unexpected(this, error));
   }
 
   /** Runs work of this download; what it throws fails the download. */
@@ -403,20 +394,5 @@ export class PeerDownload {
 
   get #isConnected(): boolean {
     return this.#swarm.channel?.isOpen === true;
-  }
-
-  #needsSupernode(): DfError {
-    const message = `bring ${this.#shownUrl}: private or sealed, and no supernode answers`;
-    return new DfError("not-shareable", message, { taskId: this.taskId });
-  }
-
-  /** Two writers in one piece could spoil it. */
-  #bringsAnother(): DfError {
-    const message = `bring ${this.#shownUrl}: another download brings this version already`;
-    return new DfError("source-changed", message, { taskId: this.taskId });
-  }
-
-  get #shownUrl(): string {
-    return redactUrl(this.task.url);
   }
 }

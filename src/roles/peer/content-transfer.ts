@@ -4,7 +4,7 @@
 import { monotonicClock, type Pacer } from "../../engine/bytes/pacing.ts";
 import { Download } from "../../engine/core/download.ts";
 import type { DownloadEffect, DownloadEvent } from "../../engine/core/download-events.ts";
-import { isRowOf, sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
+import { isRowOf, isSameRow, sameBytes, type PieceRow } from "../../engine/core/manifest.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
 import { PieceOutcome, type Pull } from "../../engine/core/scheduler-events.ts";
@@ -140,7 +140,7 @@ export class ContentTransfer {
   learn(rows: readonly NumberedRow[], from: "supernode" | "neighbours" = "supernode"): boolean {
     for (const { piece, row } of rows) {
       const known = this.content.manifest.row(piece);
-      if (known !== undefined && !sameBytes(known.wireSha256, row.wireSha256)) return false;
+      if (known !== undefined && !isSameRow(known, row)) return false;
       if (known === undefined && !this.#fits(piece, row)) continue;
       if (known === undefined) this.content.addRow(piece, row);
       if (from === "supernode") this.#options.firstHand?.note(this.content, piece);
@@ -153,7 +153,8 @@ export class ContentTransfer {
   otherForms(rows: readonly NumberedRow[]): NumberedRow[] {
     return rows.filter(({ piece, row }) => {
       const known = this.content.manifest.row(piece);
-      if (known === undefined || sameBytes(known.wireSha256, row.wireSha256)) return false;
+      // Also the same bytes at another level: a signature is over every field.
+      if (known === undefined || isSameRow(known, row)) return false;
       return this.#fits(piece, row) && sameBytes(known.plainSha256, row.plainSha256);
     });
   }

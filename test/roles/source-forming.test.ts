@@ -235,7 +235,7 @@ test.each([
 
   expect(before.size).toBeGreaterThanOrEqual(40);
   expect(before.size).toBeLessThan(content!.have.size);
-  for (const [index, row] of before) expect(content!.manifest.row(index)).toEqual(row!);
+  for (const [index, row] of before) expect(content!.manifest.row(index)).toEqual(row);
   expect(content!.have.isFull).toBe(true);
   expect(end.md5).toBe(Bun.MD5.hash(bytes, "hex"));
   expect(await content!.read(0, bytes.length)).toEqual(bytes);

@@ -79,9 +79,9 @@ export class PieceMakers {
     while (this.#isFull && !signal.aborted) {
       const { promise, resolve: wake } = Promise.withResolvers<void>();
       this.#waiting.add(wake);
-      signal.addEventListener("abort", wake as () => void, { once: true });
+      signal.addEventListener("abort", wake, { once: true });
       await promise;
-      signal.removeEventListener("abort", wake as () => void);
+      signal.removeEventListener("abort", wake);
       this.#waiting.delete(wake);
     }
     signal.throwIfAborted();

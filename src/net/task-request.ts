@@ -221,8 +221,10 @@ export function taskFieldsOf(request: RequestFields, visibility: "public" | "pri
 
 /** The URL as it may be shown and stored: without user info and query values. */
 export function redactUrl(text: string): string {
-  if (!URL.canParse(text)) return text.replace(/\?.*$/s, "?…");
-  const url = new URL(text);
+  const url = URL.canParse(text) ? new URL(text) : null;
+  // Of what is no URL of a source anything before an "@" may be a password: "me:secret@host/file" too.
+  if (url === null || !/^https?:$/.test(url.protocol))
+    return text.replace(/[?#].*$/s, "?…").replace(/^([a-z][\w+.-]*:\/\/)?.*@/is, "$1…@");
   return `${url.protocol}//${url.host}${url.pathname}${url.search === "" ? "" : "?…"}`;
 }
 

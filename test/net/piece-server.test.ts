@@ -1,6 +1,7 @@
 // What the piece server gives, refuses and survives.
 
 import { afterEach, expect, test } from "bun:test";
+import fc from "fast-check";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { Pacer } from "../../src/engine/bytes/pacing.ts";
@@ -247,4 +248,35 @@ test("piece server answers garbage with a 400-class status and lives", async () 
   });
   expect(posted.status).toBe(405);
   expect((await get(`/v1/have/${CONTENT}`)).status).toBe(200);
+});
+
+test("T-32: whatever a child asks for, it is answered below 500 and nothing is counted as served", async () => {
+  const { server } = await serverFixture({ rows: async () => null, signatures: async () => null });
+  const path = fc.oneof(
+    fc.webPath(),
+    fc
+      .tuple(
+        fc.constantFrom("pieces", "have", "rows", "signatures", "address", "x"),
+        fc.constantFrom("/", `/${CONTENT}`, `/${CONTENT}/`, `/${"0".repeat(64)}/`),
+        fc.oneof(fc.constantFrom("", "99", "-1", "?from=", "?nonce=", "?"), fc.string()),
+      )
+      .map(([what, content, rest]) => `/v1/${what}${content}${encodeURI(rest.toWellFormed())}`),
+  );
+  const text = fc.string({ unit: "grapheme-ascii" });
+  const names = fc.constantFrom("range", "df-ticket", "df-proof", "df-form", "host", "x");
+
+  await fc.assert(
+    fc.asyncProperty(path, names, text, fc.constantFrom("GET", "HEAD", "POST"), ask),
+    { numRuns: 300 },
+  );
+
+  expect(server.uploadCount).toBe(0);
+  async function ask(target: string, name: string, value: string, method: string): Promise<void> {
+    const answer = await fetch(`http://127.0.0.1:${server.port}${target}`, {
+      ...{ method, headers: { [name]: value } },
+      ...(method === "POST" ? { body: value } : {}),
+    });
+    await answer.arrayBuffer();
+    expect(answer.status).toBeLessThan(500);
+  }
 });

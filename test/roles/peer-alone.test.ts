@@ -1,6 +1,7 @@
 // A peer without a supernode: its own reads, its store, its socket, and what it refuses.
 
 import { afterEach, expect, test } from "bun:test";
+import fc from "fast-check";
 import { statSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
@@ -217,3 +218,51 @@ test("the socket belongs to the peer's user alone, or to a group where that is a
   expect(modeOf(shared.peer.socketPath)).toBe(0o660);
   expect(statSync(shared.peer.socketPath).gid).toBe(process.getgid!());
 });
+
+test("T-32: whatever a local command asks for, it is answered below 500", async () => {
+  const { peer, client } = await peerFixture(cleanups);
+  const path = fc.oneof(
+    fc.constantFrom("/v1/downloads", "/v1/freshness", "/v1/status", "/metrics", "/readyz"),
+    fc.webPath().map((rest) => `/v1/contents${rest}`),
+    fc.webPath(),
+  );
+  // No URL of these leads to a source.
+  const url = fc.oneof(
+    fc.string(),
+    fc.constantFrom("http://", "http://me:s3cret@[", "ftp://a/b", "x:y"),
+  );
+  const fields = {
+    headers: fc.oneof(fc.dictionary(fc.string(), fc.string()), fc.jsonValue()),
+    tag: fc.jsonValue(),
+    filterQuery: fc.oneof(fc.array(fc.string()), fc.jsonValue()),
+    checksum: fc.oneof(fc.string(), fc.constant("")),
+    credentials: fc.oneof(fc.record({ url, headers: fc.constant({}) }), fc.jsonValue()),
+  };
+  const asked = fc.record({ url, ...fields }, { requiredKeys: ["url"] });
+  const body = fc.oneof(
+    asked.map((request) => JSON.stringify(request)),
+    fc.json(),
+    fc.string(),
+  );
+
+  await fc.assert(
+    fc.asyncProperty(
+      path,
+      fc.constantFrom("GET", "POST", "PUT"),
+      body,
+      async (target, method, text) => {
+        const answer = await fetch(`http://localhost${target}`, {
+          ...{ unix: peer.socketPath, method },
+          headers: { range: text.replaceAll(/[^ -~]/g, "") },
+          ...(method === "GET" ? {} : { body: text }),
+        });
+        const told = await answer.text();
+        if (answer.status >= 500) throw new Error(`${answer.status} ${told}`);
+        expect(told).not.toContain("s3cret");
+      },
+    ),
+    { numRuns: 200 },
+  );
+
+  expect((await client.status()).downloads).toEqual([]);
+}, 20_000);

@@ -124,7 +124,8 @@ test("T-32: whatever a message holds, the supernode answers others as before", a
   );
 
   async function say(type: string, value: unknown, fields: object): Promise<void> {
-    const task = { url: "http://127.0.0.1:1/x", ...fields };
+    const url = typeof value === "string" ? value : "http://127.0.0.1:1/x";
+    const task = { url, headers: {}, tag: "", filterQuery: [], checksum: "", ...fields };
     const peer = await scriptedSwarmPeer(node.current.address);
     peer.sayRaw(JSON.stringify({ type, request: 1, handle: 0, task, contents: value, ...fields }));
     peer.sayRaw(JSON.stringify({ type, request: value, handle: value, contentId: value, task }));

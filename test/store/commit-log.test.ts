@@ -1,6 +1,7 @@
 // The commit log by itself: what a killed process left is found, and damage ends it.
 
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CommitLog } from "../../src/store/commit-log.ts";
@@ -82,4 +83,25 @@ test("a record that is cut off or damaged ends the log", () => {
   bytes[80]! ^= 1;
   writeFileSync(path, bytes);
   expect(foundIn(path).map(({ index }) => index)).toEqual([0]);
+});
+
+test("T-32: any bytes in its file are as if nothing was added after the last whole record", () => {
+  using dir = temporaryDir();
+  const path = logOf(dir.path, 2);
+  const whole = readFileSync(path);
+
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 400 }), fc.nat(whole.length), (bytes, keep) => {
+      writeFileSync(path, Buffer.concat([whole.subarray(0, keep), bytes]));
+      const kept = foundIn(path);
+      expect(kept.slice(0, 2)).toEqual(
+        [0, 1].slice(0, kept.length).map((index) => ({
+          ...{ contentId: idOf(1), index, row: rowOf(pieceBytes(1, index)) },
+        })),
+      );
+      writeFileSync(path, bytes);
+      expect(foundIn(path)).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
 });

@@ -77,7 +77,8 @@ export class PieceMakers {
   /** Resolves when one more piece may be collected: as many wait as are made. @throws the signal's reason */
   async room(signal: AbortSignal): Promise<void> {
     while (this.#isFull && !signal.aborted) {
-      const { promise, resolve: wake } = Promise.withResolvers<void>();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const wake = (): void => resolve();
       this.#waiting.add(wake);
       signal.addEventListener("abort", wake, { once: true });
       await promise;

@@ -11,7 +11,6 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
 import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
-import type { KnownContent } from "../../net/swarm/join-message.ts";
 import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
 import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
 import type { Listener } from "../../net/egress/own-ports.ts";
@@ -41,11 +40,14 @@ import { freshnessOnHost } from "./host-freshness.ts";
 import { HostFleet } from "./host-fleet.ts";
 import { loadHostIdentity } from "./host-identity.ts";
 import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
-import { givenSettings, hostOf, isLoopback, type PeerOptions } from "./peer-options.ts";
+import { givenSettings, isLoopback, type PeerOptions } from "./peer-options.ts";
+import { Linger } from "./linger.ts";
 import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
 import { admitGroup, clearSocket, removeSocket } from "./socket-file.ts";
-import { knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
+import { SupernodesWords } from "./supernodes-words.ts";
+import { toldAddress } from "./told-address.ts";
+import { holdingsOf, knownOf, type ListedSupernode, Supernodes } from "./supernodes.ts";
 
 export interface StartPeerOptions extends PeerOptions {
   onWarning: (message: string) => void;
@@ -100,9 +102,6 @@ export async function startPeer(options: StartPeerOptions): Promise<RunningPeer>
   }
 }
 
-/** What supernodes have this host say in its log: enough for each of them to say something. */
-const NOTICES_MAX = 100;
-
 interface PeerParts {
   store: PieceStore;
   diskPacer: Pacer;
@@ -123,9 +122,7 @@ class Peer implements RunningPeer {
   readonly #settings: LiveSettings;
   readonly #supernodes: Supernodes;
   readonly #identity;
-  /** Supernodes that do not admit this host, and why, as far as it was told. */
-  readonly #refusals = new Map<string, string>();
-  readonly #notices = new Set<string>();
+  readonly #words: SupernodesWords;
   #fleet: HostFleet | undefined;
   readonly #sources;
   #pieces: PieceService | undefined;
@@ -136,21 +133,25 @@ class Peer implements RunningPeer {
   #server: LocalServer | undefined;
   #health: Promise<Hono> | undefined;
   #uploads: UploadCounts | undefined;
-  #lingerTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #linger: Linger;
 
   constructor(options: StartPeerOptions, { store, diskPacer, memory }: PeerParts) {
     this.#options = options;
     this.#store = store;
     this.#diskPacer = diskPacer;
     this.socketPath = options.socketPath;
+    this.#words = new SupernodesWords(options.onWarning);
+    this.#linger = new Linger(options, () => {
+      return this.#downloads!.readerCount > 0 || (this.#uploads?.activeUploads ?? 0) > 0;
+    });
     this.#identity = loadHostIdentity(options.dataDir);
     this.#supernodes = new Supernodes({
       addresses: options.supernodes,
       ca: () => this.#fleet?.ca ?? null,
       hello: (address) => this.#hello(address),
-      holdings: () => this.#holdings(),
+      holdings: () => holdingsOf(this.#store),
       told: (address, message) => this.#told(address, message),
-      refused: (address, reason) => this.#refused(address, reason),
+      refused: (address, reason) => this.#words.refused(address, reason),
     });
     this.#settings = new LiveSettings({
       ...memory,
@@ -196,7 +197,7 @@ class Peer implements RunningPeer {
       hostPacer: this.#hostPacer,
       settings: this.#settings,
       onWarning: this.#options.onWarning,
-      onIdle: () => this.#used(),
+      onIdle: () => this.#linger.used(),
     });
     this.#downloads = downloads;
     this.#preheats = new OwnPreheats({
@@ -211,7 +212,7 @@ class Peer implements RunningPeer {
     this.#server = await this.#serveLocalApi(downloads);
     const { socketGroupId } = this.#options;
     if (socketGroupId !== null) admitGroup(this.socketPath, socketGroupId);
-    this.#used();
+    this.#linger.used();
   }
 
   async #enterFleet(): Promise<void> {
@@ -268,7 +269,7 @@ class Peer implements RunningPeer {
   }
 
   async stopTraffic(): Promise<void> {
-    clearTimeout(this.#lingerTimer);
+    this.#linger.stop();
     await this.#fleet?.stop();
     if (this.#server !== undefined) {
       await this.#server.stop();
@@ -327,26 +328,19 @@ class Peer implements RunningPeer {
   }
 
   #hello(supernode: string): HelloFields {
+    const { uploadSlots } = this.#settings.current;
     return {
       version: packageJson.version,
       capabilities: [],
       publicKey: this.#identity.publicKey,
       hostId: this.#identity.hostId,
       hostname: ownHostname().slice(0, 255),
-      pieceAddress: this.#pieceAddressFor(supernode),
-      uploadSlots: this.#settings.current.uploadSlots,
+      pieceAddress: toldAddress(this.#options, { listen: this.listen, supernode, uploadSlots }),
+      uploadSlots,
       labels: this.#options.labels,
       zonedAddresses: [...(this.#options.zonedAddresses ?? [])],
       ...this.#fleet?.shown(),
     };
-  }
-
-  /** Null where children that the supernode would send could not reach this host. */
-  #pieceAddressFor(supernode: string): string | null {
-    if (this.#settings.current.uploadSlots === 0) return null;
-    if (this.#options.advertise !== null) return this.#options.advertise;
-    const isReachable = !isLoopback(this.#options.listen.hostname) || isLoopback(hostOf(supernode));
-    return isReachable ? this.listen : null;
   }
 
   #told(supernode: string, message: FleetMessage): void {
@@ -364,24 +358,9 @@ class Peer implements RunningPeer {
         this.#fleet?.routesChanged(message.version);
         break;
       case "notice":
-        this.#noticed(supernode, message.text);
+        this.#words.noticed(supernode, message.text);
         break;
     }
-  }
-
-  /** Said once: it comes again with each new channel. */
-  #noticed(supernode: string, text: string): void {
-    const notice = `supernode ${supernode}: ${text}`;
-    if (this.#notices.size >= NOTICES_MAX || this.#notices.has(notice)) return;
-    this.#notices.add(notice);
-    this.#options.onWarning(notice);
-  }
-
-  /** Said once: a supernode is tried again for as long as it is on the list. */
-  #refused(supernode: string, reason: string): void {
-    if (this.#refusals.get(supernode) === reason) return;
-    this.#refusals.set(supernode, reason);
-    this.#options.onWarning(`supernode ${supernode} does not admit this host: ${reason}`);
   }
 
   #apply(now: SettingsInForce, changed: ReadonlySet<SettingKey>): void {
@@ -411,28 +390,9 @@ class Peer implements RunningPeer {
     if (content.have.count > 0) this.#supernodes.hold([knownOf(content)]);
   }
 
-  #holdings(): KnownContent[] {
-    return this.#store
-      .list()
-      .filter(({ have }) => have.count > 0)
-      .map(knownOf);
-  }
-
   #uploaded(counts: UploadCounts): void {
     this.#uploads = counts;
     for (const contentId of counts.usedContentIds) this.#store.get(contentId)?.noteRead();
-    this.#used();
-  }
-
-  /** Starts the wait for the next use anew. */
-  #used(): void {
-    const { lingerMs, onUnused } = this.#options;
-    if (lingerMs === null || onUnused === undefined) return;
-    clearTimeout(this.#lingerTimer);
-    this.#lingerTimer = setTimeout(() => {
-      const isUsed = this.#downloads!.readerCount > 0 || (this.#uploads?.activeUploads ?? 0) > 0;
-      if (isUsed) this.#used();
-      else onUnused();
-    }, lingerMs);
+    this.#linger.used();
   }
 }

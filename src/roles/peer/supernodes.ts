@@ -6,7 +6,7 @@ import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts"
 import { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import { rankOwners } from "../../net/swarm/owner-rank.ts";
 import { endpointOf, type NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
-import type { StoredContent } from "../../store/piece-store.ts";
+import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 
 /** One of the list, which is best first. */
 export interface ListedSupernode {
@@ -201,4 +201,12 @@ export function knownOf({ facts, have }: StoredContent): KnownContent {
 
 function portOf(address: string): string {
   return address.slice(address.lastIndexOf(":") + 1);
+}
+
+/** All that is here and can be shared. */
+export function holdingsOf(store: Pick<PieceStore, "list">): KnownContent[] {
+  return store
+    .list()
+    .filter(({ have }) => have.count > 0)
+    .map(knownOf);
 }

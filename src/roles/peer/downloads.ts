@@ -12,6 +12,7 @@ import { underSourceRules } from "../settings/source-rules.ts";
 import { addDownload, type DownloadCounts, noDownloads } from "./download-counts.ts";
 import { followDownload } from "./follow-download.ts";
 import { askAs } from "./ask-as.ts";
+import { needsSupernode } from "./download-faults.ts";
 import type { DownloadOptions, DownloadPolicy, DownloadSurroundings } from "./download-parts.ts";
 import { PeerDownload } from "./peer-download.ts";
 import { ReadGrants } from "./read-grants.ts";
@@ -128,10 +129,7 @@ export class Downloads {
     const taskId = taskIdOf(taskFieldsOf(task, "private"));
     for (let tries = 1; ; tries++) {
       const others = this.#privateOf(taskId);
-      const mine =
-        others.length === 0
-          ? null
-          : await askAs(this.#options.supernodes, { taskId, task }, signal);
+      const mine = others.length === 0 ? null : await this.#ask(taskId, task, request, signal);
       const shared = mine === null ? undefined : await bringerOf(mine, others, signal);
       try {
         yield* shared === undefined
@@ -144,6 +142,22 @@ export class Downloads {
         const mayJoinOther = isOthers || isDfError(error, "source-changed");
         if (!mayJoinOther || tries === PRIVATE_TRIES_MAX) throw error;
       }
+    }
+  }
+
+  /** Which content this user may have, as a supernode says. */
+  async #ask(
+    taskId: string,
+    task: TaskRequest,
+    request: DownloadRequest,
+    signal: AbortSignal,
+  ): Promise<string> {
+    try {
+      return await askAs(this.#options.supernodes, { taskId, task }, signal);
+    } catch (error) {
+      // Then he reads the source himself, where he may.
+      const mayReadSelf = isDfError(error, "no-supernode") && policyOf(request).mayReadSource;
+      throw mayReadSelf ? needsSupernode({ taskId, task }) : error;
     }
   }
 

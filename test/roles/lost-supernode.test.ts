@@ -61,6 +61,31 @@ test("a supernode that lost its data has it again from its peers, and reads no b
   });
 }, 60_000);
 
+test("a private content comes back as a private one, for those alone whom the source gives it", async () => {
+  await Session.run("lost", async (session) => {
+    const { source, bytes, peers, loseDisk, status } = await lossFixture(session);
+    const credentials = { url: source.url, headers: { authorization: "Bearer mine" } };
+    const bringMine = async ({ client }: PeerOfFleet): Promise<string> => {
+      const request = { url: source.url, credentials, noOrigin: true };
+      return eventOf(await eventsOf(client.download(request, never)), "done").md5;
+    };
+    for (const peer of await peers(2)) await bringMine(peer);
+    const { bodyBytes } = source;
+
+    await loseDisk();
+    const [late] = await peers(1);
+
+    expect(await bringMine(late!)).toBe(new Bun.CryptoHasher("md5").update(bytes).digest("hex"));
+    expect(status().sourceReads).toBe(0);
+    // Each proof asks for one byte, and is broken off at the headers.
+    expect(source.bodyBytes - bodyBytes).toBeLessThanOrEqual(8);
+    const { contentId } = status().contents[0]!;
+    const { listen } = late!.running;
+    const answer = await fetch(`http://${listen}/v1/signatures/${contentId}?from=0`);
+    expect(answer.status).toBe(404);
+  });
+}, 60_000);
+
 test("a holder that forges rows is not believed, and the others are", async () => {
   await Session.run("lost", async (session) => {
     const { source, bytes, peers, loseDisk } = await lossFixture(session);

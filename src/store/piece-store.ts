@@ -58,8 +58,8 @@ export interface StoredContent {
    */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /**
-   * Reads `length` plain bytes at `offset`, decoding pieces that rest in another form; not to be
-   * changed. @throws {DfError} file-unreadable when they are not there, or a piece turned out damaged,
+   * Reads `length` plain bytes at `offset`, decoding pieces that rest in another form; they are the
+   * caller's. @throws {DfError} file-unreadable when they are not there, or a piece turned out damaged,
    *   which is then dropped; denied when a piece is sealed and the content locked; checksum when the
    *   key is another's
    */

@@ -71,7 +71,8 @@ export class PlainReads {
     // What is read at once is not read again soon.
     if (length === row.plainLength) return decode();
     const plain = await decoded.get({ contentId, index }, row, decode);
-    return plain.subarray(from, from + length);
+    // A copy: who is given bytes may give their memory away, as byte streams do.
+    return plain.slice(from, from + length);
   }
 
   async #decode(index: number, row: PieceRow): Promise<Uint8Array> {

@@ -129,6 +129,21 @@ describe.each([
   });
 });
 
+test("pieces longer than one part are decoded once and read in parts", async () => {
+  const pieceLength = 4 << 20;
+  const data = randomBytes(2 * pieceLength + 3_000_000);
+  for (let at = 0; at + 50 < data.length; at += 100) data.fill(0, at, at + 50);
+  const form = () => ({ zstdLevel: 1, key: KEY });
+  const content = await seededContent(cleanups, URL_OF_TASK, { data, form, pieceLength });
+  const { supernode } = givingAll(content, KEY);
+  const { client } = await peerFixture(cleanups, { supernodes: [supernode.address] });
+  await eventsOf(client.download({ url: URL_OF_TASK }, never));
+
+  const readers = [1, 2].map(() => bytesOf(client, content.contentId, data.length));
+
+  for (const bytes of await Promise.all(readers)) expect(bytes.equals(data)).toBe(true);
+});
+
 test("progress tells how far the data file may be read: to the first piece that is not plain in it", async () => {
   const data = compressible(4 * PIECE_LENGTH);
   const form = (piece: number) => ({ zstdLevel: piece === 2 ? 3 : 0, key: null });
@@ -161,7 +176,10 @@ test("a sealed content whose key is gone with the process is served on, and read
   const { contentId } = content;
   const served = await fetch(`http://${after.peer.listen}/v1/pieces/${contentId}/1`);
   expect(served.status).toBe(200);
-  await expect(bytesOf(after.client, contentId, data.length)).rejects.toThrow();
+  await expect(bytesOf(after.client, contentId, data.length)).rejects.toMatchObject({
+    code: "denied",
+    message: expect.stringContaining("its key is not here"),
+  });
   const events = await eventsOf(after.client.download({ url: URL_OF_TASK }, never));
 
   expect(eventOf(events, "done").bytes.cache).toBe(data.length);
@@ -190,7 +208,8 @@ test("T-22: a parent that moves sealed pieces about is not believed", async () =
 
   await eventsOf(client.download({ url: URL_OF_TASK }, never));
 
-  await expect(bytesOf(client, content.contentId, data.length)).rejects.toThrow();
+  const reading = bytesOf(client, content.contentId, data.length);
+  await expect(reading).rejects.toMatchObject({ code: "checksum" });
 });
 
 test("a slow parent of compressed pieces is paced by what travels", async () => {

@@ -172,15 +172,20 @@ async function contentRange(request: Request, content: ReadableContent): Promise
   return bytesResponse(bytes, { status: 206, headers });
 }
 
-/** A stream of bytes that a slow reader slows down, whatever it is fed from. */
-function bytesResponse(
+/**
+ * A stream of bytes that a slow reader slows down, whatever it is fed from. It starts with the first
+ * of them: that they cannot be read still is an HTTP status.
+ */
+async function bytesResponse(
   bytes: AsyncGenerator<Uint8Array>,
   init: { status: number; headers?: Record<string, string> },
-): Response {
+): Promise<Response> {
+  let first: IteratorResult<Uint8Array, void> | null = await bytes.next();
   const body = new ReadableStream<Uint8Array>({
     type: "bytes",
     async pull(controller) {
-      const next = await bytes.next();
+      const next = first ?? (await bytes.next());
+      first = null;
       if (next.done) return controller.close();
       controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
     },

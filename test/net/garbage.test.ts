@@ -3,6 +3,8 @@
 
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { basicAuthorization } from "../../src/net/basic-authorization.ts";
+import { taskSchema } from "../../src/net/wire/task.ts";
 import { isDfError } from "../../src/errors.ts";
 import { parseAddressBlock, parseAddressWords } from "../../src/net/fleet/address-words.ts";
 import { CredentialCheck } from "../../src/net/fleet/credential.ts";
@@ -236,6 +238,31 @@ describe("T-32: garbage is read or refused:", () => {
       { numRuns: 300 },
     );
   });
+});
+
+test.each([
+  ["http://me:%zz@host/", "me:%zz"],
+  ["http://m%C3%A9:p%40ss@host/", "mé:p@ss"],
+  ["http://%E0%A4%A@host/", "%E0%A4%A:"],
+])("T-32: user info of %s is sent as it can be read", (text, pair) => {
+  const expected = `Basic ${Buffer.from(pair).toString("base64")}`;
+
+  expect(basicAuthorization(new URL(text))).toBe(expected);
+  expect(parseProxy(text)?.authorization).toBe(expected);
+});
+
+test.each([
+  ["a b", "c"],
+  ["", "c"],
+  ["x", "c\n s3cret"],
+  ["x", "\u0100 s3cret"],
+  ["x", "\0"],
+])("T-32: a header field %j that no request can carry is refused at the door", (name, value) => {
+  const fields = { [name]: value };
+  const credentials = { url: "http://a/", headers: fields };
+
+  expect(taskSchema.safeParse({ url: "http://a/", headers: fields }).success).toBe(false);
+  expect(taskSchema.safeParse({ url: "http://a/", credentials }).success).toBe(false);
 });
 
 test("T-35: a join string that is refused is not repeated", () => {

@@ -1,6 +1,7 @@
 // Which proxy a source is read through, where a network lets nothing out by itself: by patterns of
 // sources. A proxy resolves names itself, so the guard can check only literal addresses behind one.
 
+import { basicAuthorization } from "../basic-authorization.ts";
 import { mostSpecific } from "../url-pattern.ts";
 
 /** By patterns of sources; an empty text: no proxy. May hold a password: never to be shown. */
@@ -22,14 +23,13 @@ export function proxyFor(url: URL, rules: ProxyRules): SourceProxy | null {
 /** Reads "http://[USER:PASSWORD@]HOST[:PORT]". Null for what is none; its text may be a secret. */
 export function parseProxy(text: string): SourceProxy | null {
   if (!URL.canParse(text)) return null;
-  const { protocol, hostname, port, username, password } = new URL(text);
+  const url = new URL(text);
+  const { protocol, hostname, port } = url;
   if (protocol !== "http:" || hostname === "") return null;
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  const authorization = pair === ":" ? null : `Basic ${btoa(pair)}`;
   return {
     hostname: hostname.replace(/^\[|\]$/g, ""),
     port: Number(port || 80),
-    authorization,
+    authorization: basicAuthorization(url),
   };
 }
 

@@ -12,7 +12,13 @@ import {
   type PeerStatus,
 } from "../wire/local-api.ts";
 import { ID_PATTERN } from "../wire/piece-api.ts";
-import { checksumSchema, credentialsSchema, taskSchema, type TaskRequest } from "../wire/task.ts";
+import {
+  checksumSchema,
+  credentialsSchema,
+  headersSchema,
+  taskSchema,
+  type TaskRequest,
+} from "../wire/task.ts";
 import type { FreshnessOnHost } from "../wire/task-freshness.ts";
 
 /** Bytes of a content, as far as they are there and as they arrive. */
@@ -53,7 +59,7 @@ const RANGE = /^bytes=(\d{1,15})-(\d{0,15})$/;
 
 const requestSchema = z.strictObject({
   url: z.string().max(URL_BYTES_MAX),
-  headers: z.record(z.string().max(256), z.string().max(8192)).optional(),
+  headers: headersSchema.optional(),
   tag: z.string().max(256).optional(),
   filterQuery: z.array(z.string().max(256)).max(64).optional(),
   checksum: checksumSchema.optional(),

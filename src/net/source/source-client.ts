@@ -8,6 +8,7 @@ import { keptAnswerOf, termsOf } from "./cache-terms.ts";
 import { version } from "../../../package.json";
 import { throwIfInterrupted } from "./retry-gate.ts";
 import { SourceFault, faultOfStatus, faultOfTransport, finalFault } from "./source-fault.ts";
+import { basicAuthorization } from "../basic-authorization.ts";
 import { redactUrl } from "../task-request.ts";
 import type { CheckedTarget } from "../egress/egress-guard.ts";
 import type { Outlet, Passage } from "../egress/outlet.ts";
@@ -127,11 +128,8 @@ export class SourceClient {
       if (OWN_HEADERS.test(field)) continue;
       if (isSameOrigin || NEUTRAL_HEADERS.has(field)) headers[field] = value;
     }
-    const { username, password } = isSameOrigin ? original : url;
-    if (username !== "" || password !== "") {
-      const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-      headers["authorization"] ??= `Basic ${Buffer.from(pair).toString("base64")}`;
-    }
+    const authorization = basicAuthorization(isSameOrigin ? original : url);
+    if (authorization !== null) headers["authorization"] ??= authorization;
     return headers;
   }
 

@@ -2,7 +2,20 @@
 
 import { z } from "zod";
 
-const headersSchema = z.record(z.string().max(256), z.string().max(8192));
+/**
+ * Fields that may be written into a request (RFC 9110 §5.1, §5.5): a name is a token, a value holds no
+ * control characters.
+ */
+export const headersSchema = z.record(
+  z
+    .string()
+    .max(256)
+    .regex(/^[\w!#$%&'*+.^`|~-]+$/),
+  z
+    .string()
+    .max(8192)
+    .regex(/^[\t\x20-\x7e\x80-\xff]*$/),
+);
 
 /** What only the asking user may hold. Travels over TLS or loopback alone, is never stored or logged. */
 export const credentialsSchema = z.object({
@@ -14,7 +27,7 @@ export const credentialsSchema = z.object({
 export type Credentials = z.infer<typeof credentialsSchema>;
 
 /** What the whole must have, as formatChecksum writes it; "": nothing was asked. No other algorithm counts. */
-export const checksumSchema = z.string().regex(/^(?:sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?$/);
+export const checksumSchema = z.string().regex(/^(?:sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?$/i);
 
 export const taskSchema = z.object({
   /** Of a private task without user info and signature. */

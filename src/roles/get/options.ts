@@ -201,7 +201,8 @@ function readHeaders(flags: FlagReader, faults: DfError[]): Record<string, strin
     return file.split(/\r?\n/).filter((line) => line.trim() !== "");
   });
   for (const line of lines) {
-    const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)$/.exec(line) ?? [];
+    const [, name, value] =
+      /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/.exec(line) ?? [];
     if (name === undefined || value === undefined) {
       // The text itself may be a secret.
       faults.push(

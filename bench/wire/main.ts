@@ -80,22 +80,22 @@ interface Variant {
   isSealed?: boolean;
 }
 
-/** Runs variants in turn, the order changing from round to round. */
+/** Runs variants in turn, the order changing from round to round; a first round warms up and does not count. */
 async function interleave(
   what: string,
   variants: readonly Variant[],
   { url, payload, rounds }: { url: string; payload: Payload; rounds: number },
 ): Promise<Map<string, WireRun[]>> {
   const runs = new Map<string, WireRun[]>(variants.map(({ name }) => [name, []]));
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round <= rounds; round++) {
     const order = round % 2 === 0 ? variants : variants.toReversed();
     for (const { name, pair, isSealed } of order) {
       const request = { url: `${url}?${what}-${name}-${round}`, isSealed };
       const done = await runOnce(pair, request, payload);
-      runs.get(name)!.push(done);
+      if (round > 0) runs.get(name)!.push(done);
       const share = (done.pieceBytes / done.plainBytes).toFixed(3);
       console.error(
-        `${what}, round ${round + 1}, ${name}: ${done.seconds.toFixed(2)} s, ${share} × the bytes`,
+        `${what}, round ${round}, ${name}: ${done.seconds.toFixed(2)} s, ${share} × the bytes`,
       );
     }
   }
@@ -153,7 +153,7 @@ async function startPair(
     wrap: (command) => on(host!, command),
     flags: ["--open"],
   });
-  return { supernode, peer, seed, statusFlags: [] };
+  return { supernode, peer, seed, statusEnvironment: [] };
 }
 
 async function benchCompression(options: Options, parts: readonly Part[]) {

@@ -1,5 +1,6 @@
 // A fleet of `df config`, one supernode and one peer in shaped namespaces: sealing needs its secrets.
 
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { DF, startPeer, startSupernode } from "../harness/df-roles.ts";
 import { type Session, waitUntil } from "../harness/session.ts";
@@ -14,7 +15,7 @@ export async function startSealedFleet(
   { seed, hosts }: Fleet,
 ): Promise<WirePair> {
   const [host] = hosts;
-  const { joinFile, caFile } = await startConfig(session, { seed });
+  const joinFile = await startConfig(session, { seed });
   const supernode = await startSupernode(session, {
     name: "supernode",
     host: seed.address,
@@ -28,22 +29,25 @@ export async function startSealedFleet(
     joinFile,
     wrap: (command) => on(host!, command),
   });
-  return { supernode, peer, seed, statusFlags: ["--ca", caFile] };
+  return { supernode, peer, seed, statusEnvironment: [await stateWithMembership(session)] };
 }
 
-async function startConfig(
-  session: Session,
-  { seed }: Pick<Fleet, "seed">,
-): Promise<{ joinFile: string; caFile: string }> {
+/** @returns the file with its join string */
+async function startConfig(session: Session, { seed }: Pick<Fleet, "seed">): Promise<string> {
   const dataDir = join(session.folder, "config");
   const command = [DF, "config", "--listen", `${seed.address}:${CONFIG_PORT}`];
   session.start(on(seed, [...command, "--data-dir", dataDir]), {
     logPath: join(session.folder, "config.log"),
   });
-  const files = { joinFile: join(dataDir, "join"), caFile: join(dataDir, "ca.pem") };
-  await waitUntil("start df config", async () => {
-    const there = await Promise.all(Object.values(files).map((file) => Bun.file(file).exists()));
-    return there.every(Boolean);
-  });
-  return files;
+  const joinFile = join(dataDir, "join");
+  await waitUntil("start df config", () => Bun.file(joinFile).exists());
+  return joinFile;
+}
+
+/** `df status` shows itself by the membership of a peer in its user's state folder: the supernode's will do. */
+async function stateWithMembership(session: Session): Promise<string> {
+  const state = join(session.folder, "state");
+  await mkdir(join(state, "dragonfly"), { recursive: true });
+  await symlink(join(session.folder, "supernode"), join(state, "dragonfly", "peer"));
+  return `XDG_STATE_HOME=${state}`;
 }

@@ -18,8 +18,8 @@ export interface WirePair {
   peer: RunningPeer;
   /** Where `df status` reaches the supernode. */
   seed: Host;
-  /** Of `df status`, e.g. for a fleet that speaks TLS. */
-  statusFlags: readonly string[];
+  /** Of `df status`, as NAME=VALUE: where it finds what shows it to a fleet. */
+  statusEnvironment: readonly string[];
 }
 
 export interface WireRun {
@@ -57,9 +57,10 @@ export async function runOnce(
 }
 
 async function countsOf(pair: WirePair) {
-  const { supernode, seed, statusFlags } = pair;
-  const command = [DF, "status", "--supernode", supernode.address, ...statusFlags, "--json"];
-  const status = JSON.parse(await run(on(seed, command))) as SupernodeStatus;
+  const { supernode, seed, statusEnvironment } = pair;
+  const command = [DF, "status", "--supernode", supernode.address, "--json"];
+  const output = await run(on(seed, ["env", ...statusEnvironment, ...command]));
+  const status = JSON.parse(output) as SupernodeStatus;
   return { uploadedBytes: status.uploadedBytes, lookMs: status.wire.lookMs, cpu: cpuOf(pair) };
 }
 

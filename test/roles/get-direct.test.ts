@@ -210,6 +210,7 @@ test("with --json every line is an object and the last one tells the result", as
       md5: new Bun.CryptoHasher("md5").update(bytes).digest("hex"),
       sha256: sha256Hex(bytes),
       tailMs: expect.any(Number),
+      wireBytes: bytes.length,
       error: null,
       exitCode: 0,
     });

@@ -319,15 +319,20 @@ test("what the peer may not share is read from the source, unless that is forbid
   );
 });
 
-test("a credential never reaches the peer", async () => {
+test("credentials reach the peer apart from what names the task, and one that shares nothing private is done without", async () => {
   const bytes = randomPayload(1000);
   await using source = await CountingSource.start({ bytes });
 
   await withPeer(
-    () => undefined,
+    () => refuse("not-shareable", "bring a private URL"),
     async ({ peer, get }) => {
-      expect((await get(["-H", "Cookie: secret"], source.url)).exitCode).toBe(0);
-      expect(peer.requests).toEqual([]);
+      const { exitCode, stderr } = await get(["-H", "Cookie: secret"], source.url);
+
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+      expect(peer.requests).toMatchObject([
+        { url: source.url, credentials: { url: source.url, headers: { Cookie: "secret" } } },
+      ]);
+      expect(JSON.stringify({ ...peer.requests[0], credentials: null })).not.toContain("secret");
     },
   );
 });

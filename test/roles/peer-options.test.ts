@@ -111,9 +111,9 @@ test("a host with a join string listens for others unless its fleet is on loopba
   expect(shared.fleet).toEqual({ urls: ["http://10.0.0.2:8000"], token: "dfj_x", fleetKey });
 });
 
-test("the address of an open fleet needs no scheme, a join string wins over it", () => {
-  const urls = ["http://a:8000", "https://b"];
-  expect(read(["--config-service", "a:8000,https://b"]).fleet).toEqual({ urls });
+test("the address of an open fleet needs no scheme: TLS beyond loopback; a join string wins over it", () => {
+  const urls = ["https://a:8000", "http://b", "http://127.0.0.1:8000"];
+  expect(read(["--config-service", "a:8000,http://b,127.0.0.1:8000"]).fleet).toEqual({ urls });
 
   const both = ["--config-service", "a:8000", "--join", joinFor("http://c:8000")];
   expect(read(both).fleet?.urls).toEqual(["http://c:8000"]);

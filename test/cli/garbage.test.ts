@@ -28,6 +28,15 @@ import {
 } from "../../src/roles/supernode/listen-address.ts";
 import { readTokenSecret } from "../../src/roles/config/token-secret.ts";
 
+test.each(["http://me:s3cret@host:8000", "http://me:s3cret@[", "me:s3cret@host:8000"])(
+  "T-35: an address of df config with a password is refused and not repeated: %s",
+  (text) => {
+    expect(() => parseConfigService("--config-service", text)).toThrow(
+      expect.objectContaining({ code: "usage", message: expect.not.stringContaining("s3cret") }),
+    );
+  },
+);
+
 const part = fc.constantFrom(
   ...[
     "1",

@@ -4,9 +4,10 @@ import { dirname } from "node:path";
 import { DfError } from "../../errors.ts";
 import { CONFIG_PORT } from "../../limits.ts";
 import { AdminClient } from "../../net/admin-client.ts";
+import { redactUrl } from "../../net/task-request.ts";
 import { type OwnService, readCaIn, readOwnService } from "../config/config-dir.ts";
 import { CA_FLAG, CA_HINT, readCa } from "./ca-flag.ts";
-import { isLoopbackUrl, withScheme } from "./fleet-flags.ts";
+import { isLoopbackUrl, isServiceUrl, withScheme } from "./fleet-flags.ts";
 import type { Flag, ParsedFlags } from "./flags.ts";
 import { readSecret } from "./secret.ts";
 
@@ -37,8 +38,9 @@ export function adminClientOf(flags: ParsedFlags): AdminClient {
   // Of several replicas any will do.
   const [first = ""] = service.split(",");
   const url = withScheme(first.trim());
-  if (!URL.canParse(url)) {
-    throw new DfError("usage", `read --config-service ${service}: not a URL`, {
+  if (!isServiceUrl(url)) {
+    const shown = redactUrl(url);
+    throw new DfError("usage", `read --config-service ${shown}: not an address of df config`, {
       hint: `write --config-service https://HOST:${CONFIG_PORT}`,
     });
   }

@@ -1,6 +1,7 @@
 // The flags by which a machine finds its fleet and says what it is: the same for all roles.
 
 import { DfError } from "../../errors.ts";
+import { redactUrl } from "../../net/task-request.ts";
 import { parseJoinString } from "../../net/fleet/join-string.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import { labelsSchema, type Labels } from "../../net/wire/fleet-api.ts";
@@ -40,11 +41,18 @@ export function parseConfigService(flag: string, text: string): FleetAddress {
     .map((item) => item.trim())
     .filter((item) => item !== "")
     .map(withScheme);
-  const isUrl = (url: string): boolean => URL.canParse(url) && /^https?:/.test(url);
-  if (urls.length > 0 && urls.every(isUrl)) return { urls };
-  throw new DfError("usage", `read ${flag} ${text}: not an address of df config`, {
+  if (urls.length > 0 && urls.every(isServiceUrl)) return { urls };
+  const shown = urls.map(redactUrl).join(",");
+  throw new DfError("usage", `read ${flag} ${shown}: not an address of df config`, {
     hint: `write ${flag} https://HOST:8000, several separated by commas`,
   });
+}
+
+/** A user or password in it would be a mistake that every message about it repeats. */
+export function isServiceUrl(text: string): boolean {
+  if (!URL.canParse(text) || !/^https?:/.test(text)) return false;
+  const { username, password } = new URL(text);
+  return username === "" && password === "";
 }
 
 /** Reads "key=value" texts, each perhaps several separated by commas. @throws {DfError} usage */

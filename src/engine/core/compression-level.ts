@@ -14,13 +14,13 @@ const HEADROOM = 1.5;
 const NEWEST_WEIGHT = 0.1;
 
 /** What a root file system shrinks to: so much more than a link carries is of use before it. */
-const WIRE_SHARE_ASSUMED = 0.4;
+const WIRE_SHARE_ASSUMED = 0.3;
 
 /** What is known when a piece is made; rates are bytes per second. */
 export interface CompressionDemand {
   /** As sources send them now; null: not measured yet. */
   readonly sourceRate: number | null;
-  /** As much as others take from this machine, or may; null: not known. */
+  /** All that this machine may send to others; null: no limit is known. */
   readonly linkRate: number | null;
   /** Cores that may compress at once and are not busy with something else; fractions count. */
   readonly freeCores: number;

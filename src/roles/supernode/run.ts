@@ -59,7 +59,6 @@ export async function startSupernode(options: SupernodeOptions): Promise<Running
       ...{ limits: uploadLimits(settings.current), identity, onFault: onWarning },
       onUploads: (counts) => {
         uploadedBytes = counts.uploadedBytes;
-        hall?.sources.noteUploaded(uploadedBytes);
         for (const contentId of counts.usedContentIds) store.get(contentId)?.noteRead();
       },
     });

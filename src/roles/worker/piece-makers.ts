@@ -17,10 +17,6 @@ const MEASURE_MS = 500;
 /** After a silence this long nothing is known of the next read's rate. */
 const FORGET_MS = 4 * MEASURE_MS;
 
-/** A second in which children took less is forgotten slowly; below the least rate hardly any is asking. */
-const UPLOAD_RATE_DECAY = 0.8;
-const UPLOAD_RATE_MIN = 1e6;
-
 /** The system's books of CPU time, or null where there are none. */
 type CpuTimes = { idleTicks: number; allTicks: number } | null;
 
@@ -35,10 +31,7 @@ export class PieceMakers {
   readonly #waiting = new Set<() => void>();
   #running = 0;
   #heldBytes = 0;
-  #linkRateMax: number | null = null;
-  #uploaded: { bytes: number; atMs: number } | null = null;
-  /** Bytes per second that children took lately; 0: none asked. */
-  #uploadRate = 0;
+  #linkRate: number | null = null;
   /** Since the last measurement. */
   #arrivedBytes = 0;
   #busyMs = 0;
@@ -49,17 +42,7 @@ export class PieceMakers {
 
   /** Bytes per second that this machine may upload; null: no limit is known. */
   setLinkRate(linkRate: number | null): void {
-    this.#linkRateMax = linkRate;
-  }
-
-  /** How much this process has uploaded so far, told about once a second: what its links carry. */
-  noteUploaded(bytes: number): void {
-    const atMs = performance.now();
-    const before = this.#uploaded;
-    this.#uploaded = { bytes, atMs };
-    if (before === null) return;
-    const rate = ((bytes - before.bytes) / (atMs - before.atMs)) * 1_000;
-    this.#uploadRate = Math.max(rate, UPLOAD_RATE_DECAY * this.#uploadRate);
+    this.#linkRate = linkRate;
   }
 
   /** Bytes that a source sent. */
@@ -125,11 +108,6 @@ export class PieceMakers {
   /** A piece of so many bytes took a maker so long. */
   compressed(level: CompressionLevel, bytes: number, elapsedMs: number): void {
     this.#level.measured(level, bytes, elapsedMs * 1_000);
-  }
-
-  get #linkRate(): number | null {
-    if (this.#uploadRate < UPLOAD_RATE_MIN) return this.#linkRateMax;
-    return Math.min(this.#uploadRate, this.#linkRateMax ?? Infinity);
   }
 
   get #isFull(): boolean {

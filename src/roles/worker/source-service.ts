@@ -60,8 +60,6 @@ export interface SourceService {
   readonly egress: EgressGuard;
   /** Where sources may be from now on, for reads and `egress`. */
   setEgress(policy: EgressPolicy): void;
-  /** How much this process has given to others since its start; about once a second. */
-  noteUploaded(uploadedBytes: number): void;
   /** Time spent to find out whether pieces shrink, all reads together. */
   readonly lookMs: number;
   /** Ends the worker; reads under way fail with interrupted. */
@@ -120,10 +118,6 @@ class WorkerSourceService implements SourceService {
   setEgress(policy: EgressPolicy): void {
     this.egress.become(policy);
     if (this.#worker !== null) orderTo(this.#worker, { kind: "egress", policy });
-  }
-
-  noteUploaded(uploadedBytes: number): void {
-    if (this.#worker !== null) orderTo(this.#worker, { kind: "uploaded", uploadedBytes });
   }
 
   stop(): void {

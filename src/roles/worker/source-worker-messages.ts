@@ -44,9 +44,7 @@ export type SourceWorkerOrder =
   | { kind: "limitRead"; read: number; rateBytesPerSec: number | null }
   | { kind: "limit"; limits: SourceLimits }
   /** Where sources may be; the first order that a worker gets. */
-  | { kind: "egress"; policy: EgressPolicy }
-  /** Bytes that this process has given to others since its start: about once a second. */
-  | { kind: "uploaded"; uploadedBytes: number };
+  | { kind: "egress"; policy: EgressPolicy };
 
 export type SourceWorkerReport =
   | { kind: "facts"; read: number; facts: SourceFacts }

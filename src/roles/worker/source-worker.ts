@@ -43,9 +43,6 @@ self.onmessage = (message: MessageEvent<SourceWorkerOrder>) => {
       shared.diskPacer.setRate(order.limits.diskRateBytesPerSec);
       shared.makers.setLinkRate(order.limits.uploadRateBytesPerSec);
       break;
-    case "uploaded":
-      shared.makers.noteUploaded(order.uploadedBytes);
-      break;
     case "egress":
       shared.egress.become(order.policy);
       break;

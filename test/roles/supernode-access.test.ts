@@ -113,6 +113,18 @@ test.if(outer !== undefined)("T-10: a supernode that is open to everybody answer
   }),
 );
 
+test("T-20: a supernode of a fleet that speaks plain HTTP beyond loopback says so at its start", () =>
+  Session.run("access", async (session) => {
+    const fleet = await fleetFixture(session);
+    const listen = { hostname: "0.0.0.0", port: 0 };
+
+    const loud = await fleet.supernode("default", { listen, tls: "off" });
+    const quiet = await fleet.supernode("default", { tls: "off" });
+
+    expect(loud.warnings).toContainEqual(expect.stringMatching(/^PLAIN HTTP \(--tls off\)/));
+    expect(quiet.warnings).toEqual([]);
+  }));
+
 test.if(outer !== undefined)(
   "T-07, T-11: a host's credential hears nothing of private contents, an operator no path of them",
   () =>

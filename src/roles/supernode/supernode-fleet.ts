@@ -239,12 +239,19 @@ interface ListenedAddress {
   port: number;
 }
 
+const PLAIN_WARNING =
+  "PLAIN HTTP (--tls off): whoever is on the way reads the credentials of hosts and can change what is said";
+
 /** @throws {DfError} unavailable, where TLS is demanded and the fleet gave no certificate */
 function speaksTls(
   { tls, listen, onWarning }: SupernodeFleetOptions,
   { trust }: Membership,
 ): boolean {
-  if (tls === "off" || (tls === "auto" && isLoopback(listen.hostname))) return false;
+  if (tls !== "on" && isLoopback(listen.hostname)) return false;
+  if (tls === "off") {
+    onWarning(PLAIN_WARNING);
+    return false;
+  }
   if (trust.secrets?.certificate !== undefined && trust.ca !== null) return true;
   const because = "df config gave no certificate; it may run an older version of df";
   if (tls === "on") throw new DfError("unavailable", `speak TLS: ${because}`);

@@ -5,6 +5,8 @@ import fc from "fast-check";
 import { networkInterfaces } from "node:os";
 import { Session } from "../../bench/harness/session.ts";
 import { DfError } from "../../src/errors.ts";
+import { CountingSource } from "../../bench/harness/counting-source.ts";
+import { askHolder } from "../../src/net/swarm/ask-holder.ts";
 import { tlsOptionsOf } from "../../src/net/tls/server-proof.ts";
 import { splitRequest } from "../../src/net/task-request.ts";
 import { SUPERNODE_TLS_NAME } from "../../src/net/wire/fleet-api.ts";
@@ -111,6 +113,36 @@ test.if(outer !== undefined)("T-10: a supernode that is open to everybody answer
   withFleet(true, async ({ send }) => {
     expect((await send("GET /v1/status")).status).toBe(200);
   }),
+);
+
+test.if(outer !== undefined)(
+  "T-10: a member hears beyond loopback what another one holds, by its credential alone",
+  () =>
+    withFleet(false, async ({ fleet, supernode }) => {
+      await using source = await CountingSource.start({ bytes: new Uint8Array(100_000).fill(7) });
+      const host = await fleet.peer();
+      const events = host.client.download(
+        { url: source.url, noOrigin: true },
+        AbortSignal.timeout(20_000),
+      );
+      for await (const _ of events);
+      const { taskId } = supernode.running.status().contents[0]!;
+      const port = supernode.running.address.split(":").at(-1)!;
+      const proof = { ca: fleet.proof!.ca, serverName: SUPERNODE_TLS_NAME };
+      const member = await joinedFixture(fleet, { role: "supernode" });
+      const peer = await joinedFixture(fleet);
+      const ask = (credential: string | undefined) =>
+        askHolder(
+          { address: `${outer}:${port}`, proof },
+          { taskId: taskId!, credential },
+          AbortSignal.timeout(5_000),
+        );
+
+      expect(await ask(member.credential)).toMatchObject({ isComplete: true });
+      expect(await ask(peer.credential)).toBeNull();
+      expect(await ask(undefined)).toBeNull();
+    }),
+  30_000,
 );
 
 test("T-20: a supernode of a fleet that speaks plain HTTP beyond loopback says so at its start", () =>

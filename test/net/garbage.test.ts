@@ -90,7 +90,7 @@ const READERS: Record<string, [fc.Arbitrary<string>, (text: string) => unknown]>
   "Cache-Control": [header, parseCacheControl],
   "delta-seconds": [header, parseDeltaSeconds],
   "HTTP dates": [header, parseHttpDate],
-  "Retry-After": [header, (text) => parseRetryAfter(text, 0 as never)],
+  "Retry-After": [header, (text) => parseRetryAfter(text, 0)],
   "messages of supernodes": [
     fc.oneof(fc.json(), textLike("{", "}", '"type"', ":", "joined", ",")),
     (text) => parseSupernodeMessage(text),
@@ -272,7 +272,7 @@ test("T-35: a join string that is refused is not repeated", () => {
         urls: ["http://10.0.0.1:8000"],
         token: `s3cret${secret}`,
         fleetKey: "A".repeat(43) + "=",
-      } as never);
+      });
       const broken = `${whole.slice(0, cut % whole.length)}!`;
       try {
         parseJoinString(broken);

@@ -13,7 +13,7 @@ async function tlsFor(ca: CaKeys, name: string): Promise<ServerTls> {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const spki = publicKey.export({ type: "spki", format: "der" }).toString("base64");
   const certificate = await issueCertificate(ca, { publicKey: spki, names: [name] });
-  return serverTlsOf(privateKey.export({ type: "pkcs8", format: "pem" }) as string, certificate);
+  return serverTlsOf(privateKey.export({ type: "pkcs8", format: "pem" }), certificate);
 }
 
 function echo(port: number, tls: ServerTls | null): Bun.Server<undefined> {

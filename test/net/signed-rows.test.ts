@@ -21,8 +21,9 @@ const keys = generateKeyPairSync("ed25519");
 const others = generateKeyPairSync("ed25519");
 
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+const HEX_DIGITS = Array.from("0123456789abcdef");
 const hex = (length: number) =>
-  fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: length, maxLength: length });
+  fc.string({ unit: fc.constantFrom(...HEX_DIGITS), minLength: length, maxLength: length });
 
 /** Rows as a seed makes them: plain, compressed, sealed, or both. */
 const rowShapes: fc.Arbitrary<PieceRow> = fc

@@ -56,7 +56,7 @@ test("supernodes are given the fleet's secrets, hosts the public key that goes w
     expect(Buffer.from(supernode.secrets!.contentSecret, "base64")).toHaveLength(32);
     expect(other.secrets).toEqual({ ...supernode.secrets!, certificate: undefined as never });
     expect(host.secrets).toBeUndefined();
-    expect(host.clusterKey).toBe(supernode.clusterKey!);
+    expect(host.clusterKey).toBe(supernode.clusterKey);
   }));
 
 test("T-19: a certificate is for the host that joins, whatever else its request asks for", () =>

@@ -36,7 +36,7 @@ async function lossFixture(session: Session, change: Partial<SupernodeOptions> =
     ...{ bytes, source, peers },
     status: () => supernode.running.status(),
     warnings: () => supernode.warnings,
-    async loseDisk(): Promise<void> {
+    loseDisk: async (): Promise<void> => {
       await supernode.stop();
       wipeStore(supernode.dataDir);
       supernode = await fleet.supernode("default", { listen, dataDir: supernode.dataDir });

@@ -24,7 +24,7 @@ interface Place {
   supernode: SupernodeOfFleet;
   source: GuardedSource;
   /** As `df get -H "Authorization: USER"` asks. */
-  as(user: string, more?: Partial<DownloadRequest>): DownloadRequest;
+  as: (user: string, more?: Partial<DownloadRequest>) => DownloadRequest;
 }
 
 function withPrivateSource(

@@ -33,7 +33,7 @@ interface Place {
   fleet: FleetFixture;
   supernode: SupernodeOfFleet;
   /** Sends to the supernode's address for others; a token is shown as it is. */
-  send(route: string, token?: string, body?: unknown): Promise<Response>;
+  send: (route: string, token?: string, body?: unknown) => Promise<Response>;
 }
 
 function withFleet(isOpen: boolean, work: (place: Place) => Promise<void>): Promise<void> {

@@ -69,11 +69,18 @@ export function rowOf(bytes: Uint8Array): PieceRow {
 /** Opens what `formedPiece` seals. */
 export const KEY = digestNow("sha256", "the key of a test's contents");
 
+interface FormChange {
+  length?: number;
+  zstdLevel?: number;
+  /** Null: not sealed. */
+  key?: Uint8Array | null;
+}
+
 /** The wire form of a piece and its row: compressed and sealed unless told otherwise. */
 export function formedPiece(
   seed: number,
   index: number,
-  { length = PIECE_LENGTH, zstdLevel = 3, key = KEY as Uint8Array | null } = {},
+  { length = PIECE_LENGTH, zstdLevel = 3, key = KEY }: FormChange = {},
 ): Promise<EncodedPiece> {
   const plain = pieceBytes(seed, index, length);
   return encodePiece(plain, { contentId: idOf(seed), index, zstdLevel, key });

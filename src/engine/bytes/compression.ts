@@ -26,7 +26,7 @@ const decompressOnPool = promisify(
 /** @param level 1 to 22; 3 gives some 220 MB/s a core */
 export async function compress(plain: Uint8Array, level: number): Promise<Uint8Array> {
   if (plain.length <= ON_THREAD_BYTES_MAX) return Bun.zstdCompressSync(plain, { level });
-  return Bun.zstdCompress(plain as Uint8Array<ArrayBuffer>, { level });
+  return Bun.zstdCompress(plain, { level });
 }
 
 /**

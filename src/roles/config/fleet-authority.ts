@@ -75,7 +75,7 @@ export class FleetAuthority {
     const spki = publicKey.export({ type: "spki", format: "der" }).toString("base64");
     const names = [...new Set([CONFIG_TLS_NAME, ...hosts])];
     const certificate = await issueCertificate(this.#ca, { publicKey: spki, names });
-    return serverTlsOf(privateKey.export({ type: "pkcs8", format: "pem" }) as string, certificate);
+    return serverTlsOf(privateKey.export({ type: "pkcs8", format: "pem" }), certificate);
   }
 
   get #ca(): CaKeys {

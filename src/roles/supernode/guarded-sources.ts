@@ -20,7 +20,7 @@ export interface GuardedSources {
   /** What counts now. */
   readonly policy: EgressPolicy;
   /** Its ports are known: no source is there. */
-  listensOn(listeners: readonly Listener[]): void;
+  readonly listensOn: (listeners: readonly Listener[]) => void;
   /** Ends what is under way. */
   stop(): void;
 }

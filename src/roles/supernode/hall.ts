@@ -42,7 +42,7 @@ export interface Hall {
   settings: LiveSettings;
   sources: SourceService;
   /** Its ports are known: no source is there. */
-  listensOn(listeners: readonly Listener[]): void;
+  readonly listensOn: (listeners: readonly Listener[]) => void;
   stop(): void;
 }
 

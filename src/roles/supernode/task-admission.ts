@@ -122,7 +122,8 @@ function variantOf(
   const isNamed = validator?.startsWith('"') === true;
   if (isNamed && unknown.length === 0) return null;
   const { url, headers } = credentials;
-  const whose = isNamed ? [] : [url, ...Object.entries(headers).toSorted().flat()];
+  const fields = Object.entries(headers).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const whose = isNamed ? [] : [url, ...fields.flat()];
   return keyedDigestOf(contentSecret, [
     "df variant 1",
     isNamed ? "named" : "own",

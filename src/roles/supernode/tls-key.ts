@@ -33,7 +33,7 @@ function readKey(path: string): TlsKey | undefined {
 
 function makeKey(path: string): TlsKey {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const text = privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+  const text = privateKey.export({ type: "pkcs8", format: "pem" });
   try {
     writeFileSync(`${path}.new`, text, { mode: 0o600 });
     renameSync(`${path}.new`, path);

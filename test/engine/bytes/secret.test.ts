@@ -9,11 +9,11 @@ test("a secret shows itself to who asks for it, and to nobody who prints it", ()
 
   const printed = [
     String(secret),
-    `${secret.toString()}`,
+    secret.toString(),
     JSON.stringify({ secret }),
     inspect({ deep: [secret] }, { depth: 9, showHidden: true }),
     Bun.inspect({ deep: [secret] }),
-    JSON.stringify(structuredClone({ ...secret })),
+    JSON.stringify(structuredClone(Object.assign({}, secret))),
   ].join("\n");
 
   expect(secret.reveal().authorization).toBe("Bearer canary");

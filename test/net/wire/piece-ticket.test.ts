@@ -125,11 +125,15 @@ test("T-09: a ticket with any character changed is none, and no text is too odd 
   const good = ticket();
 
   fc.assert(
-    fc.property(fc.nat(good.length - 2), fc.constantFrom(..."AZaz09-_.= "), (at, character) => {
-      fc.pre(good[at] !== character);
-      const changed = good.slice(0, at) + character + good.slice(at + 1);
-      return check.grantOf(changed) === null;
-    }),
+    fc.property(
+      fc.nat(good.length - 2),
+      fc.constantFrom(...Array.from("AZaz09-_.= ")),
+      (at, character) => {
+        fc.pre(good[at] !== character);
+        const changed = good.slice(0, at) + character + good.slice(at + 1);
+        return check.grantOf(changed) === null;
+      },
+    ),
   );
   fc.assert(fc.property(fc.string({ maxLength: 3_000 }), (text) => check.grantOf(text) === null));
 });

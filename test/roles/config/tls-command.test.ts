@@ -127,7 +127,7 @@ test("machines believe a proxy in front of df config by its own certificate, if 
     const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
     const publicKey = keys.publicKey.export({ type: "spki", format: "der" }).toString("base64");
     const cert = await issueCertificate(ca, { publicKey, names: ["127.0.0.1"] });
-    const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+    const key = keys.privateKey.export({ type: "pkcs8", format: "pem" });
     const proxy = Bun.serve({
       ...{ hostname: "127.0.0.1", port, development: false, tls: { key, cert } },
       async fetch(request) {

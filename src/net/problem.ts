@@ -3,6 +3,7 @@
 
 import { z } from "zod";
 import { DfError, type ErrorCode, isDfError } from "../errors.ts";
+import { limitedText } from "./limited-text.ts";
 
 export const PROBLEM_TYPE = "application/problem+json";
 
@@ -69,9 +70,9 @@ const PROBLEM_BYTES_MAX = 64 << 10;
  * @param tried what was tried, for the message in that case
  */
 export async function errorOfResponse(response: Response, tried: string): Promise<DfError> {
-  const text = await response.text().catch(() => "");
+  const text = await limitedText(response, PROBLEM_BYTES_MAX).catch(() => "");
   try {
-    if (text.length > PROBLEM_BYTES_MAX) throw new RangeError("too long for a problem");
+    if (text === null) throw new RangeError("too long for a problem");
     const { code, detail, hint } = problemSchema.parse(JSON.parse(text));
     return DfError.fromWire({ code, message: detail, hint });
   } catch (cause) {

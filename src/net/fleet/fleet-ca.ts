@@ -5,6 +5,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { DfError, messageOf } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
+import { limitedText } from "../limited-text.ts";
 import { isCertificateFault, plainHintOf, tlsFaultOf } from "../tls/tls-fault.ts";
 import { type CaAnswer, caAnswerSchema, caStatement } from "../wire/fleet-api.ts";
 import type { FleetAddress } from "./membership.ts";
@@ -106,12 +107,15 @@ async function request(
       hint: plainHintOf(cause, "check that df config runs and can be reached from here"),
     });
   });
-  const text = await response.text();
+  const text = await limitedText(response, ANSWER_BYTES_MAX).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new DfError("unavailable", `${tried}: ${messageOf(cause)}`, { cause });
+  });
   if (response.status === 404) return null;
   if (response.status >= 500 || response.status === 429) {
     throw new DfError("unavailable", `${tried}: answered with status ${response.status}`);
   }
-  const answer = caAnswerSchema.safeParse(jsonOf(text.slice(0, ANSWER_BYTES_MAX)));
+  const answer = caAnswerSchema.safeParse(jsonOf(text ?? ""));
   if (answer.success) return answer.data;
   throw new DfError("protocol", `${tried}: the answer is not one of df config`, {
     cause: answer.error,

@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
+import { limitedText } from "../limited-text.ts";
 import { errorOfResponse } from "../problem.ts";
 import { type ServerProof, tlsOptionsOf } from "../tls/server-proof.ts";
 import { plainHintOf, tlsFaultOf } from "../tls/tls-fault.ts";
@@ -145,24 +146,14 @@ async function askOne<Schema extends z.ZodType>(
     throw tlsFaultOf(cause, `ask ${new URL(url).origin}`, hint) ?? cause;
   });
   if (!response.ok) throw await errorOfResponse(response, `ask ${url}`);
-  const answer = schema.safeParse(jsonOrUndefined(await readText(response, url)));
+  const text = await limitedText(response, ANSWER_BYTES_MAX);
+  if (text === null) throw new DfError("protocol", `ask ${url}: an endless answer`);
+  const answer = schema.safeParse(jsonOrUndefined(text));
   if (answer.success) return answer.data;
   throw new DfError("protocol", `ask ${url}: the answer is not one of df config`, {
     cause: answer.error,
     hint: "check the address: another server may listen there",
   });
-}
-
-/** @throws {DfError} protocol when it is longer than any answer */
-async function readText(response: Response, url: string): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > ANSWER_BYTES_MAX) throw new DfError("protocol", `ask ${url}: an endless answer`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function jsonOrUndefined(text: string): unknown {

@@ -34,6 +34,8 @@ export interface EnterFleetOptions {
   path: string;
   /** How long a `df config` that does not answer is tried. @defaultValue 0: once */
   patienceMs?: number;
+  /** How long after a renewal that was due the next one is tried. @defaultValue 60,000 */
+  renewalRetryMs?: number;
 }
 
 const keptSchema = z.object({
@@ -57,8 +59,6 @@ export class Membership {
   readonly #file: KeptJson<typeof keptSchema>;
   #kept: Kept;
   #renewNotBeforeMs = 0;
-  /** What an earlier version kept lacks what the fleet gives today: asked for once. */
-  #isIncomplete: boolean;
   readonly #renewedListeners = new Set<() => void>();
 
   constructor(
@@ -70,7 +70,6 @@ export class Membership {
     this.#options = options;
     this.#file = file;
     this.#kept = kept;
-    this.#isIncomplete = kept.clusterKey === null || kept.ca === null;
   }
 
   get credential(): string {
@@ -110,13 +109,30 @@ export class Membership {
   async renewIfDue(signal: AbortSignal): Promise<void> {
     const { iat = 0, exp = Infinity } = decodeJwt(this.credential);
     const isDue = exp - Date.now() / 1_000 < (exp - iat) * RENEWAL_SHARE;
-    if (!isDue && !this.#isIncomplete) return;
+    const { ca, clusterKey } = this.#kept;
+    const isIncomplete = ca === null || clusterKey === null;
+    if (!isDue && !isIncomplete) return;
     if (performance.now() < this.#renewNotBeforeMs) return;
-    this.#isIncomplete = false;
-    this.#renewNotBeforeMs = performance.now() + RENEWAL_RETRY_MS;
-    await this.renew(signal).catch((error: unknown) => {
+    const { renewalRetryMs = RENEWAL_RETRY_MS } = this.#options;
+    this.#renewNotBeforeMs = performance.now() + renewalRetryMs;
+    try {
+      if (isDue || (await this.#canComplete(signal))) await this.renew(signal);
+    } catch (error) {
       if (!isDfError(error) && !signal.aborted) throw error;
-    });
+    }
+  }
+
+  /**
+   * Whether the fleet has by now what is missing here. Machines are brought up to date before their
+   * `df config` as often as after it, and each credential that is made is a row of its database.
+   */
+  async #canComplete(signal: AbortSignal): Promise<boolean> {
+    return (await askFleetCa(this.#pinned, signal)).answer !== null;
+  }
+
+  get #pinned(): FleetAddress {
+    const { isProxied, fleetKey } = this.#kept;
+    return { ...this.#fleet, fleetKey, isProxied };
   }
 
   /**
@@ -124,12 +140,13 @@ export class Membership {
    * @throws {DfError} as enterFleet
    */
   async renew(signal: AbortSignal): Promise<void> {
-    const { isProxied } = this.#kept;
-    const pinned = { ...this.#fleet, fleetKey: this.fleetKey, isProxied };
-    const kept = await join(pinned, this.#options, this.credential, signal);
-    this.#kept = kept;
-    await this.#file.write(kept);
+    const { ca, clusterKey } = this.#kept;
+    const told = await join(this.#pinned, this.#options, this.credential, signal);
+    // A fleet that has these never goes without; whoever leaves them out has something in mind.
+    this.#kept = { ...told, ca: told.ca ?? ca, clusterKey: told.clusterKey ?? clusterKey };
+    // What cannot be kept counts all the same.
     for (const listener of this.#renewedListeners) listener();
+    await this.#file.write(this.#kept);
   }
 }
 

@@ -42,7 +42,7 @@ export const ERROR_TRAITS = {
   "too-many": { status: 429, exit: 4, retryable: true },
   "too-large": { status: 413, exit: 1, retryable: false },
   "no-supernode": { status: 503, exit: 15, retryable: true },
-  /** The peer cannot hand this task to the swarm (private, loopback source…): read it directly. */
+  /** The peer cannot hand this task to the swarm (private without a fleet, loopback source…): read it directly. */
   "not-shareable": { status: 422, exit: 1, retryable: false },
   unavailable: { status: 503, exit: 4, retryable: true },
   interrupted: { status: 499, exit: 130, retryable: true },

@@ -4,6 +4,7 @@
 //     200/206  the wire form's bytes          404  this server does not have the piece, or not in the
 //                                                  form that DF-Form names (8 hex digits of its SHA-256)
 //     416      the range lies outside it      503  slots are full, with Retry-After (seconds)
+//     401      the ticket of a private content does not count: see ticketed-request.ts
 //   GET /v1/have/<contentId>             the bitmap of verified pieces (PieceSet.toBytes), 404 if none
 //   GET /v1/rows/<contentId>?from=<n>    a rows frame (swarm-frames.ts) of handle 0: manifest rows that
 //                                        this host knows at first hand, from the n-th on; 404 if none

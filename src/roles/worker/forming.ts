@@ -3,6 +3,6 @@
 export interface Forming {
   /** Whether they are compressed where that shrinks them. */
   compresses: boolean;
-  /** 32 bytes with which they are sealed; null: the content is public. */
+  /** 32 bytes with which they are sealed; null: they are not. */
   key: Uint8Array | null;
 }

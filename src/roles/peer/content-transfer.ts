@@ -59,8 +59,8 @@ export class ContentTransfer {
   readonly #options: TransferOptions;
   readonly #machine: Download;
   readonly #fetches = new Map<number, AbortController>();
-  /** Told when the last of them has ended. */
-  #onQuiet: (() => void) | null = null;
+  /** Who waits until the last of them has ended. */
+  #onQuiet: (() => void)[] = [];
   readonly #bytes: BytesBySource = { source: 0, supernode: 0, peers: 0, cache: 0 };
   #wireBytes = 0;
   readonly #releaseLease: () => void;
@@ -201,7 +201,7 @@ export class ContentTransfer {
     for (const fetch of this.#fetches.values()) fetch.abort();
     if (this.#fetches.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#onQuiet = resolve;
+    this.#onQuiet.push(resolve);
     await promise;
   }
 
@@ -256,7 +256,8 @@ export class ContentTransfer {
       this.#fetches.delete(effect.fetch);
       if (!this.#isStopped) this.#options.onFailure(error);
     }
-    if (this.#fetches.size === 0) this.#onQuiet?.();
+    if (this.#fetches.size > 0) return;
+    for (const wake of this.#onQuiet.splice(0)) wake();
   }
 
   async #fetchPiece({ piece, address }: { piece: number; address: string }, signal: AbortSignal) {

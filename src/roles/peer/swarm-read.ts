@@ -55,6 +55,8 @@ export class SwarmRead implements SwarmMember {
   #openedAnswer = 0;
   #neighbours: NamedNeighbours = { addresses: [], swarmSize: 1 };
   #joinAgain: ReturnType<typeof setTimeout> | undefined;
+  /** Pieces of the transfer were thrown away: what it says to be here counts no more. */
+  #isJoiningAgain = false;
   /** What the last join said to be here. */
   #told: { contentId: string; words: Uint32Array } | null = null;
 
@@ -91,6 +93,7 @@ export class SwarmRead implements SwarmMember {
 
   /** Whether every piece is here and the digests are known. */
   get isWhole(): boolean {
+    if (this.#isJoiningAgain) return false;
     return this.#transfer?.isComplete === true && this.#digests !== null;
   }
 
@@ -129,6 +132,7 @@ export class SwarmRead implements SwarmMember {
     this.#transfer?.stop();
     this.#digests = content.digests;
     this.#inline = undefined;
+    this.#isJoiningAgain = false;
     this.#transfer = transfer;
     content.touch();
     return transfer;
@@ -191,9 +195,10 @@ export class SwarmRead implements SwarmMember {
   rows(rows: readonly NumberedRow[]): void {
     this.#inOrder(() => {
       if (this.#transfer === null) return;
-      const others = this.#transfer.otherForms(rows);
-      if (others.length > 0 && !this.#takeForms(this.#transfer, others)) return;
-      if (!this.#transfer.learn(rows)) this.#attempt(() => this.#startOver());
+      const transfer = this.#transfer;
+      if (transfer.otherForms(rows).length > 0)
+        return this.#attempt(() => this.#takeForms(transfer, rows));
+      if (!transfer.learn(rows)) this.#attempt(() => this.#startOver());
     });
   }
 
@@ -331,22 +336,36 @@ export class SwarmRead implements SwarmMember {
    * Pieces that were made here, or elsewhere, without the owner are in other forms than the owner's:
    * those must come again, and the owner must know that they are not here.
    */
-  #takeForms(transfer: ContentTransfer, others: readonly NumberedRow[]): boolean {
+  async #takeForms(transfer: ContentTransfer, rows: readonly NumberedRow[]): Promise<void> {
     const { task, adoptsForms = false, events } = this.#options;
     if (!adoptsForms) {
       const message = `bring ${redactUrl(task.url)}: what is here was compressed or sealed otherwise`;
-      events.contentFailed(new DfError("unavailable", message));
-      return false;
+      return events.contentFailed(new DfError("unavailable", message));
     }
+    this.#isJoiningAgain = true;
+    const backlog: (() => void)[] = [];
+    this.#backlog = backlog;
+    // A piece that is just being written was checked by its former row, and must not count by the new one.
+    await transfer.giveWay();
+    const isLearned = this.#replaceForms(transfer, rows);
+    const isNews = this.#backlog === backlog;
+    if (isNews) this.#backlog = null;
+    if (!isLearned) return this.#startOver();
+    if (isNews) for (const message of backlog) this.#inOrder(message);
+  }
+
+  /** Returns false when rows contradict what is here. */
+  #replaceForms(transfer: ContentTransfer, rows: readonly NumberedRow[]): boolean {
+    if (this.#isStopped || this.#transfer !== transfer) return true;
     transfer.stop();
-    for (const { piece, row } of others) transfer.content.replaceRow(piece, row);
+    for (const { piece, row } of transfer.otherForms(rows)) transfer.content.replaceRow(piece, row);
     this.#joinAgain ??= setTimeout(() => {
       this.#joinAgain = undefined;
       if (this.#isStopped || this.#transfer !== transfer) return;
       this.#transfer = null;
-      events.startedOver();
+      this.#options.events.startedOver();
     }, MORE_ROWS_MS);
-    return true;
+    return transfer.learn(rows);
   }
 
   /** What is here contradicts the supernode's manifest: fetches everything anew. */

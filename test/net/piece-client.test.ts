@@ -313,3 +313,20 @@ test("piece client keeps a connection for the next piece, and bears that a paren
   expect(connectionsForTwo).toBe(1);
   expect(connections).toBe(2);
 });
+
+test("what a broken parent sent of one form of a piece is no beginning of another form", async () => {
+  const { piece, stored, request, client } = pieceFixture();
+  const shorter = Buffer.alloc(60_000, crypto.getRandomValues(new Uint8Array(512)));
+  const breaking = parent(({ start, end }, call) => {
+    if (call > 1) return new Response(null, { status: 500 });
+    return part(shorter, { start, end: Math.min(end, 50_000) });
+  });
+  const good = parent((range) => part(piece, range));
+  const first = await client.fetch(request(breaking.address, { row: rowOf(shorter) }), never);
+
+  const result = await client.fetch(request(good.address), never);
+
+  expect(first.outcome).toBe(PieceOutcome.broken);
+  expect(result.outcome).toBe(PieceOutcome.finished);
+  expect(stored.map((bytes) => bytes.equals(piece))).toEqual([true]);
+});

@@ -280,3 +280,30 @@ test("T-32: whatever a child asks for, it is answered below 500 and nothing is c
     expect(answer.status).toBeLessThan(500);
   }
 });
+
+test("a piece that took another form while its request waited is not given as the former one", async () => {
+  const asked = Promise.withResolvers<void>();
+  const mayGo = Promise.withResolvers<void>();
+  class HeldPacer extends Pacer {
+    override async admit(): Promise<void> {
+      asked.resolve();
+      await mayGo.promise;
+    }
+  }
+  const wireForms = new Uint32Array([10_000, 0xaaaa_aaaa]);
+  const { server, path } = await serverFixture({ pacers: [new HeldPacer(null)] });
+  const layout = { length: 32_768, pieceLength: 32_768 };
+  server.serve(CONTENT, { path, layout, words: new Uint32Array([1]), pieceCount: 1, wireForms });
+  const get = (headers: Record<string, string>) =>
+    fetch(`http://127.0.0.1:${server.port}/v1/pieces/${CONTENT}/0`, { headers });
+
+  const answers = [get({ "df-form": "aaaaaaaa", range: "bytes=0-9999" }), get({})];
+  await asked.promise;
+  await Bun.sleep(20);
+  wireForms.set([12_000, 0xbbbb_bbbb]);
+  mayGo.resolve();
+
+  expect(await Promise.all(answers.map(async (answer) => (await answer).status))).toEqual([
+    404, 404,
+  ]);
+});

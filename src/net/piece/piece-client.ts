@@ -86,7 +86,7 @@ export class PieceClient {
    * @throws what `request.store` throws: a failure of this host, not of the parent
    */
   async fetch(request: PieceRequest, signal: AbortSignal): Promise<PieceResult> {
-    const key = partialKey(request.contentId, request.index);
+    const key = partialKey(request);
     const partial = this.#partials.get(key) ?? this.#startPiece(request.row.wireLength);
     this.#partials.delete(key);
     const transfer = new Transfer(request, partial, this.#pool, signal);
@@ -299,6 +299,7 @@ function retryAfterMsOf(retryAfter: string | null): number {
   return Number.isFinite(seconds) ? Math.min(RETRY_AFTER_MS_MAX, Math.max(0, seconds * 1_000)) : 0;
 }
 
-function partialKey(contentId: string, index: number): string {
-  return `${contentId}/${index}`;
+/** Of one form of the piece: the beginning of another would make an honest parent a liar. */
+function partialKey({ contentId, index, row }: PieceRequest): string {
+  return `${contentId}/${index}/${formField(wireMarkOf(row))}`;
 }

@@ -209,10 +209,13 @@ export class PieceServer {
     const partBytesMax = admissionBytesThroughAll(this.#pacers);
     const length = range.isAsked ? Math.min(range.length, partBytesMax) : range.length;
     await admitThroughAll(this.#pacers, length, request.signal);
-    // The wait may have outlived the content.
+    // The wait may have outlived the content, or this form of the piece.
     const content = this.#contents.get(contentId);
     if (content === undefined || !this.#has(contentId, index))
       return refusal(404, "this piece is not here");
+    const isSameForm = isFormAsked(content, index, request.headers.get(FORM_FIELD));
+    if (!isSameForm || wireLengthAt(content, index) !== wireLength)
+      return refusal(404, "this piece is here in another form");
 
     this.#used.add(contentId);
     this.#uploadedBytes += length;

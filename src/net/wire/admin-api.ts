@@ -53,7 +53,6 @@ export const ruleBodySchema = z.strictObject({
 });
 
 export const ruleSchema = ruleBodySchema.extend({ id: z.string(), createdAt: instant });
-export type Rule = z.infer<typeof ruleSchema>;
 
 export const supernodeSchema = z.object({
   hostId,
@@ -130,7 +129,6 @@ export const hostsPageSchema = z.object({
   /** Null: this was the last page. */
   next: z.string().nullable(),
 });
-export type HostsPage = z.infer<typeof hostsPageSchema>;
 
 export const adminRoleSchema = z.enum(["admin", "operator", "viewer"]);
 export type AdminRole = z.infer<typeof adminRoleSchema>;

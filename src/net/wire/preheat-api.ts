@@ -164,7 +164,6 @@ export const preheatsPageSchema = z.object({
   /** Null: this was the last page. */
   next: z.string().nullable(),
 });
-export type PreheatsPage = z.infer<typeof preheatsPageSchema>;
 
 export const preheatTargetSchema = z.object({
   url: z.string(),
@@ -191,4 +190,3 @@ export const preheatTargetsPageSchema = z.object({
   targets: z.array(preheatTargetSchema),
   next: z.string().nullable(),
 });
-export type PreheatTargetsPage = z.infer<typeof preheatTargetsPageSchema>;

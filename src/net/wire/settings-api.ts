@@ -46,7 +46,6 @@ export const settingsLayerSchema = z.object({
   layer: z.string(),
   settings: settingsSchema,
 });
-export type SettingsLayer = z.infer<typeof settingsLayerSchema>;
 
 /** Null is a value ("no limit"), so a key is taken out by name. */
 export const settingsChangeSchema = z
@@ -58,7 +57,6 @@ export const settingsChangeSchema = z
   .refine(({ set, unset }) => unset.every((key) => !Object.hasOwn(set, key)), {
     error: "a key is in set and in unset",
   });
-export type SettingsChange = z.input<typeof settingsChangeSchema>;
 
 /** One key of one layer; absent before: it was not set, absent after: it is not set any more. */
 export const settingDifferenceSchema = z.object({

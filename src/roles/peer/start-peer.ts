@@ -220,7 +220,10 @@ class Peer implements RunningPeer {
     if (fleet === null) return;
     const identity = this.#identity;
     const onList = (list: readonly ListedSupernode[]): void => this.#supernodes.become(list);
-    const onMember = (): void => this.#pieces?.trust(this.#fleet?.clusterKey ?? null);
+    const onMember = (): void => {
+      this.#pieces?.trust(this.#fleet?.clusterKey ?? null);
+      this.#supernodes.believeAnew();
+    };
     this.#fleet = new HostFleet({
       ...{ fleet, identity, labels, dataDir },
       ...{ onList, onMember, onWarning },

@@ -89,6 +89,11 @@ export class Supernodes {
     this.connect();
   }
 
+  /** Who vouches for supernodes is known now, or is another one. */
+  believeAnew(): void {
+    this.become(this.#list);
+  }
+
   /** Another supernode has the address now, or it speaks TLS by now: a channel to the former one never opens. */
   #replaceStranger({ address, key, isTls }: ListedSupernode): void {
     const client = this.#clients.get(address);

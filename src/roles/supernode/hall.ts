@@ -195,7 +195,7 @@ function joinCluster(
   const { store, identity, fleet, registry, desk, tickets, pacer, hello } = parts;
   return new Cluster({
     hostId: identity.hostId,
-    members: members ?? (fleet === null ? ALONE : fleetMembers(fleet.link, fleet.ca)),
+    members: members ?? (fleet === null ? ALONE : fleetMembers(fleet.link, () => fleet.ca)),
     hello: () => ({
       ...hello(),
       role: "supernode",

@@ -54,15 +54,17 @@ export function listedMembers(
   };
 }
 
-/** The members as `df config` tells them. @param ca PEM; null: none speaks TLS */
+/** The members as `df config` tells them. @param ca PEM, as it is known by now; null: none is */
 export function fleetMembers(
   link: Pick<FleetLink, "hostId" | "members" | "upstream" | "onChange">,
-  ca: string | null,
+  ca: () => string | null,
 ): ClusterMembers {
-  const memberOf = (named: FleetLink["members"][number]): ClusterMember => memberNamed(named, ca);
+  const memberOf = (named: FleetLink["members"][number]): ClusterMember => memberNamed(named, ca());
   return {
     ownKey: link.hostId,
-    ca,
+    get ca() {
+      return ca();
+    },
     get all() {
       return link.members.map(memberOf);
     },

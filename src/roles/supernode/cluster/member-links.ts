@@ -98,7 +98,9 @@ export class MemberLinks {
 
   #linkTo(member: ClusterMember): MemberLink {
     const known = this.#links.get(member.address);
-    if (known !== undefined) return known;
+    if (known !== undefined && (known.channel.isOpen || isSame(known.member, member))) return known;
+    // Another supernode has the address by now, or it speaks TLS: a link to the former one never works.
+    known?.stop();
     const link = new MemberLink(member, this.#options);
     this.#links.set(member.address, link);
     link.connect();
@@ -115,4 +117,9 @@ export class MemberLinks {
       this.#links.delete(address);
     }
   }
+}
+
+/** Whether both prove themselves in the same way. */
+function isSame(a: ClusterMember, b: ClusterMember): boolean {
+  return a.key === b.key && Bun.deepEquals(a.proof, b.proof);
 }

@@ -5,6 +5,7 @@
 import { createPublicKey, verify } from "node:crypto";
 import { DfError, messageOf } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
+import { jsonOrUndefined } from "../json-or-undefined.ts";
 import { limitedText } from "../limited-text.ts";
 import { isCertificateFault, plainHintOf, tlsFaultOf } from "../tls/tls-fault.ts";
 import { type CaAnswer, caAnswerSchema, caStatement } from "../wire/fleet-api.ts";
@@ -115,18 +116,10 @@ async function request(
   if (response.status >= 500 || response.status === 429) {
     throw new DfError("unavailable", `${tried}: answered with status ${response.status}`);
   }
-  const answer = caAnswerSchema.safeParse(jsonOf(text ?? ""));
+  const answer = caAnswerSchema.safeParse(jsonOrUndefined(text ?? ""));
   if (answer.success) return answer.data;
   throw new DfError("protocol", `${tried}: the answer is not one of df config`, {
     cause: answer.error,
     hint: "check the address: another server may listen there",
   });
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

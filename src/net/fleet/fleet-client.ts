@@ -4,6 +4,7 @@
 import type { z } from "zod";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
+import { jsonOrUndefined } from "../json-or-undefined.ts";
 import { limitedText } from "../limited-text.ts";
 import { errorOfResponse } from "../problem.ts";
 import { type ServerProof, tlsOptionsOf } from "../tls/server-proof.ts";
@@ -154,12 +155,4 @@ async function askOne<Schema extends z.ZodType>(
     cause: answer.error,
     hint: "check the address: another server may listen there",
   });
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

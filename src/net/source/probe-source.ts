@@ -4,7 +4,7 @@
 import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import { keptAnswerOf } from "./cache-terms.ts";
 import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
-import { contentRangeOf, namesVersion } from "./source-answer.ts";
+import { namesVersion, saysEmpty } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
 import { SourceFault } from "./source-fault.ts";
@@ -43,8 +43,7 @@ export async function probeSource(probe: SourceProbe, signal: AbortSignal): Prom
       const answer = await client.ask({ ...condition(probe.revalidator), ...range }, signal);
       answer.close();
       if (isSameVersion(answer, probe.revalidator)) return unchanged(answer);
-      const isEmpty = answer.status === 416 && contentRangeOf(answer.headers)?.total === 0;
-      if (!isEmpty) expectStatus(answer, [200, 206]);
+      if (!saysEmpty(answer)) expectStatus(answer, [200, 206]);
       return { kind: "changed" };
     });
   } catch (error) {

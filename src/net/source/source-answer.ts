@@ -66,6 +66,11 @@ export function contentRangeOf(headers: IncomingHttpHeaders): ContentRange | nul
   return { bytes: { first, last }, total };
 }
 
+/** Whether the first byte was refused because there is none: a content of no bytes, and no fault. */
+export function saysEmpty({ status, headers }: SourceAnswer): boolean {
+  return status === 416 && contentRangeOf(headers)?.total === 0;
+}
+
 /** Length of a body that is the whole content; null when it only ends with its connection or last chunk. */
 function bodyLengthOf(headers: IncomingHttpHeaders): number | null {
   if (headers["transfer-encoding"] !== undefined) return null;

@@ -3,7 +3,7 @@
 
 import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import { type RetryGate, throwIfInterrupted } from "./retry-gate.ts";
-import { contentRangeOf, factsOf } from "./source-answer.ts";
+import { factsOf, saysEmpty } from "./source-answer.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
 import { SourceFault } from "./source-fault.ts";
 import type { SourceAddress } from "./source-read.ts";
@@ -39,7 +39,7 @@ export async function proveAtSource(
       const answer = await client.ask(range, signal, method);
       answer.close();
       const { validator, length, answer: said } = factsOf(answer);
-      const isEmpty = answer.status === 416 && contentRangeOf(answer.headers)?.total === 0;
+      const isEmpty = saysEmpty(answer);
       if (!isEmpty) expectStatus(answer, [200, 206]);
       gate.succeeded();
       return { validator, length: isEmpty ? 0 : length, answer: said };

@@ -1,5 +1,6 @@
 // Reads what a supernode says on a swarm channel: text to a checked message.
 
+import { jsonOrUndefined } from "../json-or-undefined.ts";
 import { supernodeMessageSchema, type SupernodeMessage } from "../wire/swarm-messages.ts";
 
 const KNOWN_TYPES = new Set<unknown>(
@@ -14,14 +15,6 @@ export function parseSupernodeMessage(
   const parsed = supernodeMessageSchema.safeParse(json);
   if (parsed.success) return parsed.data;
   return isUnknownType(json) ? "of-a-later-version" : null;
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isUnknownType(json: unknown): boolean {

@@ -218,14 +218,13 @@ class Peer implements RunningPeer {
   async #enterFleet(): Promise<void> {
     const { fleet, labels, dataDir, onWarning } = this.#options;
     if (fleet === null) return;
-    const identity = this.#identity;
     const onList = (list: readonly ListedSupernode[]): void => this.#supernodes.become(list);
     const onMember = (): void => {
       this.#pieces?.trust(this.#fleet?.clusterKey ?? null);
       this.#supernodes.believeAnew();
     };
     this.#fleet = new HostFleet({
-      ...{ fleet, identity, labels, dataDir },
+      ...{ fleet, identity: this.#identity, labels, dataDir },
       ...{ onList, onMember, onWarning },
     });
     await this.#fleet.start();

@@ -98,7 +98,7 @@ export class ContentPlaces implements Suppliers {
       const around = { store, client, pacer, clusterKey, authorise, linkAt };
       return bringFromSwarm(place, wanted, sink, around);
     }
-    const content = sink.content ?? (await this.#openPart(wanted.taskId, sink));
+    const content = sink.content ?? (await this.#openPart(wanted, sink));
     if (content === null) return "gone";
     await bringFromPeers(content, sink, { client, pacer, authorise, swarm: ownSwarm });
     const { digests } = place;
@@ -108,10 +108,15 @@ export class ContentPlaces implements Suppliers {
     return { ...digests, length, bodyBytes: 0 };
   }
 
-  /** What an earlier process, or an earlier part in another's swarm, left here. */
-  async #openPart(taskId: string, sink: ContentSink) {
-    const stored = this.#options.store.findByTask(taskId);
-    return stored === undefined ? null : sink.open(stored.facts);
+  /** What an earlier process, or an earlier part in another's swarm, left here; null: nothing for who asks. */
+  async #openPart(wanted: WantedContent, sink: ContentSink) {
+    const stored = this.#options.store.findByTask(wanted.taskId);
+    if (stored === undefined) return null;
+    const { validator, isPrivate = false } = stored.facts;
+    // Whoever is let into a private version hears its key and its rows: he alone to whom the source named it.
+    if (isPrivate && (validator === null || (await wanted.confirms(validator)) === null))
+      return null;
+    return sink.open(stored.facts);
   }
 
   /** Yields lazily: what comes after a place is found out when that place had nothing (more). */

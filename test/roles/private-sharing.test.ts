@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Session } from "../../bench/harness/session.ts";
 import type { LocalClient } from "../../src/net/local-client.ts";
 import type { DfError } from "../../src/errors.ts";
+import { openStore } from "../../src/store/open-store.ts";
 import { splitRequest } from "../../src/net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent } from "../../src/net/wire/local-api.ts";
 import {
@@ -78,6 +79,19 @@ async function bytesOf(
   for await (const chunk of client.contents(contentId, range, AbortSignal.timeout(10_000)))
     chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+/** The disk of a stopped supernode loses its pieces; the rows stay, as when they came first. */
+async function losePieces(dataDir: string): Promise<void> {
+  const store = await openStore({ dir: dataDir, quotaBytes: null, onWarning: () => {} });
+  const [content] = store.list();
+  const { facts, manifest } = content!;
+  const { layout } = manifest;
+  const rows = manifest.learned.map((piece) => ({ piece, row: manifest.row(piece)! }));
+  await store.delete(facts.contentId);
+  const empty = await store.create({ ...facts, layout });
+  for (const { piece, row } of rows) empty.addRow(piece, row);
+  await store.close();
 }
 
 /** Every file below a folder that holds a text or some bytes. */
@@ -313,6 +327,55 @@ test(
       expect(second.bytes.equals(source.bytes)).toBe(true);
       expect(source.readers.at(-1)).toBe("Bearer b");
     }),
+  60_000,
+);
+
+test(
+  "T-05: what an earlier process left in part is no version for one to whom the source names another",
+  () =>
+    withPrivateSource(async ({ fleet, supernode, source, as }) => {
+      source.allowed.add("Bearer a").add("Bearer b");
+      const one = await fleet.peer();
+      const former = await get(one, as("Bearer a"));
+      await supernode.stop();
+      await losePieces(supernode.dataDir);
+      source.allowed.delete("Bearer a");
+      source.bytes = randomBytes(source.bytes.length);
+      source.etag = '"v2"';
+      await fleet.supernode("default", { dataDir: supernode.dataDir });
+      const two = await fleet.peer();
+
+      const told: string[] = [];
+      for await (const event of two.client.download(as("Bearer b"), AbortSignal.timeout(30_000)))
+        if (event.event === "content") told.push(event.contentId);
+
+      expect(told.length).toBeGreaterThan(0);
+      expect(told).not.toContain(former.contentId);
+    }, randomBytes(3_000_000)),
+  60_000,
+);
+
+test(
+  "two users of one host who come to one new version by two downloads both have it",
+  () =>
+    withPrivateSource(
+      async ({ fleet, source, as }) => {
+        source.allowed.add("Bearer a").add("Bearer b");
+        source.chunkDelayMs = 40;
+        const peer = await fleet.peer();
+
+        const a = get(peer, as("Bearer a"));
+        while (source.bodyBytes < 1 << 20) await Bun.sleep(10);
+        source.bytes = randomBytes(source.bytes.length);
+        source.etag = '"v2"';
+        const b = get(peer, as("Bearer b"));
+        const [gotA, gotB] = await Promise.all([a, b]);
+
+        expect(gotA.bytes.equals(source.bytes)).toBe(true);
+        expect(gotB.bytes.equals(source.bytes)).toBe(true);
+      },
+      randomBytes(24 << 20),
+    ),
   60_000,
 );
 

@@ -60,3 +60,11 @@ export function needsTls(): DfError {
     hint: "its key is told over TLS or on one machine alone",
   });
 }
+
+/** Why a download has to join again: a host has one part in a content, and another of its downloads took it. */
+export function placeTaken(taskId: string): DfError {
+  return new DfError("source-changed", "join: another download of this host took its place", {
+    hint: "join again",
+    taskId,
+  });
+}

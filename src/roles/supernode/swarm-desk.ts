@@ -28,7 +28,13 @@ import { joinAnswer } from "./join-answer.ts";
 import { IndexPool } from "./index-pool.ts";
 import { Neighbours } from "./neighbours.ts";
 import { newMember, type Member, type Seeding } from "./seeding.ts";
-import { checkPending, needsTls, resolveJoin, type JoinRequest } from "./resolve-join.ts";
+import {
+  checkPending,
+  needsTls,
+  placeTaken,
+  resolveJoin,
+  type JoinRequest,
+} from "./resolve-join.ts";
 import type { AskedTask } from "./task-admission.ts";
 import { Reachability } from "./reachability.ts";
 import type { TicketOffice } from "./ticket-office.ts";
@@ -332,6 +338,11 @@ export class SwarmDesk implements SwarmListener {
     }
     const member = newMember(peer, seeding, handle);
     peer.channel.send(joinAnswer(request, member, this.#options.tickets));
+    // After the answer: one that joined again knows this handle no more. Another one of that host does.
+    if (before !== undefined) {
+      const error = placeTaken(facts.taskId).toWire();
+      peer.channel.send({ type: "failed", handle: before.handle, error });
+    }
     peer.add(member);
     seeding.addChild(member);
     if (from !== "supernode") this.#neighbours.joined(member);

@@ -109,3 +109,24 @@ test("a piece that begins anew, as in a repeated stream, is made of its last byt
     plainSha256: digestNow("sha256", words),
   });
 });
+
+test("pieces of many contents leave buffers for a few, for as long as others are made", async () => {
+  const makers = new PieceMakers();
+  const holdAll = () =>
+    Promise.all(
+      Array.from({ length: 20 }, (_, index) => makers.hold((4 << 20) + index, NO_SIGNAL)),
+    );
+  const other = await makers.hold(PIECE, NO_SIGNAL);
+  const first = await holdAll();
+  const firstBytes = new Set(first.map(({ bytes }) => bytes));
+  for (const piece of first) piece.release(true);
+
+  const second = await holdAll();
+  for (const piece of [...second, other]) piece.release(true);
+  const third = await holdAll();
+
+  // 64 MiB of 80.
+  expect(second.filter(({ bytes }) => firstBytes.has(bytes))).toHaveLength(15);
+  const former = new Set([...firstBytes, ...second.map(({ bytes }) => bytes)]);
+  expect(third.filter(({ bytes }) => former.has(bytes))).toHaveLength(0);
+});

@@ -13,7 +13,7 @@ import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { readSource } from "../../net/source/read-source.ts";
 import type { SourceFacts, SourceSink } from "../../net/source/source-read.ts";
 import { DataFiles } from "../../store/data-files.ts";
-import { DecodedPieces } from "../../store/decoded-pieces.ts";
+import type { DecodedPieces } from "../../store/decoded-pieces.ts";
 import { writeError } from "../../store/file-errors.ts";
 import { PlainReads } from "../../store/plain-reads.ts";
 import { PieceMaker } from "./piece-maker.ts";
@@ -29,6 +29,8 @@ export interface SharedByReads {
   diskPacer: Pacer;
   egress: EgressGuard;
   makers: PieceMakers;
+  /** Pieces that were read back for a digest. */
+  decoded: DecodedPieces;
   report: (message: SourceWorkerReport) => void;
 }
 
@@ -174,7 +176,8 @@ export class ContentRead implements SourceSink {
     key: Uint8Array | null;
   }): InOrderDigest {
     // A damaged piece fails the read; the store finds it again when it verifies.
-    const plain = new PlainReads({ ...content, decoded: new DecodedPieces(), onDamaged() {} });
+    const { decoded } = this.#shared;
+    const plain = new PlainReads({ ...content, decoded, onDamaged() {} });
     if (content.key !== null) plain.unlock(content.key);
     return new InOrderDigest({
       pieceLength: content.manifest.layout.pieceLength,

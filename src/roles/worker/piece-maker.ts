@@ -19,10 +19,7 @@ import {
 import { DfError } from "../../errors.ts";
 import { INLINE_BYTES_MAX } from "../../limits.ts";
 import type { Forming } from "./forming.ts";
-import type { PieceMakers } from "./piece-makers.ts";
-
-/** Buffers kept for the next pieces: a new one of 16 MiB costs 2 ms of zeros. */
-const SPARE_BUFFERS_MAX = 4;
+import type { HeldPiece, PieceMakers } from "./piece-makers.ts";
 
 export interface PieceMakerOptions extends Forming {
   contentId: string;
@@ -37,18 +34,12 @@ export interface PieceMakerOptions extends Forming {
   failed: (error: unknown) => void;
 }
 
-interface CollectedPiece {
-  readonly bytes: Uint8Array;
-  readonly release: () => void;
-}
-
 export class PieceMaker {
   readonly #options: PieceMakerOptions;
   readonly #compresses: boolean;
   readonly #choice = new WireFormChoice();
-  readonly #collected = new Map<number, CollectedPiece>();
+  readonly #collected = new Map<number, HeldPiece>();
   readonly #making = new Set<Promise<void>>();
-  readonly #spare: Uint8Array[] = [];
 
   constructor(options: PieceMakerOptions) {
     this.#options = options;
@@ -68,8 +59,8 @@ export class PieceMaker {
     const at = offset - pieceOffset(layout, index);
     let piece = this.#collected.get(index);
     if (piece === undefined && at === 0 && this.#collects(index, bytes)) {
-      await makers.room(signal);
-      piece = this.#collect(index);
+      piece = await makers.hold(pieceLengthAt(layout, index), signal);
+      this.#collected.set(index, piece);
     }
     if (piece === undefined) await write(offset, bytes);
     else piece.bytes.set(bytes, at);
@@ -97,7 +88,7 @@ export class PieceMaker {
   /** Gives up what was collected; what is being made ends first. */
   async close(): Promise<void> {
     await this.settled();
-    for (const { release } of this.#collected.values()) release();
+    for (const piece of this.#collected.values()) piece.release(false);
     this.#collected.clear();
   }
 
@@ -111,22 +102,14 @@ export class PieceMaker {
     return !makers.isOverloaded && this.#choice.wantsPiece();
   }
 
-  #collect(index: number): CollectedPiece {
-    const { layout, makers } = this.#options;
-    const length = pieceLengthAt(layout, index);
-    const spare = length === layout.pieceLength ? this.#spare.pop() : undefined;
-    const piece = { bytes: spare ?? new Uint8Array(length), release: makers.hold(length) };
-    this.#collected.set(index, piece);
-    return piece;
-  }
-
   async #make(
     index: number,
-    piece: CollectedPiece,
+    piece: HeldPiece,
     plain: { length: number; sha256: Uint8Array },
   ): Promise<void> {
     const { layout, makers, write, made } = this.#options;
     const bytes = piece.bytes.subarray(0, plain.length);
+    let isWritten = false;
     try {
       // A maker is free when its piece is on disk: a slow disk must not fill the memory.
       const { row, lookMs } = await makers.run(async () => {
@@ -134,11 +117,10 @@ export class PieceMaker {
         await write(pieceOffset(layout, index), wire);
         return formed;
       });
+      isWritten = true;
       made(index, row, lookMs);
-      const isReusable = piece.bytes.length === layout.pieceLength;
-      if (isReusable && this.#spare.length < SPARE_BUFFERS_MAX) this.#spare.push(piece.bytes);
     } finally {
-      piece.release();
+      piece.release(isWritten);
     }
   }
 

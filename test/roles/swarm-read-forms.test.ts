@@ -56,7 +56,7 @@ async function readFixture(dir: string) {
     discard: (contentId) => store.delete(contentId),
     adoptsForms: true,
     events: {
-      joinOptions: () => ({}) as never,
+      joinOptions: () => ({}),
       joined() {},
       moved() {},
       refused() {},

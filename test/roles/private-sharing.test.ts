@@ -4,6 +4,7 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { freePortPair } from "../../bench/harness/free-port.ts";
 import { Session } from "../../bench/harness/session.ts";
 import type { LocalClient } from "../../src/net/local-client.ts";
 import type { DfError } from "../../src/errors.ts";
@@ -376,6 +377,41 @@ test(
       },
       randomBytes(24 << 20),
     ),
+  60_000,
+);
+
+test(
+  "a user whose question went down with its supernode is proven at the next one",
+  () =>
+    Session.run("private", async (session) => {
+      const fleet = await fleetFixture(session);
+      const source = await guardedSource(randomBytes(12 << 20));
+      session.defer(() => source.stop());
+      source.allowed.add("Bearer a").add("Bearer b");
+      source.chunkDelayMs = 40;
+      const listen = { hostname: "127.0.0.1", port: await freePortPair() };
+      const supernode = await fleet.supernode("default", { listen });
+      const peer = await fleet.peer();
+      const as = (user: string): DownloadRequest => ({
+        ...splitRequest({ url: source.url, headers: { Authorization: user } }),
+        noOrigin: true,
+      });
+
+      const a = get(peer, as("Bearer a"));
+      while (source.bodyBytes < 1 << 20) await Bun.sleep(10);
+      const gate = Promise.withResolvers<void>();
+      source.proofGate = gate.promise;
+      const b = get(peer, as("Bearer b"));
+      while (!source.proofs.includes("Bearer b")) await Bun.sleep(10);
+      await supernode.stop();
+      source.proofGate = null;
+      gate.resolve();
+      await fleet.supernode("default", { listen, dataDir: supernode.dataDir });
+
+      const [gotA, gotB] = await Promise.all([a, b]);
+      expect(gotA.bytes.equals(source.bytes)).toBe(true);
+      expect(gotB.bytes.equals(source.bytes)).toBe(true);
+    }),
   60_000,
 );
 

@@ -1,7 +1,7 @@
 // Asks a supernode which content a further user of this host would be given, with his own credentials:
 // whoever shares a private download here was proven at the source like the one who began it.
 
-import { DfError } from "../../errors.ts";
+import { DfError, isDfError } from "../../errors.ts";
 import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import type { SwarmMember } from "../../net/swarm/swarm-member.ts";
 import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
@@ -13,6 +13,9 @@ import type { Supernodes } from "./supernodes.ts";
 /** As often as a download follows; then whoever was asked last is to answer. */
 const MOVES_MAX = 4;
 
+/** A supernode may go away in the middle of a question: then whoever answers next is asked. */
+const ASKS_MAX = 3;
+
 /**
  * Returns the content's ID.
  * @throws {DfError} what the source says to this user; no-supernode; not-shareable; the signal's reason
@@ -23,9 +26,16 @@ export async function askAs(
   signal: AbortSignal,
 ): Promise<string> {
   const wanted = { taskId, mayReadSource: () => false, sourceReadersPerSec: () => 0 };
-  const owner = await findOwner(supernodes, wanted, signal);
-  if (owner === null) throw new DfError("no-supernode", "ask for a private task", { taskId });
-  return new Question(supernodes, task, signal).ask(owner, !supernodes.isFirstFor(taskId, owner));
+  for (let asks = 1; ; asks++) {
+    const owner = await findOwner(supernodes, wanted, signal);
+    if (owner === null) throw new DfError("no-supernode", "ask for a private task", { taskId });
+    const question = new Question(supernodes, task, signal);
+    try {
+      return await question.ask(owner, !supernodes.isFirstFor(taskId, owner));
+    } catch (error) {
+      if (!isDfError(error, "unavailable") || asks === ASKS_MAX) throw error;
+    }
+  }
 }
 
 class Question implements SwarmMember {

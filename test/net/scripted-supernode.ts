@@ -22,6 +22,8 @@ export interface SupernodeScript {
   /** What is sent when a channel opens; null: nothing. A good hello when left out. */
   greeting?: string | null;
   port?: number;
+  /** What requests are answered that open no channel. @defaultValue 400 */
+  answer?: (request: Request) => Response;
 }
 
 export const SUPERNODE_HELLO: SupernodeMessage = {
@@ -53,7 +55,9 @@ export function scriptedSupernode(script: SupernodeScript) {
     port: script.port ?? 0,
     development: false,
     fetch: (request, server) =>
-      server.upgrade(request) ? undefined : new Response(null, { status: 400 }),
+      server.upgrade(request)
+        ? undefined
+        : (script.answer?.(request) ?? new Response(null, { status: 400 })),
     websocket: {
       open(socket) {
         connections++;

@@ -60,6 +60,7 @@ async function ask(
     headers: { "content-type": "application/json", ...bearerOf(credential).headers },
     signal: AbortSignal.timeout(TIMEOUT_MS),
     proxy: false,
+    redirect: "error",
   }).catch((cause: unknown) => {
     throw new DfError("unavailable", `ask supernode ${address} about a task`, { cause });
   });

@@ -19,6 +19,7 @@ import {
   isNear,
   literalOf,
   portOf,
+  proxiedKind,
   proxiedRefusal,
   urlRefusal,
 } from "./egress-policy.ts";
@@ -103,14 +104,16 @@ export class EgressGuard {
     const proxy = proxyFor(url, this.#policy.proxies);
     if (proxy !== null) {
       refuse(proxiedRefusal(url, this.#policy));
-      return { url, addresses: [], proxy, kind: proxiedKind(url) };
+      const kind = proxiedKind(url);
+      refuseNearer(kind, url, from);
+      return { url, addresses: [], proxy, kind };
     }
     const addresses = known ?? (await this.#addressesOf(url, signal));
     // What the name also means might be what is connected to.
     for (const { address } of addresses) refuse(addressRefusal(url, address, this.#policy));
     const kinds = addresses.map(({ address }) => addressKind(address));
     const kind = kinds.find(isNear) ?? kinds.find((one) => one === "private") ?? "public";
-    if (from !== null && isNear(kind) && !isNear(from.kind)) throw nearRedirect(url, from.url);
+    refuseNearer(kind, url, from);
     return { url, addresses, proxy: null, kind };
   }
 
@@ -153,8 +156,9 @@ async function inTime<T>(work: Promise<T>, url: URL, signal: AbortSignal): Promi
   }
 }
 
-function proxiedKind(url: URL): AddressKind {
-  return isLiteral(url) ? addressKind(literalOf(url)) : "public";
+/** @throws {DfError} denied, for a redirect from elsewhere to this machine or its link */
+function refuseNearer(kind: AddressKind, url: URL, from: CheckedTarget | null): void {
+  if (from !== null && isNear(kind) && !isNear(from.kind)) throw nearRedirect(url, from.url);
 }
 
 /** Says nothing of addresses: whoever asked learns no more of this network than that it is closed. */

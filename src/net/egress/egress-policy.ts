@@ -69,15 +69,26 @@ export function addressRefusal(
 
 /** What speaks against a name that a proxy will resolve. */
 export function proxiedRefusal(url: URL, policy: EgressPolicy): EgressRefusal | null {
-  const name = nameOf(url);
-  const isLoopback = name === "localhost" || name.endsWith(".localhost");
-  if (isLoopback) return addressRefusal(url, "127.0.0.1", policy);
+  if (isLoopbackName(url)) return addressRefusal(url, "127.0.0.1", policy);
   return isLiteral(url) ? addressRefusal(url, literalOf(url), policy) : null;
 }
 
 /** Whether an address leads to the reader or its link, where nothing from elsewhere may lead it. */
 export function isNear(kind: AddressKind): boolean {
   return kind === "loopback" || kind === "link";
+}
+
+/** What a URL will be to a proxy, which resolves its name, as far as the name tells. */
+export function proxiedKind(url: URL): AddressKind {
+  if (isLoopbackName(url)) return "loopback";
+  if (METADATA_NAMES.has(nameOf(url))) return "link";
+  return isLiteral(url) ? addressKind(literalOf(url)) : "public";
+}
+
+/** Names that are loopback to whoever resolves them (RFC 6761 §6.3). */
+function isLoopbackName(url: URL): boolean {
+  const name = nameOf(url);
+  return name === "localhost" || name.endsWith(".localhost");
 }
 
 export function isLiteral(url: URL): boolean {

@@ -157,3 +157,29 @@ test("the policy is told without a proxy's password", () => {
   expect(describePolicy(policy)).toContain("*.example");
   expect(describePolicy(policy)).not.toContain("s3cret");
 });
+
+test.each([
+  ["own", "http://localhost/x"],
+  ["own", "http://db.localhost./x"],
+  ["own", "http://127.0.0.1/x"],
+  ["own", "http://[::1]/x"],
+  ["own", "http://169.254.169.254/latest/meta-data/"],
+  ["own", "http://metadata.google.internal/computeMetadata/v1/"],
+  ["host", "http://localhost/x"],
+  ["host", "http://127.0.0.1/x"],
+] as const)(
+  "T-12: a redirect to the proxy's own machine or link is refused for %s: %s",
+  async (reach, to) => {
+    const guard = egressThrough({ "http://*": "http://127.0.0.1:9" }, { reach });
+    const never = new AbortController().signal;
+    const from = await guard.check(new URL("http://files.example/file"), { from: null }, never);
+
+    const following = guard.check(new URL(to), { from }, never);
+
+    expect((await failureOf(following)).code).toBe("denied");
+    // Named by the user, it is his own affair.
+    expect((await guard.check(new URL("http://localhost/x"), { from: null }, never)).kind).toBe(
+      "loopback",
+    );
+  },
+);

@@ -42,6 +42,9 @@ const HOLD_MS_MAX = 30_000;
 /** Lanes of sources that nobody asked for so long are forgotten. */
 const LANE_IDLE_MS = 120_000;
 
+/** Lanes at once, but for those in use: a host may ask for any number of sources. Some 2 KB each. */
+const LANES_MAX = 10_000;
+
 /** What one source bears. */
 interface Lane {
   readonly gate: RetryGate;
@@ -145,22 +148,28 @@ export class SourceProofs {
   }
 
   #laneOf(origin: string): Lane {
-    const nowMs = performance.now();
-    const known = this.#lanes.get(origin);
-    if (known !== undefined) return known;
-    for (const [name, { inFlight, usedAtMs }] of this.#lanes) {
-      if (inFlight === 0 && nowMs - usedAtMs > LANE_IDLE_MS) this.#lanes.delete(name);
-    }
-    const lane: Lane = {
+    const lane: Lane = this.#lanes.get(origin) ?? {
       gate: new RetryGate(RETRY),
       pacer: new Pacer(PROOFS_PER_SEC * PROOF_TOKENS),
       waiting: [],
       inFlight: 0,
-      usedAtMs: nowMs,
+      usedAtMs: performance.now(),
       hold: null,
     };
+    this.#forgetIdle();
+    this.#lanes.delete(origin);
     this.#lanes.set(origin, lane);
     return lane;
+  }
+
+  /** The lane that was asked for last is the last: what comes after one in use lately need not be looked at. */
+  #forgetIdle(): void {
+    const nowMs = performance.now();
+    for (const [name, { inFlight, usedAtMs }] of this.#lanes) {
+      if (inFlight > 0) continue;
+      if (this.#lanes.size < LANES_MAX && nowMs - usedAtMs <= LANE_IDLE_MS) return;
+      this.#lanes.delete(name);
+    }
   }
 
   #remember(name: string, version: ProvenVersion): Proven {

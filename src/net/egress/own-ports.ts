@@ -18,8 +18,9 @@ export function isOwnPort(listeners: readonly Listener[], address: string, port:
   const target = plainAddress(address);
   return here.some(({ hostname }) => {
     const own = plainAddress(hostname);
-    if (isUnspecified(own)) return isOfThisMachine(target);
     if (own === "localhost") return isLoopback(target) || isUnspecified(target);
+    // What another name stands for was the resolver's word when the port was opened.
+    if (isUnspecified(own) || !ipaddr.isValid(own)) return isOfThisMachine(target);
     return own === target || (isUnspecified(target) && isLoopback(own));
   });
 }

@@ -253,6 +253,8 @@ describe("the policy", () => {
     ["localhost", "[::1]", "not-shareable"],
     ["localhost", "10.9.9.9", "allowed"],
     ["127.0.0.1", "127.0.0.2", "allowed"],
+    ["host-1.example", "127.0.0.1", "not-shareable"],
+    ["host-1.example", "10.9.9.9", "allowed"],
   ])("a port of this process at %s is no source at %s: %s", async (hostname, host, result) => {
     const listeners = [{ hostname, port: 8_002 }];
     const url = `http://${host}:8002/`;

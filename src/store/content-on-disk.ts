@@ -11,7 +11,7 @@
 import { dirname } from "node:path";
 import type { KeptAnswer } from "../engine/core/freshness.ts";
 import { assert } from "../engine/core/machine.ts";
-import { Manifest, type PieceRow } from "../engine/core/manifest.ts";
+import { Manifest, type PieceBytes, type PieceRow } from "../engine/core/manifest.ts";
 import { pieceCountOf, pieceOffset } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import type { Secret } from "../engine/bytes/secret.ts";
@@ -46,6 +46,8 @@ export class ContentOnDisk implements StoredContent {
   #answer: KeptAnswer | null;
   #usedAt: number;
   #isDropped = false;
+  /** Null: not added up since the last change. */
+  #sums: PieceBytes | null = null;
 
   constructor(start: ContentStart, around: ContentSurroundings) {
     this.#facts = start.facts;
@@ -118,7 +120,7 @@ export class ContentOnDisk implements StoredContent {
   /** Bytes of pieces that are on disk. */
   get storedBytes(): number {
     const { layout, isPlain } = this.manifest;
-    if (!isPlain) return this.#sumOf(({ wireLength }) => wireLength);
+    if (!isPlain) return this.#formed.wireBytes;
     const count = this.have.count + this.#claimed.count;
     return Math.min(count * layout.pieceLength, layout.length ?? Infinity);
   }
@@ -128,7 +130,8 @@ export class ContentOnDisk implements StoredContent {
     const { length } = this.manifest.layout;
     if (length === null) return this.storedBytes;
     if (this.manifest.isPlain) return length;
-    return length - this.#sumOf(({ plainLength, wireLength }) => plainLength - wireLength);
+    const { plainBytes, wireBytes } = this.#formed;
+    return length - (plainBytes - wireBytes);
   }
 
   async write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -272,6 +275,7 @@ export class ContentOnDisk implements StoredContent {
     this.#isDropped = true;
     this.#inDoubt = null;
     this.#claimed = new PieceSet(0);
+    this.#sums = null;
     for (const index of [...this.have]) this.have.delete(index);
   }
 
@@ -351,15 +355,10 @@ export class ContentOnDisk implements StoredContent {
     this.#pieces.setRow(index, row);
   }
 
-  /** Over the pieces that are on disk. */
-  #sumOf(bytesOf: (row: PieceRow) => number): number {
-    let sum = 0;
-    for (const index of [...this.have, ...this.#claimed]) {
-      const row = this.manifest.row(index);
-      // A claim without a row is about to be dropped.
-      if (row !== undefined) sum += bytesOf(row);
-    }
-    return sum;
+  /** Of the pieces on disk. Added up again only after a change: a store asks all its contents at once. */
+  get #formed(): PieceBytes {
+    this.#sums ??= this.manifest.bytesOf([...this.have, ...this.#claimed]);
+    return this.#sums;
   }
 
   #growTo(count: number): void {
@@ -386,6 +385,7 @@ export class ContentOnDisk implements StoredContent {
   }
 
   #noteChange(): void {
+    this.#sums = null;
     if (!this.#isDropped) this.#around.journal.noteChange(this.#facts.contentId, () => this.state);
   }
 

@@ -34,6 +34,12 @@ export interface PieceRow {
   readonly seal: PieceSeal | null;
 }
 
+/** Bytes of some pieces, and of their wire forms. */
+export interface PieceBytes {
+  readonly plainBytes: number;
+  readonly wireBytes: number;
+}
+
 /** The row of a piece that travels as it is. @param sha256 32 bytes, kept */
 export function plainRow(length: number, sha256: Uint8Array): PieceRow {
   return {
@@ -108,6 +114,16 @@ export class Manifest {
 
   get wireBytes(): number {
     return this.#wireBytes;
+  }
+
+  /** Bytes of these pieces; one whose row is not known counts nothing. */
+  bytesOf(pieces: Iterable<number>): PieceBytes {
+    const sums = { plainBytes: 0, wireBytes: 0 };
+    for (const index of pieces) {
+      sums.plainBytes += this.#rows[index]?.plainLength ?? 0;
+      sums.wireBytes += this.#rows[index]?.wireLength ?? 0;
+    }
+    return sums;
   }
 
   row(index: number): PieceRow | undefined {

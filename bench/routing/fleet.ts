@@ -2,6 +2,7 @@
 // made through its own API.
 
 import { generateKeyPairSync } from "node:crypto";
+import { Secret } from "../../src/engine/bytes/secret.ts";
 import { digestNow, toHex } from "../../src/engine/bytes/digest.ts";
 import { Prng } from "../../src/engine/core/prng.ts";
 import type { Heartbeat, JoinFleetAnswer, RouteRequest } from "../../src/net/wire/fleet-api.ts";
@@ -139,7 +140,7 @@ function machineOf(role: "supernode" | "peer", hostname: string) {
   const { publicKey, privateKey: key } = generateKeyPairSync("ed25519");
   const spki = publicKey.export({ type: "spki", format: "der" });
   const hostId = toHex(digestNow("sha256", spki));
-  const privateKey = key.export({ type: "pkcs8", format: "der" }).toString("base64");
+  const privateKey = new Secret(key.export({ type: "pkcs8", format: "der" }).toString("base64"));
   const proof = proveKey("join", { hostId, privateKey });
   return { role, hostId, hostname, version: "0.1.0", publicKey: spki.toString("base64"), proof };
 }

@@ -2,6 +2,7 @@
 // schemas that the service answers by.
 
 import type { z } from "zod";
+import type { Secret } from "../engine/bytes/secret.ts";
 import { DfError, messageOf } from "../errors.ts";
 import { errorOfResponse } from "./problem.ts";
 import { isFleetCa } from "./tls/fleet-ca-name.ts";
@@ -12,7 +13,7 @@ import { wordsOfFaults } from "./schema-fault.ts";
 export interface AdminClientOptions {
   /** "http://host:port" or "https://host:port". */
   url: string;
-  adminToken: string;
+  adminToken: Secret<string>;
   /** PEM: the fleet's CA, or one that vouches for the host in the URL; undefined: the system's. */
   ca?: string | undefined;
   /** What to do about a certificate that is not believed. */
@@ -77,7 +78,7 @@ export class AdminClient {
       method,
       headers: {
         ...headers,
-        authorization: `Bearer ${adminToken}`,
+        authorization: `Bearer ${adminToken.reveal()}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),

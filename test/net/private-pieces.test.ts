@@ -5,6 +5,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Secret } from "../../src/engine/bytes/secret.ts";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { plainRow } from "../../src/engine/core/manifest.ts";
 import { PieceSet } from "../../src/engine/core/piece-set.ts";
@@ -31,7 +32,7 @@ afterEach(async () => {
 function keysFixture() {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
   return {
-    privateKey: privateKey.export({ type: "pkcs8", format: "der" }).toString("base64"),
+    privateKey: new Secret(privateKey.export({ type: "pkcs8", format: "der" }).toString("base64")),
     publicKey: publicKey.export({ type: "spki", format: "der" }).toString("base64"),
   };
 }
@@ -41,7 +42,7 @@ const alice = keysFixture();
 const mallory = keysFixture();
 
 const ticketOf = (keys = alice, contentId = PRIVATE, signedBy = cluster): string =>
-  signTicket(signedBy.privateKey, { contentId, hostId: hostIdOf(keys.publicKey) });
+  signTicket(signedBy.privateKey.reveal(), { contentId, hostId: hostIdOf(keys.publicKey) });
 
 async function serverFixture({ trusts = true } = {}) {
   const dir = await mkdtemp(join(tmpdir(), "df-private-pieces-"));

@@ -4,6 +4,7 @@
 import { expect, test } from "bun:test";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { Secret } from "../../src/engine/bytes/secret.ts";
 import { Session, waitUntil } from "../../bench/harness/session.ts";
 import { fleetFixture, type PeerOfFleet } from "../fixtures/fleet-fixture.ts";
 import { configFixture } from "../fixtures/config-fixture.ts";
@@ -208,7 +209,9 @@ test("who answers for another fleet is not joined", () =>
     });
 
     expect(joining).rejects.toThrow("does not have the fleet's key");
-    expect(fleet.peer({ fleet: { urls: [fleet.url], token: `${token}x` } })).rejects.toThrow();
+    expect(
+      fleet.peer({ fleet: { urls: [fleet.url], token: new Secret(`${token?.reveal()}x`) } }),
+    ).rejects.toThrow();
   }));
 
 test(

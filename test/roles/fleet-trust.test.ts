@@ -5,6 +5,7 @@ import { expect, test } from "bun:test";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Secret } from "../../src/engine/bytes/secret.ts";
 import { CountingSource, randomPayload } from "../../bench/harness/counting-source.ts";
 import { Session, waitUntil } from "../../bench/harness/session.ts";
 import { askFleetCa } from "../../src/net/fleet/fleet-ca.ts";
@@ -209,7 +210,7 @@ test("T-21: who was known to speak TLS is never asked in plain text", () =>
     const again = await fleet.peer({ dataDir: peer.dataDir, fleet: { urls, fleetKey } });
     const read = again.client.download({ url: source.url }, AbortSignal.timeout(20_000));
     expect(eventOf(await eventsOf(read), "done").length).toBe(100_000);
-    const newcomer = fleet.peer({ fleet: { urls, fleetKey, token: "dfj_0_0" } });
+    const newcomer = fleet.peer({ fleet: { urls, fleetKey, token: new Secret("dfj_0_0") } });
 
     expect(newcomer).rejects.toThrow("does not speak TLS");
     await newcomer.catch(() => {});

@@ -95,7 +95,10 @@ test(
       const { urls, token } = await fleet.address();
       const path = join(session.folder, "join");
       const { fleetKey } = fleet.config;
-      writeFileSync(path, `${formatJoinString({ urls: [...urls], token, fleetKey })}\n`);
+      writeFileSync(
+        path,
+        `${formatJoinString({ urls: [...urls], token: token?.reveal(), fleetKey })}\n`,
+      );
       const { url } = source(session);
 
       const got = await runGet(

@@ -1,6 +1,7 @@
 // The small decisions of `df get`: names, routes, exit codes, what a person sees.
 
 import { expect, test } from "bun:test";
+import { Secret } from "../../src/engine/bytes/secret.ts";
 import { worstCode } from "../../src/roles/get/command.ts";
 import { outputNameOf, outputPathOf } from "../../src/roles/get/output-name.ts";
 import { formatBytes, formatSeconds, ProgressDisplay } from "../../src/roles/get/progress.ts";
@@ -39,7 +40,7 @@ test.each([
 });
 
 const OPTIONS: RouteOptions = {
-  headers: {},
+  headers: new Secret({}),
   publicHeaders: [],
   source: "p2p",
   noOrigin: false,
@@ -55,8 +56,13 @@ test.each([
   ["a peer answers", {}, true, "swarm"],
   ["a supernode is known", { supernodes: SUPERNODES }, false, "swarm"],
   ["the user wants the source", { source: "origin", supernodes: SUPERNODES }, true, "direct"],
-  ["the request is private", { headers: { Cookie: "c" }, supernodes: SUPERNODES }, false, "direct"],
-  ["a private request meets a peer", { headers: { Cookie: "c" } }, true, "swarm"],
+  [
+    "the request is private",
+    { headers: new Secret({ Cookie: "c" }), supernodes: SUPERNODES },
+    false,
+    "direct",
+  ],
+  ["a private request meets a peer", { headers: new Secret({ Cookie: "c" }) }, true, "swarm"],
   ["certificates are not verified", { isInsecure: true, supernodes: SUPERNODES }, true, "direct"],
 ] as [string, Partial<RouteOptions>, boolean, string][])(
   "when %s the way is chosen",
@@ -68,7 +74,7 @@ test.each([
 test.each([
   ["no-supernode", { noOrigin: true }],
   ["no-supernode", { source: "supernode" }],
-  ["denied", { noOrigin: true, headers: { Cookie: "c" } }],
+  ["denied", { noOrigin: true, headers: new Secret({ Cookie: "c" }) }],
 ] as [string, Partial<RouteOptions>][])(
   "a read that may not go to the source ends with %s: %p",
   (code, options) => {

@@ -4,6 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Secret } from "../../src/engine/bytes/secret.ts";
 import { Session } from "../../bench/harness/session.ts";
 import { startBadSource } from "../fixtures/bad-source.ts";
 import { proxyFixture } from "../fixtures/proxy-fixture.ts";
@@ -164,7 +165,9 @@ describe("proxies", () => {
   test("of the environment are nothing to a supernode, those that it was given are", async () => {
     const { proxy, url, direct } = await setUp();
     process.env["http_proxy"] = process.env["HTTP_PROXY"] = "http://127.0.0.1:2";
-    const supernode = await supernodeFixture({ sourceProxy: { "*.internal": proxy.url } });
+    const supernode = await supernodeFixture({
+      sourceProxy: new Secret({ "*.internal": proxy.url }),
+    });
     cleanups.defer(() => supernode.stop());
     const peer = await scriptedSwarmPeer(supernode.current.address);
     cleanups.defer(() => peer.close());

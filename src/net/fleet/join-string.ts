@@ -6,6 +6,7 @@
 // machine knows its fleet again.
 
 import { z } from "zod";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 
 const PREFIX = "df1.";
@@ -27,6 +28,11 @@ const joinStringSchema = z.object({
 });
 export type JoinString = z.infer<typeof joinStringSchema>;
 
+/** What was read; the right to join is not shown by accident. */
+export type ReadJoinString = Omit<JoinString, "token"> & {
+  token?: Secret<string> | undefined;
+};
+
 export function formatJoinString(join: JoinString): string {
   return PREFIX + Buffer.from(JSON.stringify(join)).toString("base64url");
 }
@@ -35,10 +41,13 @@ export function formatJoinString(join: JoinString): string {
  * Reads the string, with or without white space around it.
  * @throws {DfError} usage; the message never repeats the string, which is a secret
  */
-export function parseJoinString(text: string): JoinString {
+export function parseJoinString(text: string): ReadJoinString {
   const bare = text.trim();
   const found = bare.length <= JOIN_STRING_CHARS_MAX ? decode(bare) : null;
-  if (found !== null) return found;
+  if (found !== null) {
+    const { token, ...place } = found;
+    return token === undefined ? place : { ...place, token: new Secret(token) };
+  }
   throw new DfError("usage", "read the join string: it is damaged or not one", {
     hint: "copy the whole line that df config printed (df1.…), or make a new one: df token create",
   });

@@ -3,6 +3,7 @@
 
 import { decodeJwt } from "jose";
 import { z } from "zod";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { DfError, isDfError } from "../../errors.ts";
 import type { ServerProof } from "../tls/server-proof.ts";
 import { CONFIG_TLS_NAME, type JoinFleetRequest } from "../wire/fleet-api.ts";
@@ -19,7 +20,7 @@ export interface FleetAddress {
   /** "http://host:port" or "https://host:port" of each replica of `df config`. */
   urls: readonly string[];
   /** Absent where the fleet lets everybody join. */
-  token?: string | undefined;
+  token?: Secret<string> | undefined;
   /** Raw Ed25519, base64. Absent in a bare address: the first answer is believed, and kept. */
   fleetKey?: string | undefined;
   /** Whether a proxy answers there with a certificate that any machine believes. @defaultValue false */
@@ -29,7 +30,7 @@ export interface FleetAddress {
 export interface EnterFleetOptions {
   machine: Omit<JoinFleetRequest, "proof">;
   /** Of `machine.publicKey`: PKCS #8 DER, base64. */
-  privateKey: string;
+  privateKey: Secret<string>;
   /** The file in which the credential is kept. */
   path: string;
   /** How long a `df config` that does not answer is tried. @defaultValue 0: once */
@@ -195,7 +196,7 @@ async function joinPatiently(
   const untilMs = performance.now() + (options.patienceMs ?? 0);
   for (;;) {
     try {
-      return await join(fleet, options, fleet.token, signal);
+      return await join(fleet, options, fleet.token?.reveal(), signal);
     } catch (error) {
       signal.throwIfAborted();
       const mayPass = isDfError(error) && error.isRetryable;

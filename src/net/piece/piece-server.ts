@@ -7,6 +7,7 @@ import {
   admitThroughAll,
   type Pacer,
 } from "../../engine/bytes/pacing.ts";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { pieceLengthAt, pieceOffset, type PieceLayout } from "../../engine/core/piece-layout.ts";
 import { RANGE_BYTES_MAX } from "../../limits.ts";
 import { UploadShares } from "./upload-shares.ts";
@@ -49,7 +50,7 @@ export interface PieceServerOptions {
   /** An answer of what bears the fleet's signature (signatures-api.ts). @defaultValue nothing does */
   signatures?: Teller;
   /** Whose piece server this is (key: PKCS #8 DER, base64). @defaultValue it proves no address */
-  identity?: { hostId: string; privateKey: string };
+  identity?: { hostId: string; privateKey: Secret<string> };
 }
 
 /**

@@ -4,6 +4,7 @@
 //   Ed25519 over  "df address 1" LF nonce LF host ID, base64 (88 characters), as the body
 
 import { sign, verify } from "node:crypto";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { hostIdOf, privateKeyOf, publicKeyOf } from "./key-proof.ts";
 
 export const ADDRESS_PATH = "/v1/address";
@@ -20,9 +21,9 @@ export function addressPath(nonce: string): string {
 /** @param privateKey PKCS #8 DER, base64 */
 export function proveAddress(
   nonce: string,
-  { hostId, privateKey }: { hostId: string; privateKey: string },
+  { hostId, privateKey }: { hostId: string; privateKey: Secret<string> },
 ): string {
-  return sign(null, statement(nonce, hostId), privateKeyOf(privateKey)).toString("base64");
+  return sign(null, statement(nonce, hostId), privateKeyOf(privateKey.reveal())).toString("base64");
 }
 
 /** Whether the answer is that of the host with this key (SPKI DER, base64), for whom it says it is. */

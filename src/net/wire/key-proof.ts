@@ -12,6 +12,7 @@ import {
   type KeyObject,
 } from "node:crypto";
 import { z } from "zod";
+import type { Secret } from "../../engine/bytes/secret.ts";
 
 export const keyProofSchema = z.object({
   /** Unix milliseconds. */
@@ -30,10 +31,10 @@ const AGE_MAX_MS = 5 * 60_000;
 /** @param privateKey PKCS #8 DER, base64, as in the identity file */
 export function proveKey(
   purpose: ProofPurpose,
-  identity: { hostId: string; privateKey: string },
+  identity: { hostId: string; privateKey: Secret<string> },
 ): KeyProof {
   const at = Date.now();
-  const key = privateKeyOf(identity.privateKey);
+  const key = privateKeyOf(identity.privateKey.reveal());
   return {
     at,
     signature: sign(null, statement(purpose, identity.hostId, at), key).toString("base64"),

@@ -10,6 +10,7 @@
 // that is overheard and replayed brings what was overheard anyway: bytes that only the key opens.
 
 import { sign, verify, type KeyObject } from "node:crypto";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { hostIdOf, privateKeyOf, publicKeyOf } from "./key-proof.ts";
 import type { TicketCheck, TicketGrant } from "./piece-ticket.ts";
 
@@ -46,8 +47,8 @@ export class RequestSigner {
   readonly #publicKey: string;
 
   /** @param identity SPKI and PKCS #8 DER, base64 */
-  constructor(identity: { publicKey: string; privateKey: string }) {
-    this.#key = privateKeyOf(identity.privateKey);
+  constructor(identity: { publicKey: string; privateKey: Secret<string> }) {
+    this.#key = privateKeyOf(identity.privateKey.reveal());
     this.#publicKey = identity.publicKey;
   }
 

@@ -48,8 +48,8 @@ export function adminClientOf(flags: ParsedFlags): AdminClient {
   // The token of the df config here is for it alone: who mistypes a host must not send it there.
   const isOwn = url === own?.url || isLoopbackUrl(url);
   const adminToken =
-    given === undefined ? isOwn && own?.adminToken : readSecret("--admin-token", given);
-  if (adminToken) {
+    given !== undefined ? readSecret("--admin-token", given) : isOwn ? own?.adminToken : undefined;
+  if (adminToken !== undefined && adminToken.reveal() !== "") {
     const ca = readCa(flags) ?? caBeside(given) ?? caOf(own);
     return new AdminClient({ url, adminToken, ca, caHint: CA_HINT });
   }

@@ -1,6 +1,7 @@
 // Flags that say how sources are reached, for every verb that reads them.
 
 import { readFileSync } from "node:fs";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 import { parseProxy, type ProxyRules } from "../../net/egress/proxy-rules.ts";
 import { isUrlPattern } from "../../net/url-pattern.ts";
@@ -23,13 +24,13 @@ export const SOURCE_CA_FLAG: Flag = {
  * when nothing was given.
  * @throws {DfError} usage, which shows no URL: it may hold a password; file-unreadable
  */
-export function proxyRulesOf(texts: readonly string[]): ProxyRules | undefined {
+export function proxyRulesOf(texts: readonly string[]): Secret<ProxyRules> | undefined {
   if (texts.length === 0) return undefined;
   const flag = `--${SOURCE_PROXY_FLAG.name}`;
   const lines = texts.flatMap((text) =>
     text.startsWith("@") ? linesOf(readText(flag, text.slice(1))) : [text],
   );
-  return Object.fromEntries(lines.map((line) => parseRule(flag, line)));
+  return new Secret(Object.fromEntries(lines.map((line) => parseRule(flag, line))));
 }
 
 /** @throws {DfError} usage */

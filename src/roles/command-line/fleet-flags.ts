@@ -31,7 +31,7 @@ export const LABEL_FLAG: Flag = {
 
 /** Reads `--join`; "@path" names a file that holds it. @throws {DfError} usage, file-unreadable */
 export function parseJoin(flag: string, text: string): FleetAddress {
-  return parseJoinString(readSecret(flag, text));
+  return parseJoinString(readSecret(flag, text).reveal());
 }
 
 /** Reads `--config-service`. @throws {DfError} usage */

@@ -13,6 +13,7 @@ import { readFile } from "node:fs/promises";
 import { constants, gunzip, gzip } from "node:zlib";
 import { promisify } from "node:util";
 import { z } from "zod";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import {
   holdsFleet,
@@ -31,7 +32,7 @@ import { writeSecretFile } from "./secret-file.ts";
 export interface FleetPlace {
   dataDir: string;
   /** Null: SQLite in the data directory. */
-  databaseUrl: string | null;
+  databaseUrl: Secret<string> | null;
   keysPath: string;
 }
 
@@ -158,7 +159,10 @@ function newerArchive(file: string): DfError {
 }
 
 function open(place: FleetPlace, options: { isReadOnly: boolean }): Promise<FleetDatabase> {
-  return openFleetDatabase({ dataDir: place.dataDir, url: place.databaseUrl }, options);
+  return openFleetDatabase(
+    { dataDir: place.dataDir, url: place.databaseUrl?.reveal() ?? null },
+    options,
+  );
 }
 
 /** SQLite's folder is locked; on PostgreSQL each replica shows itself. */

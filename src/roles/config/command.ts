@@ -106,16 +106,16 @@ function tellFirstStart(
   if (!process.stderr.isTTY) return;
   // Not by console.error: Bun colours it red on a terminal, and nothing is wrong.
   const show = (line: string): void => void process.stderr.write(`${line}\n`);
-  if (adminToken !== null) show(`\n  admin token: ${adminToken.text}`);
+  if (adminToken !== null) show(`\n  admin token: ${adminToken.text.reveal()}`);
   if (joinString !== null) {
     show("\n  On any machine, to make it part of this fleet:");
-    show(`    df supernode --join ${joinString.text}`);
-    show(`    df peer --join ${joinString.text}\n`);
+    show(`    df supernode --join ${joinString.text.reveal()}`);
+    show(`    df peer --join ${joinString.text.reveal()}\n`);
   }
 }
 
 /** Flags, then DRAGONFLY_CONFIG_*, then defaults. @throws {DfError} usage */
-function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning" | "onChange"> {
+export function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning" | "onChange"> {
   const leaseMs = parseDuration("--lease", text(flags, "lease") ?? "10s");
   const intervalMs = parseDuration("--interval", text(flags, "interval") ?? "2s");
   if (intervalMs < 1 || leaseMs < Math.max(LEASE_MS_MIN, LEASE_INTERVALS_MIN * intervalMs)) {

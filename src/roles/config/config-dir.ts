@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { Secret } from "../../engine/bytes/secret.ts";
 
 /** The data directory if nobody names one. */
 export function defaultConfigDir(): string {
@@ -34,7 +35,7 @@ export function ownUrlPath(dataDir: string): string {
 
 /** A `df config` on this machine, as far as its administrator's tools may know it. */
 export interface OwnService {
-  adminToken: string;
+  adminToken: Secret<string>;
   /** Undefined: an earlier version did not say. */
   url: string | undefined;
   /** PEM. */
@@ -49,7 +50,8 @@ export function readOwnService(): OwnService | undefined {
   for (const dataDir of [defaultConfigDir(), join(defaultFleetDir(), "config")]) {
     const adminToken = textOf(adminTokenPath(dataDir));
     if (adminToken === undefined) continue;
-    return { adminToken, url: textOf(ownUrlPath(dataDir)), ca: readCaIn(dataDir) };
+    const url = textOf(ownUrlPath(dataDir));
+    return { adminToken: new Secret(adminToken), url, ca: readCaIn(dataDir) };
   }
   return undefined;
 }

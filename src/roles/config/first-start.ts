@@ -2,6 +2,7 @@
 // 0600 file in the data directory. There are no default credentials.
 
 import { join } from "node:path";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { formatJoinString, type JoinString } from "../../net/fleet/join-string.ts";
 import type { FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
 import { insertToken, listTokens, type TokenRow } from "../../store/fleet-database/tokens.ts";
@@ -22,7 +23,7 @@ export interface FirstStartOptions {
 /** A secret and the file that holds it. */
 export interface KeptSecret {
   path: string;
-  text: string;
+  text: Secret<string>;
 }
 
 export interface FirstStart {
@@ -48,13 +49,13 @@ export async function makeFirstTokens(options: FirstStartOptions): Promise<First
         ? null
         : await makeToken("admin", database, (text) => ({
             path: adminTokenPath(dataDir),
-            text,
+            text: new Secret(text),
           })),
     joinString: tokens.some(({ kind }) => kind === "join")
       ? null
       : await makeToken("join", database, (token) => ({
           path: joinStringPath(dataDir),
-          text: formatJoinString({ ...place, token }),
+          text: new Secret(formatJoinString({ ...place, token })),
         })),
   };
 }
@@ -67,7 +68,7 @@ async function makeToken(
 ): Promise<KeptSecret> {
   const { text, id, secretSha256 } = createTokenSecret(kind);
   const kept = keep(text);
-  await writeSecretFile(kept.path, `${kept.text}\n`);
+  await writeSecretFile(kept.path, `${kept.text.reveal()}\n`);
   const row: TokenRow = {
     ...{ id, kind, secretSha256, comment: "first start", createdAt: Date.now() },
     role: kind === "admin" ? "admin" : null,

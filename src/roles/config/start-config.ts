@@ -4,6 +4,7 @@
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { version } from "../../../package.json";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { messageOf } from "../../errors.ts";
 import { CredentialCheck } from "../../net/fleet/credential.ts";
 import { CONFIG_TLS_NAME } from "../../net/wire/fleet-api.ts";
@@ -51,7 +52,7 @@ export interface ConfigOptions {
   /** Keeps the database (SQLite), the keys and the first tokens; one process at a time. */
   dataDir: string;
   /** `postgres://…`; null: SQLite in the data directory. */
-  databaseUrl: string | null;
+  databaseUrl: Secret<string> | null;
   /** @defaultValue keys.json in the data directory */
   keysPath: string | null;
   /** Whether hosts may join and ask for routes without a token. */
@@ -91,7 +92,7 @@ export async function startConfig(options: ConfigOptions): Promise<RunningConfig
     undo.defer(() => releaseDir());
     const database = await openFleetDatabase({
       dataDir: options.dataDir,
-      url: options.databaseUrl,
+      url: options.databaseUrl?.reveal() ?? null,
     });
     undo.defer(() => database.close());
     return await startWith(database, options, undo);

@@ -121,7 +121,9 @@ function peerArguments(place: string, options: BackgroundPeerOptions): string[] 
 function fleetVariables({ supernodes, fleet }: KnownSwarm): Record<string, string> {
   const { urls, token, isProxied, fleetKey } = fleet ?? { urls: [] };
   const join =
-    fleetKey === undefined ? "" : formatJoinString({ urls: [...urls], token, isProxied, fleetKey });
+    fleetKey === undefined
+      ? ""
+      : formatJoinString({ urls: [...urls], token: token?.reveal(), isProxied, fleetKey });
   return {
     DRAGONFLY_SUPERNODE: supernodes.join(","),
     DRAGONFLY_JOIN: join,

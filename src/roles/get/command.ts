@@ -28,7 +28,7 @@ async function runGet(parsed: ParsedFlags): Promise<void> {
   const urls = [...options.urls, ...readList(options.inputFile)];
   // Loud whatever else is not said: what comes may be anybody's.
   if (options.isInsecure) console.error("df: warning: certificates are not verified (--insecure)");
-  const egress = ownEgress(options.proxies);
+  const egress = ownEgress(options.proxies.reveal());
   const peers = new PeerAccess(options, (message) => {
     if (options.isVerbose) console.error(`df: ${message}`);
   });

@@ -110,7 +110,7 @@ async function readDirect(
     {
       source: {
         url,
-        headers: { ...options.headers },
+        headers: { ...options.headers.reveal() },
         egress,
         trust: { ca: options.ca, isInsecure: options.isInsecure },
         timeoutMs: {
@@ -137,7 +137,7 @@ async function readDirect(
 function requestOf(url: string, options: GetOptions): DownloadRequest {
   const [checksum] = options.checksums;
   return {
-    ...splitRequest({ url, headers: options.headers }, options.publicHeaders),
+    ...splitRequest({ url, headers: options.headers.reveal() }, options.publicHeaders),
     ...(options.isSealed ? { isSealed: true } : {}),
     filterQuery: [...options.filterQuery],
     source: options.source,

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { type Checksum, parseChecksum } from "../../engine/bytes/digest.ts";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { SOURCE_RETRY } from "../../engine/core/retry.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
@@ -33,7 +34,8 @@ export interface GetOptions {
   readonly keepExisting: boolean;
   readonly lengthMax: number | null;
 
-  readonly headers: Readonly<Record<string, string>>;
+  /** Some say who asks. */
+  readonly headers: Secret<Readonly<Record<string, string>>>;
   readonly publicHeaders: readonly string[];
   /** Longest silence. */
   readonly idleTimeoutMs: number;
@@ -45,7 +47,7 @@ export interface GetOptions {
   readonly ca: string | null;
   readonly isInsecure: boolean;
   /** For what is read in this process. */
-  readonly proxies: ProxyRules;
+  readonly proxies: Secret<ProxyRules>;
 
   readonly checksums: readonly Checksum[];
   readonly supernodes: readonly string[];
@@ -110,7 +112,7 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
     shouldResume: flags.last("continue") !== "false",
     keepExisting: flags.has("no-clobber"),
     lengthMax: flags.read("max-filesize", parseSize) ?? null,
-    headers: readHeaders(flags, faults),
+    headers: new Secret(readHeaders(flags, faults)),
     publicHeaders: flags.list("header-public"),
     idleTimeoutMs: flags.read("timeout", parseTimeout) ?? IDLE_TIMEOUT_MS,
     connectTimeoutMs: flags.read("connect-timeout", parseTimeout) ?? CONNECT_TIMEOUT_MS,
@@ -229,9 +231,10 @@ function readHeaders(flags: FlagReader, faults: DfError[]): Record<string, strin
 }
 
 /** Flags win over the environment, pattern by pattern. */
-function readProxies(flags: FlagReader, env: Surroundings["env"]): ProxyRules {
+function readProxies(flags: FlagReader, env: Surroundings["env"]): Secret<ProxyRules> {
   const given = flags.attempt(() => proxyRulesOf(flags.all("source-proxy")));
-  return { ...(flags.last("proxy") === "false" ? {} : proxiesOfEnvironment(env)), ...given };
+  const general = flags.last("proxy") === "false" ? {} : proxiesOfEnvironment(env);
+  return new Secret({ ...general, ...given?.reveal() });
 }
 
 function readChecksums(flags: FlagReader): Checksum[] {

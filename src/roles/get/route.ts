@@ -30,7 +30,10 @@ export function routeOf(url: string, options: RouteOptions, hasPeer: boolean): R
     throw new DfError("denied", `get with ${rule}: ${notice}`, { hint: `leave ${rule} away` });
   };
   const hasSwarm = hasPeer || options.supernodes.length > 0 || options.fleet !== null;
-  const visibility = visibilityOf({ url, headers: options.headers }, options.publicHeaders);
+  const visibility = visibilityOf(
+    { url, headers: options.headers.reveal() },
+    options.publicHeaders,
+  );
   // Whether it can be shared safely, a peer and its supernode know; one without a fleet never does.
   if (visibility.kind === "private" && !hasPeer && options.fleet === null) {
     const notice = `private (${visibility.because}): read from the source, not shared`;

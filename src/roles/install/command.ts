@@ -107,7 +107,7 @@ function filesOf(role: ServiceRole, flags: ParsedFlags, settings: string): Insta
 
 /** @throws {DfError} file-unreadable; usage: a service with a damaged line would never start */
 function joinText(join: string): string {
-  const text = readSecret("--join", join).trim();
+  const text = readSecret("--join", join).reveal().trim();
   parseJoinString(text);
   return `${text}\n`;
 }

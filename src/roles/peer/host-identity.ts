@@ -6,6 +6,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { digestNow, toHex } from "../../engine/bytes/digest.ts";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 
 const identitySchema = z.object({
@@ -13,7 +14,7 @@ const identitySchema = z.object({
   hostId: z.string().regex(/^[0-9a-f]{64}$/),
   /** Base64 of SPKI and PKCS #8, DER. */
   publicKey: z.string(),
-  privateKey: z.string(),
+  privateKey: z.string().transform((key) => new Secret(key)),
 });
 export type HostIdentity = z.infer<typeof identitySchema>;
 
@@ -38,7 +39,11 @@ function readIdentity(path: string): HostIdentity | undefined {
 function makeIdentity(path: string): HostIdentity {
   const identity = newIdentity();
   try {
-    writeFileSync(`${path}.new`, JSON.stringify(identity), { mode: 0o600 });
+    writeFileSync(
+      `${path}.new`,
+      JSON.stringify({ ...identity, privateKey: identity.privateKey.reveal() }),
+      { mode: 0o600 },
+    );
     renameSync(`${path}.new`, path);
   } catch (cause) {
     throw new DfError("file-unwritable", `write ${path}`, { cause });
@@ -53,6 +58,8 @@ export function newIdentity(): HostIdentity {
   return {
     hostId: toHex(digestNow("sha256", publicKey)),
     publicKey: publicKey.toString("base64"),
-    privateKey: keys.privateKey.export({ type: "pkcs8", format: "der" }).toString("base64"),
+    privateKey: new Secret(
+      keys.privateKey.export({ type: "pkcs8", format: "der" }).toString("base64"),
+    ),
   };
 }

@@ -2,6 +2,7 @@
 
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 import { METRICS_PORT, PIECE_PORT, SUPERNODE_PORT, UPLOAD_SLOTS } from "../../limits.ts";
 import type { Listener } from "../../net/egress/own-ports.ts";
@@ -68,7 +69,7 @@ export interface PeerOptions {
   diskLowMark?: number | undefined;
   uploadSlots: number | undefined;
   /** Proxies by patterns of sources. @defaultValue as the fleet says, else none */
-  sourceProxy?: ProxyRules | undefined;
+  sourceProxy?: Secret<ProxyRules> | undefined;
   /** PEM certificates of private CAs that sources have theirs from. @defaultValue none */
   sourceCa?: string | undefined;
   /** Undefined: as the fleet says. */
@@ -273,7 +274,7 @@ export function givenSettings(options: PeerOptions): Settings {
     diskLowMark: options.diskLowMark,
     logLevel: options.logLevel,
     uploadSlots: options.uploadSlots,
-    sourceProxy: options.sourceProxy,
+    sourceProxy: options.sourceProxy?.reveal(),
   };
 }
 

@@ -2,6 +2,7 @@
 // shown the credential of this machine; a bare address is first tried as a supernode without a fleet answers
 // there, since the question tells nothing.
 
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { DfError, isDfError, messageOf, type WireError } from "../../errors.ts";
 import { bearerOf } from "../../net/fleet/credential.ts";
 import type { ServerProof } from "../../net/tls/server-proof.ts";
@@ -44,15 +45,16 @@ export async function askSupernode(text: string, flags: ParsedFlags): Promise<Su
 async function ask(
   address: string,
   proof: ServerProof | null,
-  credential: string | undefined,
+  credential: Secret<string> | undefined,
 ): Promise<SupernodeStatus> {
   const tried = `ask supernode ${address}`;
   try {
     const answer = await fetch(httpUrlOf({ address, proof }, "/v1/status"), {
       ...tlsOptionsOf(proof),
-      ...bearerOf(credential),
+      ...bearerOf(credential?.reveal()),
       signal: AbortSignal.timeout(TIMEOUT_MS),
       proxy: false,
+      redirect: "error",
     });
     if (answer.status === 401) throw refusalOf(tried, await answer.json());
     if (!answer.ok) throw new Error(`it answered ${answer.status}`);

@@ -5,8 +5,12 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { Secret } from "../../engine/bytes/secret.ts";
 
-const membershipSchema = z.object({ credential: z.string(), ca: z.string().nullable() });
+const membershipSchema = z.object({
+  credential: z.string().transform((text) => new Secret(text)),
+  ca: z.string().nullable(),
+});
 export type OwnMembership = z.infer<typeof membershipSchema>;
 
 /** Undefined: this machine is in no fleet, or the user may not read it. */

@@ -149,7 +149,7 @@ export default defineCommand({
 });
 
 /** Flags, then DRAGONFLY_SUPERNODE_*, then defaults. @throws {DfError} usage */
-function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
+export function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarning"> {
   if (flags.positionals.length > 0) {
     throw new DfError("usage", `df supernode takes no argument ${flags.positionals[0]!}`, {
       hint: "df supernode --help lists its flags",

@@ -133,7 +133,7 @@ function clusterPowers(fleet: SupernodeFleet | null, identity: HostIdentity) {
   if (secrets === null) return { tickets: null, signingKey: null, contentSecret: null };
   const { clusterPrivateKey, contentSecret } = secrets;
   return {
-    tickets: new TicketOffice(clusterPrivateKey, identity),
+    tickets: new TicketOffice(new Secret(clusterPrivateKey), identity),
     signingKey: privateKeyOf(clusterPrivateKey),
     contentSecret: new Secret(new Uint8Array(Buffer.from(contentSecret, "base64"))),
   };

@@ -118,7 +118,7 @@ export class SupernodeFleet {
   get tls(): ServerTls | null {
     const certificate = this.secrets?.certificate;
     if (!this.#isTls || certificate === undefined) return null;
-    return serverTlsOf(this.#tlsKey.privateKey, certificate);
+    return serverTlsOf(this.#tlsKey.privateKey.reveal(), certificate);
   }
 
   /** Hears of each later certificate. */

@@ -1,5 +1,6 @@
 // What a supernode is started with, and what of it no setting of the fleet changes.
 
+import type { Secret } from "../../engine/bytes/secret.ts";
 import type { Listener } from "../../net/egress/own-ports.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
@@ -38,7 +39,7 @@ export interface SupernodeOptions {
   /** @defaultValue as the fleet says, else private addresses are allowed */
   originPolicy?: SettingsInForce["originPolicy"] | undefined;
   /** Proxies by patterns of sources. @defaultValue as the fleet says, else none */
-  sourceProxy?: ProxyRules | undefined;
+  sourceProxy?: Secret<ProxyRules> | undefined;
   /** PEM certificates of private CAs that sources have theirs from. @defaultValue none */
   sourceCa?: string | undefined;
   /** Shares of the disk in use; undefined: as the fleet says. */
@@ -87,7 +88,7 @@ export function givenSettings({
   const cacheRules = rules === undefined ? undefined : Object.fromEntries(rules);
   const origins = {
     originAllow: originAllow.length === 0 ? undefined : [...originAllow],
-    ...{ originPolicy, sourceProxy },
+    ...{ originPolicy, sourceProxy: sourceProxy?.reveal() },
   };
   const marks = { diskHighMark, diskLowMark, encryption, compression };
   return {

@@ -1,6 +1,7 @@
 // Signs the tickets by which private contents are fetched: for children that were proven at the source,
 // with the answer to their join and again while they download, and for this supernode's own fetches.
 
+import type { Secret } from "../../engine/bytes/secret.ts";
 import { signTicket, type TicketGrant } from "../../net/wire/piece-ticket.ts";
 import { RequestSigner, type Authorise } from "../../net/wire/ticketed-request.ts";
 import type { ContentFacts } from "../../store/piece-store.ts";
@@ -33,7 +34,7 @@ interface Holder {
 export type PrivacyFacts = Pick<ContentFacts, "contentId" | "isPrivate">;
 
 export class TicketOffice {
-  readonly #clusterPrivateKey: string;
+  readonly #clusterPrivateKey: Secret<string>;
   readonly #hostId: string;
   readonly #renewalMs: number;
   readonly #signer: RequestSigner;
@@ -47,7 +48,7 @@ export class TicketOffice {
    * @param options.renewalMs how old a ticket is when a fresh one follows @defaultValue RENEWAL_MS
    */
   constructor(
-    clusterPrivateKey: string,
+    clusterPrivateKey: Secret<string>,
     identity: HostIdentity,
     { renewalMs = RENEWAL_MS }: { renewalMs?: number } = {},
   ) {
@@ -62,7 +63,7 @@ export class TicketOffice {
   /** The ticket of a child that takes part; a fresh one follows for as long as it asks for work. */
   admit(child: AdmittedChild): string {
     this.#holders.push({ child, givenAtMs: performance.now() });
-    return signTicket(this.#clusterPrivateKey, child);
+    return signTicket(this.#clusterPrivateKey.reveal(), child);
   }
 
   /** For what this supernode itself fetches of a content; undefined: anybody may have that. */
@@ -84,7 +85,7 @@ export class TicketOffice {
       holders.shift();
       const { child, givenAtMs } = holder;
       if (!child.hasAskedSince(givenAtMs)) continue;
-      child.give(signTicket(this.#clusterPrivateKey, child));
+      child.give(signTicket(this.#clusterPrivateKey.reveal(), child));
       holders.push({ child, givenAtMs: nowMs });
     }
   }
@@ -93,7 +94,10 @@ export class TicketOffice {
     const nowMs = performance.now();
     const known = this.#own.get(contentId);
     if (known !== undefined && nowMs - known.givenAtMs < this.#renewalMs) return known.ticket;
-    const ticket = signTicket(this.#clusterPrivateKey, { contentId, hostId: this.#hostId });
+    const ticket = signTicket(this.#clusterPrivateKey.reveal(), {
+      contentId,
+      hostId: this.#hostId,
+    });
     if (this.#own.size >= OWN_MAX) this.#own.clear();
     this.#own.set(contentId, { ticket, givenAtMs: nowMs });
     return ticket;

@@ -4,11 +4,12 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 
 export interface TlsKey {
   /** PKCS #8, PEM. */
-  readonly privateKey: string;
+  readonly privateKey: Secret<string>;
   /** SPKI, DER, base64. */
   readonly publicKey: string;
 }
@@ -47,7 +48,7 @@ function makeKey(path: string): TlsKey {
 function keyOf(privateKey: string): TlsKey {
   const publicKey = createPublicKey(createPrivateKey(privateKey));
   return {
-    privateKey,
+    privateKey: new Secret(privateKey),
     publicKey: publicKey.export({ type: "spki", format: "der" }).toString("base64"),
   };
 }

@@ -4,6 +4,7 @@
 import { DfError } from "../../errors.ts";
 import type { ServedContent } from "../../net/piece/piece-server.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
+import type { HostIdentity } from "../peer/host-identity.ts";
 import type {
   HostKeys,
   PieceWorkerOrder,
@@ -19,7 +20,7 @@ export interface PieceServiceOptions {
   port: number;
   limits: UploadLimits;
   /** Whose piece server it is. @defaultValue it proves no address */
-  identity?: HostKeys;
+  identity?: Pick<HostIdentity, "hostId" | "privateKey">;
   /** Hears of bugs that cost one request. @defaultValue nobody does */
   onFault?: (message: string) => void;
   /** Hears about uploads about once a second while there are any. */
@@ -115,7 +116,7 @@ export async function startPieceService(options: PieceServiceOptions): Promise<P
 /** Only what proves an address: not all that an identity may come with. */
 function identityOf({ identity }: PieceServiceOptions): HostKeys | null {
   if (identity === undefined) return null;
-  return { hostId: identity.hostId, privateKey: identity.privateKey };
+  return { hostId: identity.hostId, privateKey: identity.privateKey.reveal() };
 }
 
 function servedOf(content: StoredContent): ServedContent {

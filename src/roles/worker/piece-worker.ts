@@ -2,10 +2,12 @@
 // thread. See piece-service.ts for the other side.
 
 import { Pacer } from "../../engine/bytes/pacing.ts";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { messageOf } from "../../errors.ts";
 import { surviveFaults } from "../service/survive-faults.ts";
 import { PieceServer } from "../../net/piece/piece-server.ts";
 import type {
+  HostKeys,
   PieceWorkerOrder,
   PieceWorkerReport,
   ToldOfContent,
@@ -67,7 +69,7 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
       pacers: [uploadPacer, diskPacer],
       rows: (contentId, from) => ask("rows", contentId, from),
       signatures: (contentId, from) => ask("signatures", contentId, from),
-      ...(order.identity === null ? {} : { identity: order.identity }),
+      ...(order.identity === null ? {} : { identity: identityOf(order.identity) }),
     });
     report({ kind: "listening", port: server.port });
     setInterval(reportUploads, REPORT_INTERVAL_MS);
@@ -75,6 +77,11 @@ function listen(order: Extract<PieceWorkerOrder, { kind: "listen" }>): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
     report({ kind: "refused", code, message: messageOf(error) });
   }
+}
+
+/** Between threads only plain values travel. */
+function identityOf({ hostId, privateKey }: HostKeys) {
+  return { hostId, privateKey: new Secret(privateKey) };
 }
 
 function ask(what: ToldOfContent, contentId: string, from: number): Promise<Uint8Array | null> {

@@ -103,7 +103,9 @@ test("a join string survives the way through a terminal", () => {
       fc.option(fc.string({ maxLength: 64 }), { nil: undefined }),
       (urls, token) => {
         const join = { urls, fleetKey, ...(token === undefined ? {} : { token }) };
-        expect(parseJoinString(`  ${formatJoinString(join)}\n`)).toEqual(join);
+        const { token: readToken, ...place } = parseJoinString(`  ${formatJoinString(join)}\n`);
+        expect(place).toEqual({ urls, fleetKey });
+        expect(readToken?.reveal()).toBe(token);
       },
     ),
   );

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
+import { Secret } from "../../../src/engine/bytes/secret.ts";
 import { Session } from "../../../bench/harness/session.ts";
 import { isDfError } from "../../../src/errors.ts";
 import { backUpFleet, type FleetPlace, restoreFleet } from "../../../src/roles/config/backup.ts";
@@ -18,7 +19,7 @@ import { openFleetDatabase } from "../../../src/store/fleet-database/open-fleet-
 import { isAnyWorkLeased } from "../../../src/store/fleet-database/work-leases.ts";
 import { hasPostgres, startPostgres } from "../../fixtures/postgres.ts";
 
-function placeIn(dataDir: string, databaseUrl: string | null = null): FleetPlace {
+function placeIn(dataDir: string, databaseUrl: Secret<string> | null = null): FleetPlace {
   return { dataDir, databaseUrl, keysPath: join(dataDir, "keys.json") };
 }
 
@@ -43,7 +44,7 @@ async function isServed(url: string): Promise<boolean> {
   }
 }
 
-async function furnished(session: Session, databaseUrl: string | null = null) {
+async function furnished(session: Session, databaseUrl: Secret<string> | null = null) {
   const fixture = await configFixture(session, { databaseUrl });
   const supernode = await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
   await fixture.call("PATCH clusters/default", { body: { labels: { idc: 'h"z', 城: "杭州" } } });
@@ -82,7 +83,7 @@ test("a fleet backed up while it runs goes on from its backup elsewhere", async 
 test.skipIf(!hasPostgres)("a fleet moves from SQLite to PostgreSQL and back", async () => {
   await Session.run("backup", async (session) => {
     const postgres = await startPostgres(session);
-    const url = await postgres.createDatabase("fleet");
+    const url = new Secret(await postgres.createDatabase("fleet"));
     const { fixture } = await furnished(session);
     const files = [join(session.folder, "1.backup"), join(session.folder, "2.backup")] as const;
     const dirs = [join(session.folder, "there"), join(session.folder, "back")] as const;
@@ -94,7 +95,7 @@ test.skipIf(!hasPostgres)("a fleet moves from SQLite to PostgreSQL and back", as
     const there = await configFixture(session, { dataDir: dirs[0], databaseUrl: url });
     const moved = await describe(there, fixture.adminToken);
     await backUpFleet(placeIn(dirs[0], url), files[1]);
-    while (!(await isServed(url))) await Bun.sleep(50);
+    while (!(await isServed(url.reveal()))) await Bun.sleep(50);
     const served = await restoreFleet(placeIn(join(session.folder, "second"), url), files[1], {
       isReplacing: true,
     }).catch((error: unknown) => error);

@@ -25,12 +25,12 @@ import {
 test("the first start's join string makes a machine a member that supernodes can check", async () => {
   await Session.run("machines", async (session) => {
     const fixture = await configFixture(session);
-    const joinString = parseJoinString(fixture.config.firstStart.joinString!.text);
+    const joinString = parseJoinString(fixture.config.firstStart.joinString!.text.reveal());
     const machine = machineFixture();
 
     const { status, json } = await fixture.call("POST join", {
       body: machine,
-      token: joinString.token!,
+      token: joinString.token!.reveal(),
     });
 
     expect(status).toBe(200);

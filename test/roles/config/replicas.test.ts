@@ -101,7 +101,7 @@ test.skipIf(!hasPostgres)(
       const a = await start("a", portA);
       const b = await start("b", portB);
       const { token } = parseJoinString(readFileSync(join(session.folder, "a/join"), "utf8"));
-      const fleet = await populate(session, [a.url, b.url], token!);
+      const fleet = await populate(session, [a.url, b.url], token!.reveal());
       await waitUntil("serve the host from the first replica", () => fleet.isServed(a.url));
       await waitUntil("serve the host from the second one", () => fleet.isServed(b.url));
       const adminToken = readFileSync(join(session.folder, "a/admin-token"), "utf8").trim();
@@ -135,12 +135,12 @@ test.skipIf(!hasPostgres)(
       const a = await start("a", await freePortPair());
       const b = await start("b", await freePortPair());
       const { token } = parseJoinString(readFileSync(join(session.folder, "a/join"), "utf8"));
-      const atA = await populate(session, [a.url], token!);
+      const atA = await populate(session, [a.url], token!.reveal());
       await waitUntil("serve the host", () => atA.isServed());
       const { version } = await atA.ask();
 
       const held = atA.ask({ knownVersion: version, waitSeconds: 30 });
-      await populate(session, [b.url], token!);
+      await populate(session, [b.url], token!.reveal());
       const answer = await held;
 
       expect(answer.version).toBeGreaterThan(version);
@@ -156,7 +156,7 @@ test.skipIf(!hasPostgres)(
     await withFleet(async ({ postgres, start }, session) => {
       const a = await start("a", await freePortPair());
       const { token } = parseJoinString(readFileSync(join(session.folder, "a/join"), "utf8"));
-      const fleet = await populate(session, [a.url], token!);
+      const fleet = await populate(session, [a.url], token!.reveal());
       await waitUntil("serve the host", () => fleet.isServed());
 
       await postgres.kill();

@@ -192,6 +192,6 @@ test("plain HTTP beyond loopback is a loud warning, behind a proxy a quiet one",
     expect(bare.warnings.join()).toContain("PLAIN HTTP ON 0.0.0.0");
     expect(proxied.warnings.join()).toContain("nobody but the proxy");
     expect(local.warnings).toEqual([]);
-    const joinString = parseJoinString(proxied.config.firstStart.joinString!.text);
+    const joinString = parseJoinString(proxied.config.firstStart.joinString!.text.reveal());
     expect(joinString).toMatchObject({ urls, isProxied: true });
   }));

@@ -2,6 +2,7 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
+import { Secret } from "../../../src/engine/bytes/secret.ts";
 import { CountingSource, randomPayload } from "../../../bench/harness/counting-source.ts";
 import { freePortPair } from "../../../bench/harness/free-port.ts";
 import { Session, waitUntil } from "../../../bench/harness/session.ts";
@@ -18,7 +19,7 @@ test.if(hasPostgres)(
       const bytes = randomPayload(MB);
       await using source = await CountingSource.start({ bytes });
       const postgres = await startPostgres(session);
-      const databaseUrl = await postgres.createDatabase("fleet");
+      const databaseUrl = new Secret(await postgres.createDatabase("fleet"));
       const [portA, portB] = [await freePortPair(), await freePortPair()];
       const shared = {
         ...{ databaseUrl, keysPath: join(session.folder, "keys.json") },

@@ -3,6 +3,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { askHolder } from "../../src/net/swarm/ask-holder.ts";
+import { taskOf } from "../fixtures/scripted-swarm-peer.ts";
 import { startSentinel } from "../fixtures/sentinel.ts";
 import { scriptedSupernode } from "../net/scripted-supernode.ts";
 import { Cleanups, peerFixture } from "./peer-fixture.ts";
@@ -27,7 +28,7 @@ async function redirected(status: number): Promise<void> {
   const taskId = "ab".repeat(32);
   const endpoint = { address: supernode.address, proof: null };
 
-  const answer = client.freshness({ url: "http://files.example/file" });
+  const answer = client.freshness(taskOf("http://files.example/file"));
   await expect(answer).rejects.toMatchObject({ code: "unavailable" });
   const signal = new AbortController().signal;
   const held = await askHolder(endpoint, { taskId, credential: "c" }, signal);

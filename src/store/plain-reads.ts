@@ -42,7 +42,11 @@ export class PlainReads {
    */
   async read(offset: number, length: number): Promise<Uint8Array> {
     const { manifest, files, dataPath } = this.#options;
-    if (manifest.isPlain) return files.read(dataPath, offset, length);
+    if (manifest.isPlain) {
+      const bytes = await files.read(dataPath, offset, length);
+      // Else what was read may be a form that took a piece's place meanwhile.
+      if (manifest.isPlain) return bytes;
+    }
     const { pieceLength } = manifest.layout;
     const first = Math.floor(offset / pieceLength);
     // Within one piece nothing is put together.
@@ -61,7 +65,10 @@ export class PlainReads {
   async #readIn(index: number, offset: number, length: number): Promise<Uint8Array> {
     const { manifest, files, dataPath, decoded, contentId } = this.#options;
     const row = manifest.row(index);
-    if (row === undefined || row.form === "plain") return files.read(dataPath, offset, length);
+    if (row === undefined || row.form === "plain") {
+      const bytes = await files.read(dataPath, offset, length);
+      return manifest.row(index) === row ? bytes : this.#readIn(index, offset, length);
+    }
     const from = offset - pieceOffset(manifest.layout, index);
     if (from + length > row.plainLength) {
       const message = `read ${length} bytes of content ${contentId} at ${offset}: its piece ends before`;

@@ -3,11 +3,15 @@
 
 import { expect, test } from "bun:test";
 import { open, stat } from "node:fs/promises";
+import { join } from "node:path";
 import fc from "fast-check";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
 import { remakePiece } from "../../src/engine/bytes/wire-form.ts";
-import { wireMarkOf } from "../../src/engine/core/manifest.ts";
+import { Manifest, wireMarkOf } from "../../src/engine/core/manifest.ts";
+import { DataFiles } from "../../src/store/data-files.ts";
+import { DecodedPieces } from "../../src/store/decoded-pieces.ts";
 import type { StoredContent } from "../../src/store/piece-store.ts";
+import { PlainReads } from "../../src/store/plain-reads.ts";
 import {
   factsOf,
   formedPiece,
@@ -18,6 +22,7 @@ import {
   pieceBytes,
   putFormed,
   putPiece,
+  rowOf,
   temporaryDir,
 } from "./store-fixture.ts";
 
@@ -246,4 +251,39 @@ test("T-23: a piece that changed on disk is never sealed under the nonce of its 
 
   expect(await remakePiece(await content.read(0, PIECE_LENGTH), row, place)).toBeNull();
   await store.close();
+});
+
+test("bytes that were read while their piece took another form are read again", async () => {
+  using dir = temporaryDir();
+  const mayRead = Promise.withResolvers<void>();
+  class HeldFiles extends DataFiles {
+    override async read(path: string, offset: number, length: number): Promise<Uint8Array> {
+      await mayRead.promise;
+      return super.read(path, offset, length);
+    }
+  }
+  const files = new HeldFiles();
+  const dataPath = join(dir.path, "data");
+  const plain = pieceBytes(1, 0);
+  const owners = await formedPiece(1, 0, { key: null });
+  const manifest = new Manifest({ length: 2 * PIECE_LENGTH, pieceLength: PIECE_LENGTH });
+  manifest.append(0, rowOf(plain));
+  await files.make(dataPath);
+  await files.resize(dataPath, 2 * PIECE_LENGTH);
+  const decoded = new DecodedPieces();
+  const reads = new PlainReads({
+    ...{ contentId: idOf(1), dataPath, manifest, files, decoded, onDamaged() {} },
+  });
+
+  const alone = reads.read(100, 1_000);
+  manifest.append(1, (await formedPiece(1, 1)).row);
+  const amongOthers = reads.read(100, 1_000);
+  manifest.replace(0, owners.row);
+  await files.write(dataPath, 0, owners.wire);
+  mayRead.resolve();
+
+  expect(await alone).toEqual(plain.slice(100, 1_100));
+  expect(await amongOthers).toEqual(plain.slice(100, 1_100));
+  decoded.clear();
+  await files.closeAll();
 });

@@ -62,6 +62,18 @@ test("a child that is done gets none any more, whatever others get", async () =>
   expect(done.given).toEqual([]);
 });
 
+test("a child that joins again and again gets no more tickets than others, and delays theirs no more", async () => {
+  const { office } = officeFixture();
+  const restless = childFixture();
+  const other = childFixture();
+
+  for (let joins = 0; joins < 2_000; joins++) office.admit(restless.child);
+  office.admit(other.child);
+  while (other.given.length < 3) await Bun.sleep(5);
+
+  expect(restless.given.length).toBeLessThanOrEqual(other.given.length + 1);
+});
+
 test("a supernode's own requests are authorised for private contents, and bear nothing for others", () => {
   const { office, check } = officeFixture();
   const asked = { path: `/v1/have/${CONTENT}`, host: "10.0.0.1:65002" };

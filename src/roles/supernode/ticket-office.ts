@@ -38,8 +38,8 @@ export class TicketOffice {
   readonly #hostId: string;
   readonly #renewalMs: number;
   readonly #signer: RequestSigner;
-  /** Oldest ticket first. */
-  readonly #holders: Holder[] = [];
+  /** By content and host, oldest ticket first: who joins again and again is one holder. */
+  readonly #holders = new Map<string, Holder>();
   readonly #own = new Map<string, { ticket: string; givenAtMs: number }>();
   readonly #timer: ReturnType<typeof setInterval>;
 
@@ -62,7 +62,7 @@ export class TicketOffice {
 
   /** The ticket of a child that takes part; a fresh one follows for as long as it asks for work. */
   admit(child: AdmittedChild): string {
-    this.#holders.push({ child, givenAtMs: performance.now() });
+    this.#hold({ child, givenAtMs: performance.now() });
     return signTicket(this.#clusterPrivateKey.reveal(), child);
   }
 
@@ -78,16 +78,23 @@ export class TicketOffice {
 
   /** A child that asked for no work since its last ticket is done, and gets no further one. */
   #renew(nowMs: number): void {
-    const holders = this.#holders;
     for (let count = 0; count < TICKETS_PER_PASS; count++) {
-      const holder = holders[0];
-      if (holder === undefined || nowMs - holder.givenAtMs < this.#renewalMs) return;
-      holders.shift();
+      const [oldest] = this.#holders;
+      if (oldest === undefined || nowMs - oldest[1].givenAtMs < this.#renewalMs) return;
+      const [name, holder] = oldest;
+      this.#holders.delete(name);
       const { child, givenAtMs } = holder;
       if (!child.hasAskedSince(givenAtMs)) continue;
       child.give(signTicket(this.#clusterPrivateKey.reveal(), child));
-      holders.push({ child, givenAtMs: nowMs });
+      this.#hold({ child, givenAtMs: nowMs });
     }
+  }
+
+  #hold(holder: Holder): void {
+    const { contentId, hostId } = holder.child;
+    const name = `${contentId} ${hostId}`;
+    this.#holders.delete(name);
+    this.#holders.set(name, holder);
   }
 
   #ownTicket(contentId: string): string {

@@ -70,15 +70,17 @@ export function requireSigned({ ca, signature }: CaAnswer, fleetKey: string): vo
 
 async function askOne(
   url: string,
-  { fleetKey, isProxied = false }: FleetAddress,
+  { isProxied, fleetKey }: FleetAddress,
   signal: AbortSignal,
 ): Promise<FleetCa> {
   const isTls = url.startsWith("https:");
   if (!isTls) return { answer: await request(url, false, signal), isProxied: false };
-  if (isProxied) return { answer: await request(url, true, signal), isProxied };
+  if (isProxied === true) return { answer: await request(url, true, signal), isProxied };
   // With a key the signature decides; without one a certificate that any machine believes is worth more
-  // than a first answer.
-  if (fleetKey !== undefined) return { answer: await request(url, false, signal), isProxied };
+  // than a first answer. A line that does not say who shows the certificate is of a time when only
+  // proxies did.
+  if (fleetKey !== undefined && isProxied === false)
+    return { answer: await request(url, false, signal), isProxied };
   try {
     return { answer: await request(url, true, signal), isProxied: true };
   } catch (error) {

@@ -23,7 +23,7 @@ export interface FleetAddress {
   token?: Secret<string> | undefined;
   /** Raw Ed25519, base64. Absent in a bare address: the first answer is believed, and kept. */
   fleetKey?: string | undefined;
-  /** Whether a proxy answers there with a certificate that any machine believes. @defaultValue false */
+  /** Whether a proxy answers there with a certificate that any machine believes. @defaultValue it is tried */
   isProxied?: boolean | undefined;
 }
 
@@ -132,8 +132,9 @@ export class Membership {
   }
 
   get #pinned(): FleetAddress {
-    const { isProxied, fleetKey } = this.#kept;
-    return { ...this.#fleet, fleetKey, isProxied };
+    const { ca, isProxied, fleetKey } = this.#kept;
+    // Without a CA it was kept by a version that knew no difference.
+    return { ...this.#fleet, fleetKey, isProxied: ca === null ? undefined : isProxied };
   }
 
   /**

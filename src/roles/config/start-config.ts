@@ -137,7 +137,7 @@ async function startWith(
     ...{ database, keys, authority, view, waits, hosts, leases },
     leaseSeconds: leaseMs / 1000,
     intervalSeconds: intervalMs / 1000,
-    places: () => ({ urls: [...urls], ...(isProxied ? { isProxied } : {}) }),
+    places: () => ({ urls: [...urls], isProxied }),
     heartbeatParts: [settingsPart(settings), preheatPart(preheats)],
   };
   const app = createConfigApp({

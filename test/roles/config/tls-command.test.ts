@@ -118,6 +118,12 @@ test("a fleet of processes speaks TLS where it is told to, and its executable ca
     expect(readFileSync(logPath("config").logPath, "utf8")).toContain("ca.pem");
   }));
 
+function withoutProxy(joinLine: string): string {
+  const said = JSON.parse(Buffer.from(joinLine.slice("df1.".length), "base64url").toString());
+  const { isProxied: _, ...others } = said as { isProxied?: boolean };
+  return `df1.${Buffer.from(JSON.stringify(others)).toString("base64url")}`;
+}
+
 test("machines believe a proxy in front of df config by its own certificate, if it is one that they know", () =>
   Session.run("tls-command", async (session) => {
     const port = await freePortPair();
@@ -143,18 +149,25 @@ test("machines believe a proxy in front of df config by its own certificate, if 
     writeFileSync(caFile, ca.certificate);
     await fleet.supernode("a", { fleet: { ...(await fleet.address("a")), urls: [fleet.url] } });
     const { json: token } = await fleet.call("POST tokens", { body: { kind: "join" } });
-    const peerOf = (name: string, env: Record<string, string>) => {
+    const joinLine = token.joinString as string;
+    const peerOf = (name: string, env: Record<string, string>, line = joinLine) => {
       const place = join(session.folder, name);
       const flags = ["--data-dir", place, "--socket", `${place}.sock`, "--listen", "127.0.0.1:0"];
-      const command = [process.execPath, MAIN, "peer", ...flags, "--join", token.joinString];
+      const command = [process.execPath, MAIN, "peer", ...flags, "--join", line];
       return { dataDir: place, ...startProcess(session, command, { env }) };
     };
 
     const believing = peerOf("believing", { NODE_EXTRA_CA_CERTS: caFile });
     const doubting = peerOf("doubting", {});
+    // Lines of versions before TLS said nothing of proxies, which alone spoke it then.
+    const older = peerOf("older", { NODE_EXTRA_CA_CERTS: caFile }, withoutProxy(joinLine));
 
     const list = join(believing.dataDir, "supernodes.json");
     await waitUntil("it got its supernodes", () => Bun.file(list).exists());
+    const olderList = join(older.dataDir, "supernodes.json");
+    await waitUntil("the older one got them too", () => Bun.file(olderList).exists());
+    const kept = JSON.parse(readFileSync(join(older.dataDir, "membership.json"), "utf8"));
+    expect(kept).toMatchObject({ isProxied: true, ca: expect.stringContaining("CERTIFICATE") });
     const { exitCode, stderr } = await doubting.finished;
     expect(exitCode).toBe(5);
     expect(stderr).toContain("its certificate is not believed");

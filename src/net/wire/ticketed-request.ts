@@ -6,8 +6,9 @@
 //   DF-Proof: <at>.<base64>      at: Unix milliseconds; Ed25519 over
 //                                "df piece request 1" LF path and query LF Host LF at
 //
-// The proof names server and path, so a parent cannot use it for another piece or elsewhere. A request
-// that is overheard and replayed brings what was overheard anyway: bytes that only the key opens.
+// The proof names path and server, so a parent cannot use it for another piece. It could pass it on to
+// another server under its own name, for a server does not know by which names it is reached. That brings
+// what overhearing and replaying brings: bytes that only the key opens, unless `encryption` is off.
 
 import { sign, verify, type KeyObject } from "node:crypto";
 import type { Secret } from "../../engine/bytes/secret.ts";

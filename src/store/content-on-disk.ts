@@ -46,7 +46,6 @@ export class ContentOnDisk implements StoredContent {
   #answer: KeptAnswer | null;
   #usedAt: number;
   #isDropped = false;
-  /** Null: not added up since the last change. */
   #sums: PieceBytes | null = null;
 
   constructor(start: ContentStart, around: ContentSurroundings) {
@@ -154,6 +153,7 @@ export class ContentOnDisk implements StoredContent {
   }
 
   addRow(index: number, row: PieceRow): void {
+    if (this.#isDropped) return; // The journal would refuse it, and with it all that waits beside.
     if (this.manifest.row(index) === undefined)
       this.#around.journal.noteRow(this.#facts.contentId, index, row);
     this.#growTo(index + 1);
@@ -161,6 +161,7 @@ export class ContentOnDisk implements StoredContent {
   }
 
   replaceRow(index: number, row: PieceRow): void {
+    if (this.#isDropped) return;
     this.dropPiece(index);
     this.#around.journal.noteRow(this.#facts.contentId, index, row);
     this.manifest.replace(index, row);
@@ -168,6 +169,7 @@ export class ContentOnDisk implements StoredContent {
   }
 
   addSignature(group: number, signature: Uint8Array): void {
+    if (this.#isDropped) return;
     this.manifest.addSignature(group, signature);
     this.#around.journal.noteSignature(this.#facts.contentId, group, signature);
   }
@@ -178,6 +180,7 @@ export class ContentOnDisk implements StoredContent {
   }
 
   commitPiece(index: number): void {
+    if (this.#isDropped) return;
     assert(this.manifest.row(index) !== undefined, "a piece is committed after its row is known");
     this.#forgetDoubt(index);
     if (!this.have.add(index)) return;
@@ -275,7 +278,6 @@ export class ContentOnDisk implements StoredContent {
     this.#isDropped = true;
     this.#inDoubt = null;
     this.#claimed = new PieceSet(0);
-    this.#sums = null;
     for (const index of [...this.have]) this.have.delete(index);
   }
 

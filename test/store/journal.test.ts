@@ -5,7 +5,15 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { JOURNAL_INTERVAL_MS } from "../../src/limits.ts";
 import { Journal, type ContentState } from "../../src/store/journal.ts";
-import { factsOf, idOf, temporaryDir } from "./store-fixture.ts";
+import {
+  factsOf,
+  formedPiece,
+  idOf,
+  openTestStore,
+  PIECE_LENGTH,
+  putPiece,
+  temporaryDir,
+} from "./store-fixture.ts";
 
 // Once many bytes had gathered behind a failed transaction, every further piece tried it again.
 test("a failed transaction is not tried again for every piece that follows", async () => {
@@ -46,3 +54,23 @@ test("a failed transaction is not tried again for every piece that follows", asy
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await Bun.sleep(10);
 }
+
+test("what still comes of a deleted content does not keep the journal from others", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  const gone = await first.store.create(factsOf(1, 2 * PIECE_LENGTH));
+  const other = await first.store.create(factsOf(2, PIECE_LENGTH));
+  const piece = await formedPiece(1, 0);
+  await first.store.delete(idOf(1));
+
+  gone.addRow(0, piece.row);
+  gone.commitPiece(0);
+  gone.addSignature(0, new Uint8Array(64));
+  await putPiece(other, 2, 0);
+  await first.store.close();
+
+  const { store } = await openTestStore(dir.path);
+  expect(first.warnings).toEqual([]);
+  expect(store.get(idOf(2))!.have.has(0)).toBe(true);
+  await store.close();
+});

@@ -77,6 +77,30 @@ class DownloadFixture {
   }
 }
 
+test("an owner that forgot its assignments and gives them again hears one answer for each", () => {
+  const fixture = new DownloadFixture({ slots: 1 }).joins(4);
+  // One is sent, one waits for the slot; then the owner says the same once more, and once more.
+  const pieces = [
+    { piece: 0, parent: 1 },
+    { piece: 1, parent: 1 },
+  ];
+  const seen = [...fixture.assigned(...pieces).effects];
+  const again = [fixture.assigned(...pieces).effects, fixture.assigned(...pieces).effects];
+
+  const reports: PieceReport[] = [];
+  for (const effect of seen) {
+    if (effect.kind === "fetch") seen.push(...fixture.fetched(effect.fetch).effects);
+    if (effect.kind === "pull") reports.push(...effect.pull.reports);
+  }
+
+  // A refusal would free the reservation at the owner, which would give the same again, without end.
+  expect(again.flat().filter(({ kind }) => kind !== "wakeAt")).toEqual([]);
+  expect(reports.map(({ piece, outcome }) => [piece, outcome])).toEqual([
+    [0, PieceOutcome.finished],
+    [1, PieceOutcome.finished],
+  ]);
+});
+
 describe("with an owner", () => {
   test("it pulls as soon as it joined, naming its slots", () => {
     const { effects } = new DownloadFixture({ slots: 3 }).joins(4);

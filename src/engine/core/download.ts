@@ -150,8 +150,10 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
       const running = this.#fetches.filter((fetch) => fetch.piece === piece);
       if (piece < this.#have.size && this.#have.has(piece)) {
         this.#report({ piece, parent, outcome: PieceOutcome.finished, elapsedMs: 0 });
-      } else if (running.length > 1 || running.some((fetch) => fetch.parent === parent)) {
-        this.#report({ piece, parent, outcome: PieceOutcome.cancelled, elapsedMs: 0 });
+      } else if ([...running, ...this.#queue].some((known) => isOf(known, piece, parent))) {
+        // An owner that forgot what it assigned assigns it again: the report at its end answers for both.
+        // A refusal would be answered with the same assignment, without end.
+        continue;
       } else if (running.length === 1 && running[0]!.isOverdue) {
         this.#fetch(nowUs, { piece, parent, address, notBeforeUs: 0 }, effects);
       } else {
@@ -307,4 +309,12 @@ export class Download implements Machine<DownloadEvent, DownloadEffect> {
       atUs = Math.min(atUs, this.#pulledAtUs + REPEAT_PULL_US);
     return Math.max(atUs, nowUs + 1);
   }
+}
+
+function isOf(
+  known: Pick<QueuedPiece, "piece" | "parent">,
+  piece: number,
+  parent: number,
+): boolean {
+  return known.piece === piece && known.parent === parent;
 }

@@ -51,8 +51,9 @@ export class OwnParts implements OwnSwarm {
     const received = assignments.map(({ piece, count, parent }) => {
       return { piece, count, parent, address: this.#options.pieceAddressOf(parent) };
     });
-    // What follows steps the scheduler, which is in the middle of a step.
-    queueMicrotask(() => tell(received));
+    // What follows steps the scheduler, which is in the middle of a step; and what the two of them say
+    // to each other must never keep this thread from its sockets.
+    setImmediate(() => tell(received));
   }
 
   /** The content is gone: its index may soon be another's. */

@@ -44,3 +44,27 @@ test.if(hasDf).each<[string, string[]]>([
   },
   120_000,
 );
+
+test.if(hasDf)(
+  "a supernode that lost its disk lives on when the host that asks is the one it takes the pieces from",
+  async () => {
+    const bytes = randomPayload(LENGTH);
+    await using source = await CountingSource.start({ bytes });
+
+    await Session.run("lost", async (session) => {
+      const fleet = await fleetOfProcesses(session);
+      const supernode = await fleet.supernode("supernode");
+      const holder = await fleet.peer("holder");
+      await bring(holder, source.url);
+      await killHard(supernode.child);
+      wipeStore(supernode.dataDir);
+      await supernode.restart();
+
+      expect(await bring(holder, source.url)).toBe(sha256Hex(bytes));
+      const stranger = await fleet.peer("stranger");
+      expect(await bring(stranger, source.url)).toBe(sha256Hex(bytes));
+      expect(source.bodyBytes).toBe(LENGTH);
+    });
+  },
+  120_000,
+);

@@ -3,6 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { DfError, messageOf } from "../../errors.ts";
+import { checkCertificates } from "./certificates-file.ts";
 import type { Flag, ParsedFlags } from "./flags.ts";
 
 export const CA_FLAG: Flag = {
@@ -23,6 +24,10 @@ export const CA_HINT =
 export function readCa(flags: ParsedFlags): string | undefined {
   const path = flags.values.get("ca")?.at(-1) ?? (process.env["DRAGONFLY_CA"] || undefined);
   if (path === undefined) return undefined;
+  return checkCertificates("--ca", path, readCaFile(path));
+}
+
+function readCaFile(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {

@@ -5,6 +5,7 @@ import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 import { parseProxy, type ProxyRules } from "../../net/egress/proxy-rules.ts";
 import { isUrlPattern } from "../../net/url-pattern.ts";
+import { checkCertificates } from "./certificates-file.ts";
 import type { Flag } from "./flags.ts";
 
 export const SOURCE_PROXY_FLAG: Flag = {
@@ -49,8 +50,16 @@ export function parseOriginPattern(flag: string, pattern: string): string {
   });
 }
 
+/**
+ * PEM, as `--source-ca` names it.
+ * @throws {DfError} file-unreadable
+ */
+export function readSourceCa(flag: string, path: string): string {
+  return checkCertificates(flag, path, readText(flag, path));
+}
+
 /** @throws {DfError} file-unreadable */
-export function readText(flag: string, path: string): string {
+function readText(flag: string, path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {

@@ -9,6 +9,7 @@ import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { SourcePolicy } from "../../net/wire/local-api.ts";
+import { checkCertificates } from "../command-line/certificates-file.ts";
 import { proxyRulesOf } from "../command-line/egress-flags.ts";
 import { parseConfigService, parseJoin } from "../command-line/fleet-flags.ts";
 import { joinFaults, type ParsedFlags } from "../command-line/flags.ts";
@@ -120,7 +121,7 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
     tries:
       flags.read("tries", (flag, text) => parseCount(flag, text, { min: 1, max: 1000 })) ??
       SOURCE_RETRY.attemptsMax,
-    ca: flags.read("cacert", readTextFile) ?? null,
+    ca: flags.read("cacert", readCertificates) ?? null,
     isInsecure: flags.has("insecure"),
     proxies: readProxies(flags, around.env),
     checksums: readChecksums(flags),
@@ -304,6 +305,11 @@ function readProgress(
   if (style !== undefined && style !== "auto") return style;
   if (isJson) return "none";
   return isStderrTty ? "bar" : "plain";
+}
+
+/** @throws {DfError} file-unreadable */
+function readCertificates(flag: string, path: string): string {
+  return checkCertificates(flag, path, readTextFile(flag, path));
 }
 
 /** @throws {DfError} file-unreadable */

@@ -13,7 +13,7 @@ import { isLocalName } from "../../net/source/local-name.ts";
 import type { Settings } from "../../net/wire/fleet-settings.ts";
 import {
   proxyRulesOf,
-  readText,
+  readSourceCa,
   SOURCE_CA_FLAG,
   SOURCE_PROXY_FLAG,
 } from "../command-line/egress-flags.ts";
@@ -246,7 +246,7 @@ export function readPeerOptions(
     uploadSlots: read("upload-slots", (flag, given) => parseCount(flag, given, slots)),
     lingerMs: read("linger", parseDuration) ?? null,
     sourceProxy: read("source-proxy", (_flag, given) => proxyRulesOf(given.split(","))),
-    sourceCa: read("source-ca", readText),
+    sourceCa: read("source-ca", readSourceCa),
     metricsListen: read("metrics-listen", parseMetricsListen) ?? null,
     isJsonLog: isOn("json"),
     logLevel: isOn("verbose") ? "debug" : undefined,

@@ -12,6 +12,13 @@ const RATES: readonly SettingKey[] = ["downloadRate", "uploadRate", "diskRate", 
 const SIZES: readonly SettingKey[] = ["quota", "pieceLength"];
 const LISTS: readonly SettingKey[] = ["deny", "allow", "originAllow"];
 
+/** How settings by pattern are written: JSON in the shell's quotes, which no error of a schema would say. */
+const WRITTEN: Partial<Record<SettingKey, string>> = {
+  sourceProxy: `write sourceProxy='{"*.example.org":"http://HOST:PORT"}'`,
+  cacheRules: `write cacheRules='{"*.example.org":"force"}'`,
+  filterQuery: `write filterQuery='{"*.example.org":["NAME"]}'`,
+};
+
 /**
  * Reads "KEY=VALUE" each; everything wrong is told at once.
  * @throws {DfError} usage
@@ -58,7 +65,8 @@ function parseValue(key: SettingKey, text: string): unknown {
   const checked = settingsSchema.shape[key].safeParse(value);
   if (checked.success) return checked.data;
   const reasons = checked.error.issues.map(({ message }) => message).join("; ");
-  throw fault(`set ${key}=${text}: ${reasons}`, settingsSchema.shape[key].description);
+  const hint = WRITTEN[key] ?? settingsSchema.shape[key].unwrap().description;
+  throw fault(`set ${key}=${text}: ${reasons}`, hint);
 }
 
 function valueOf(key: SettingKey, text: string): unknown {

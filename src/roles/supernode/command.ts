@@ -11,7 +11,7 @@ import {
   parseOriginPattern,
   parseOriginPolicy,
   proxyRulesOf,
-  readText,
+  readSourceCa,
   SOURCE_CA_FLAG,
   SOURCE_PROXY_FLAG,
 } from "../command-line/egress-flags.ts";
@@ -213,7 +213,7 @@ export function readOptions(flags: ParsedFlags): Omit<SupernodeOptions, "onWarni
     ),
     originPolicy: parsed(flags, "origin-policy", parseOriginPolicy),
     sourceProxy: proxyRulesOf(all(flags, "source-proxy")),
-    sourceCa: parsed(flags, "source-ca", readText),
+    sourceCa: parsed(flags, "source-ca", readSourceCa),
     ...(cacheForce.length === 0 ? {} : { cacheForce }),
   };
 }

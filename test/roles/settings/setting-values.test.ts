@@ -55,6 +55,20 @@ test("a proxy's password is no setting: every administrator reads those", () => 
   expect(attempt).toThrow("no proxy without a password");
 });
 
+test.each([
+  ["sourceProxy=a.org=http://p:3128", `write sourceProxy='{`],
+  ["originPolicy=public", "public-only: sources at private addresses"],
+])("%s is refused with a hint that says how it is written", (text, part) => {
+  let hint: string | undefined;
+  try {
+    parseSettings([text]);
+  } catch (error) {
+    hint = (error as DfError).hint;
+  }
+
+  expect(hint).toContain(part);
+});
+
 test("a mistyped key is answered with the nearest one", () => {
   let hint: string | undefined;
   try {

@@ -84,6 +84,7 @@ test("a token's secret is told once, and lists hold none", async () => {
     expect(place).toEqual({
       urls: ["http://config.test:8000"],
       fleetKey: fixture.config.fleetKey,
+      isProxied: false,
     });
     expect(listed.json.tokens[0]).toMatchObject({
       ...{ id: made.id, cluster: "hz", usesMax: 2, useCount: 0, comment: "rack 7" },

@@ -71,6 +71,12 @@ export class InOrderDigest {
     return new Map(this.#digests.map((digest) => [digest.algorithm, digest.finishHex()]));
   }
 
+  /** Reads nothing more; resolves once nothing is being read. There will be no digests. */
+  async stop(): Promise<void> {
+    this.#failure ??= { error: new Error("the digest was stopped") };
+    await this.#catchingUp;
+  }
+
   /** Reads back what lies at the cursor, unless that is under way. */
   #resume(): void {
     const index = Math.floor(this.#cursor / this.#pieceLength);
@@ -82,7 +88,7 @@ export class InOrderDigest {
   /** The flag falls in the turn in which the last look was taken: no piece is told in between. */
   async #catchUp(): Promise<void> {
     try {
-      for (;;) {
+      while (this.#failure === null) {
         const index = Math.floor(this.#cursor / this.#pieceLength);
         const length = this.#readable.get(index);
         if (length === undefined) return;
@@ -98,14 +104,14 @@ export class InOrderDigest {
 
   async #readPiece(index: number, length: number): Promise<void> {
     const end = index * this.#pieceLength + length;
-    while (this.#cursor < end) {
+    while (this.#cursor < end && this.#failure === null) {
       const from = this.#cursor;
       const bytes = await this.#read(from, Math.min(READ_BACK_BYTES, end - from));
       // Bytes that were offered meanwhile moved the cursor: those are not digested twice.
       this.offer(from, bytes);
       assert(this.#cursor > from, "a piece that is done can be read back");
     }
-    this.#readable.delete(index);
+    if (this.#cursor >= end) this.#readable.delete(index);
   }
 
   #digest(bytes: Uint8Array): void {

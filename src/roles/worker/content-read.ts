@@ -163,6 +163,8 @@ export class ContentRead implements SourceSink {
     for (const index of have) digest?.pieceDone(index, pieceLengthAt(layout, index));
     const close = async (): Promise<void> => {
       await maker.close();
+      // What it read after this would open the file again, for nobody to close.
+      await digest?.stop();
       await Promise.all([file.close(), files.closeAll()]);
     };
     return { maker, digest, close };

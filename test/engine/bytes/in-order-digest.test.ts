@@ -119,3 +119,17 @@ test("a piece that came early is read back once offered bytes reach it", async (
 
   expect(await digest.finish(128)).toEqual(expected as Map<"md5", string>);
 });
+
+test("a digest that was stopped reads nothing more: its file is closed by then", async () => {
+  const { digest, pieces, readBytes } = fixture(new Uint8Array(10 * PIECE_LENGTH));
+  for (const { index, bytes } of pieces) digest.pieceDone(index, bytes.length);
+
+  await digest.stop();
+  const readThen = readBytes();
+  digest.pieceDone(0, PIECE_LENGTH);
+  await Bun.sleep(1);
+
+  expect(readThen).toBeLessThanOrEqual(PIECE_LENGTH);
+  expect(readBytes()).toBe(readThen);
+  await expect(digest.finish(10 * PIECE_LENGTH)).rejects.toThrow("stopped");
+});

@@ -155,7 +155,7 @@ test("T-34: a flood of channels that are nobody's keeps no real peer out", async
   for (const peer of admitted) peer.close();
 }, 60_000);
 
-test("T-34: channels that never say hello hold no more than 64 places of their address", async () => {
+test("T-34: channels that never say hello are cut off, and keep nobody else out", async () => {
   const address = node.current.address;
   const [host, port] = address.split(":") as [string, string];
   // Bytes by hand: another address of loopback stands for another host.
@@ -170,8 +170,8 @@ test("T-34: channels that never say hello hold no more than 64 places of their a
     socket.setEncoding("latin1").on("data", (text) => {
       heard += String(text);
       state.isUpgraded = heard.startsWith("HTTP/1.1 101");
-      // Of a close frame (RFC 6455 §5.5.1) the code 1013, and how its reason begins.
-      state.isClosed = heard.includes("\x03\xf5too many");
+      // Of a close frame (RFC 6455 §5.5.1) the code 1008, and how its reason begins.
+      state.isClosed = heard.includes("\x03\xf0no hello");
     });
     socket.on("error", () => {});
     return state;
@@ -179,11 +179,9 @@ test("T-34: channels that never say hello hold no more than 64 places of their a
   const isHeld = ({ isUpgraded, isClosed }: (typeof silent)[number]): boolean =>
     isUpgraded && !isClosed;
   await waitUntil("all were answered", () => silent.every(({ isUpgraded }) => isUpgraded));
-  await waitUntil("64 are left", () => silent.filter(isHeld).length <= 64);
-
   const bystander = await scriptedSwarmPeer(address);
+  await waitUntil("the silent ones are cut off", () => !silent.some(isHeld));
 
-  expect(silent.filter(isHeld)).toHaveLength(64);
   expect(bystander.isClosed()).toBe(false);
   bystander.close();
   for (const { socket } of silent) socket.destroy();

@@ -4,10 +4,10 @@
 import { networkOf } from "../network-of.ts";
 
 /**
- * An honest host has one; so many hosts behind one address may come at the same moment. Each costs some
- * kilobytes for at most 5 s.
+ * An honest host has one; so many hosts behind one address come at the same moment when their supernode
+ * is back. With 64 they pushed each other out. Each costs some kilobytes for at most 5 s.
  */
-const PER_ADDRESS_MAX = 64;
+const PER_ADDRESS_MAX = 4_096;
 
 /** What may have to make room. */
 export interface WaitingChannel {
@@ -16,14 +16,19 @@ export interface WaitingChannel {
 }
 
 export class WaitingChannels<Channel extends WaitingChannel> {
+  readonly #perAddressMax: number;
   /** Longest waiting first. */
   readonly #byNetwork = new Map<string, Set<Channel>>();
+
+  constructor(perAddressMax = PER_ADDRESS_MAX) {
+    this.#perAddressMax = perAddressMax;
+  }
 
   entered(address: string, channel: Channel): void {
     const network = networkOf(address);
     const waiting = this.#byNetwork.get(network) ?? new Set();
     this.#byNetwork.set(network, waiting.add(channel));
-    if (waiting.size <= PER_ADDRESS_MAX) return;
+    if (waiting.size <= this.#perAddressMax) return;
     const [longest] = waiting;
     waiting.delete(longest!);
     longest!.makeRoom();

@@ -25,6 +25,7 @@ test("replicas that complete the keys of an earlier version at once agree on the
   Session.run("keys", async (session) => {
     const path = await olderKeys(session);
     const before = readFleetKeys(path)!;
+    expect(before.trust).toBeUndefined();
 
     const documents = await Promise.all(
       Array.from({ length: 8 }, async (_, i) => {

@@ -16,6 +16,7 @@ import {
   checksumSchema,
   credentialsSchema,
   headersSchema,
+  registryKindSchema,
   taskSchema,
   type TaskRequest,
 } from "../wire/task.ts";
@@ -65,6 +66,7 @@ const requestSchema = z.strictObject({
   checksum: checksumSchema.optional(),
   credentials: credentialsSchema.optional(),
   isSealed: z.boolean().optional(),
+  registryKind: registryKindSchema.optional(),
   source: z.enum(["p2p", "supernode", "origin"]).optional(),
   noOrigin: z.boolean().optional(),
   limitRate: z.int().min(1).optional(),

@@ -11,7 +11,7 @@
 // Errors before the stream starts: { "error": WireError } with the code's status.
 
 import type { WireError } from "../../errors.ts";
-import type { Credentials } from "./task.ts";
+import type { Credentials, RegistryKind } from "./task.ts";
 
 /** Carries the `access` of a private content's event. */
 export const ACCESS_HEADER = "df-access";
@@ -28,6 +28,8 @@ export interface DownloadRequest {
   credentials?: Credentials | undefined;
   /** Pieces travel and rest sealed though the request is public. */
   isSealed?: boolean | undefined;
+  /** The URL is of a registry's pull API. */
+  registryKind?: RegistryKind | undefined;
   tag?: string;
   /** Query parameters that do not make the bytes differ. */
   filterQuery?: string[];

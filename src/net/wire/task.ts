@@ -29,6 +29,14 @@ export type Credentials = z.infer<typeof credentialsSchema>;
 /** What the whole must have, as formatChecksum writes it; "": nothing was asked. No other algorithm counts. */
 export const checksumSchema = z.string().regex(/^(?:sha256:[0-9a-f]{64}|md5:[0-9a-f]{32})?$/i);
 
+/**
+ * What of a registry a URL names (OCI distribution specification, "Pull"). A blob, and a manifest asked for by
+ * digest, is named by the `sha256:` digest in its path, which `checksum` repeats: requests for one digest at one
+ * origin are one task, whatever the repository. A tag is asked for at the registry again and again.
+ */
+export const registryKindSchema = z.enum(["blob", "manifest", "tag"]);
+export type RegistryKind = z.infer<typeof registryKindSchema>;
+
 export const taskSchema = z.object({
   /** Of a private task without user info and signature. */
   url: z.string().max(8192),
@@ -40,5 +48,7 @@ export const taskSchema = z.object({
   credentials: credentialsSchema.optional(),
   /** Pieces travel and rest sealed though the task is public. */
   isSealed: z.boolean().optional(),
+  /** The URL is of a registry's pull API: see registryKindSchema. */
+  registryKind: registryKindSchema.optional(),
 });
 export type TaskRequest = z.infer<typeof taskSchema>;

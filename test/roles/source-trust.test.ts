@@ -7,13 +7,10 @@ import { join } from "node:path";
 import { Secret } from "../../src/engine/bytes/secret.ts";
 import { Session } from "../../bench/harness/session.ts";
 import { startBadSource } from "../fixtures/bad-source.ts";
+import type { ServerCertificate } from "../fixtures/certificate-authority.ts";
 import { proxyFixture } from "../fixtures/proxy-fixture.ts";
 import { scriptedSwarmPeer } from "../fixtures/scripted-swarm-peer.ts";
-import {
-  type ServerCertificate,
-  type SourceCertificates,
-  sourceCertificates,
-} from "../fixtures/source-certificates.ts";
+import { type SourceCertificates, sourceCertificates } from "../fixtures/source-certificates.ts";
 import { supernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { runGet } from "./get-process.ts";
 import { Cleanups } from "./peer-fixture.ts";

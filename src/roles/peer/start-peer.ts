@@ -9,7 +9,7 @@ import type { Hono } from "hono";
 import packageJson from "../../../package.json" with { type: "json" };
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
-import { serveLocalApi, type LocalServer } from "../../net/local/local-server.ts";
+import { type LocalApi, type LocalServer, serveLocalApi } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
 import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
@@ -36,13 +36,12 @@ import { noDownloads } from "./download-counts.ts";
 import { bringTask } from "./bring-task.ts";
 import { Downloads } from "./downloads.ts";
 import { FirstHandRows } from "./first-hand-rows.ts";
-import { freshnessOnHost } from "./host-freshness.ts";
 import { HostFleet } from "./host-fleet.ts";
 import { loadHostIdentity } from "./host-identity.ts";
 import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
+import { peerLocalApi } from "./peer-local-api.ts";
 import { givenSettings, isLoopback, type PeerOptions } from "./peer-options.ts";
 import { Linger } from "./linger.ts";
-import { readContent } from "./read-content.ts";
 import { SharedContents } from "./shared-contents.ts";
 import { admitGroup, clearSocket, removeSocket } from "./socket-file.ts";
 import { SupernodesWords } from "./supernodes-words.ts";
@@ -63,6 +62,8 @@ export interface RunningPeer {
   /** "host:port" of the piece server. */
   readonly listen: string;
   readonly socketPath: string;
+  /** What the socket gives, for readers in this process. */
+  readonly local: LocalApi;
   status(): PeerStatus;
   /** What monitors ask. */
   health(): Promise<Hono>;
@@ -130,6 +131,7 @@ class Peer implements RunningPeer {
   #unkept: UnkeptContents | undefined;
   #downloads: Downloads | undefined;
   #preheats: OwnPreheats | undefined;
+  #local: LocalApi | undefined;
   #server: LocalServer | undefined;
   #health: Promise<Hono> | undefined;
   #uploads: UploadCounts | undefined;
@@ -209,9 +211,7 @@ class Peer implements RunningPeer {
     this.#settings.follow((now, changed) => this.#apply(now, changed));
     await this.#enterFleet();
     this.#supernodes.connect();
-    this.#server = await this.#serveLocalApi(downloads);
-    const { socketGroupId } = this.#options;
-    if (socketGroupId !== null) admitGroup(this.socketPath, socketGroupId);
+    await this.#serveLocalApi(downloads);
     this.#linger.used();
   }
 
@@ -294,32 +294,21 @@ class Peer implements RunningPeer {
     };
   }
 
-  async #serveLocalApi(downloads: Downloads): Promise<LocalServer> {
-    await clearSocket(this.socketPath);
-    return serveLocalApi(this.socketPath, {
-      download: (request, signal) => downloads.read(request, signal),
-      content: (contentId, access) => {
-        const content = this.#store.get(contentId);
-        if (content === undefined) return undefined;
-        const isPrivate = content.facts.isPrivate === true;
-        if (isPrivate && !downloads.isGranted(contentId, access)) return undefined;
-        const download = downloads.bringing(contentId);
-        return {
-          length: content.manifest.layout.length,
-          read: (from, to, signal) => readContent(content, { from, to }, download, signal),
-        };
-      },
+  async #serveLocalApi(downloads: Downloads): Promise<void> {
+    this.#local = peerLocalApi({
+      ...{ store: this.#store, settings: this.#settings, supernodes: this.#supernodes, downloads },
+      credential: () => this.#fleet?.credential,
       status: () => this.status(),
-      freshness: (task) =>
-        freshnessOnHost(
-          {
-            ...{ store: this.#store, settings: this.#settings, supernodes: this.#supernodes },
-            credential: this.#fleet?.credential,
-          },
-          task,
-        ),
-      others: async (request) => (await this.health()).fetch(request),
+      health: () => this.health(),
     });
+    await clearSocket(this.socketPath);
+    this.#server = serveLocalApi(this.socketPath, this.#local);
+    const { socketGroupId } = this.#options;
+    if (socketGroupId !== null) admitGroup(this.socketPath, socketGroupId);
+  }
+
+  get local(): LocalApi {
+    return this.#local!;
   }
 
   #egress(now: SettingsInForce, listeners: readonly Listener[]): EgressPolicy {

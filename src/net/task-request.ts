@@ -3,7 +3,9 @@
 // public part names the task, the credentials go to the source.
 
 import { nameOf, type TaskFields } from "../engine/bytes/task-id.ts";
-import type { Credentials, TaskRequest } from "./wire/task.ts";
+import { MANIFEST_ACCEPT } from "./registry/media-type.ts";
+import { isTag, namedDigestOf } from "./registry/registry-task.ts";
+import type { Credentials, RegistryKind, TaskRequest } from "./wire/task.ts";
 
 /** A download as the user or a peer asks for it. */
 export interface RequestFields {
@@ -13,6 +15,7 @@ export interface RequestFields {
   readonly filterQuery?: readonly string[] | undefined;
   readonly checksum?: string | undefined;
   readonly isSealed?: boolean | undefined;
+  readonly registryKind?: RegistryKind | undefined;
 }
 
 /** Headers that neither name the sender nor change the bytes; values that do make them not neutral. */
@@ -136,14 +139,48 @@ export function splitRequest(
 /** Any URL without a secret. */
 const PLAIN_URL = "http://source/";
 
+/** What a source is asked with. */
+export interface WholeRequest {
+  url: string;
+  headers: Record<string, string>;
+  /** The source is a registry: where it wants a token of everybody, one is got. */
+  isRegistry?: boolean;
+  /** "sha256:hex" that names the version, whatever validators the source tells. */
+  digest?: string;
+}
+
 /**
  * What a source is asked with: of a private task the sender's URL and all header fields.
  * @throws {TypeError} when the parts do not belong together: then who made them lies about the task
  */
-export function wholeRequestOf(task: Pick<TaskRequest, "url" | "headers" | "credentials">): {
-  url: string;
-  headers: Record<string, string>;
-} {
+export function wholeRequestOf(
+  task: Pick<TaskRequest, "url" | "headers" | "credentials"> &
+    Partial<Pick<TaskRequest, "registryKind" | "checksum">>,
+): WholeRequest {
+  const { registryKind, checksum = "" } = task;
+  const { url, headers } = withCredentials(task);
+  if (registryKind === undefined) return { url, headers };
+  const digest = namedDigestOf({ registryKind, checksum });
+  return {
+    url,
+    headers: registryKind === "blob" ? headers : acceptingManifests(headers),
+    isRegistry: true,
+    ...(digest === null ? {} : { digest }),
+  };
+}
+
+/** A registry may hide a manifest whose type the request does not name. */
+function acceptingManifests(headers: Record<string, string>): Record<string, string> {
+  const accept = Object.keys(headers).find((name) => name.toLowerCase() === "accept") ?? "accept";
+  const named = headers[accept];
+  return named === undefined || NEUTRAL_HEADERS["accept"]!.test(named)
+    ? { ...headers, [accept]: MANIFEST_ACCEPT }
+    : headers;
+}
+
+function withCredentials(
+  task: Pick<TaskRequest, "url" | "headers" | "credentials">,
+): Pick<WholeRequest, "url" | "headers"> {
   const { url, headers, credentials } = task;
   if (credentials === undefined) return { url, headers };
   // A right proven at one URL must never open another one.
@@ -215,8 +252,16 @@ export function taskFieldsOf(request: RequestFields, visibility: "public" | "pri
     ...(request.filterQuery === undefined ? {} : { filterQuery: request.filterQuery }),
     ...(request.checksum === undefined ? {} : { checksum: request.checksum }),
     ...(request.isSealed === true && visibility === "public" ? { isSealed: true } : {}),
+    ...registryFieldsOf(request),
     publicHeaders: Object.fromEntries(publicHeaders),
   };
+}
+
+function registryFieldsOf(request: RequestFields): Pick<TaskFields, "digest" | "isTag"> {
+  const { registryKind, checksum = "" } = request;
+  const digest = namedDigestOf({ registryKind, checksum });
+  if (digest !== null) return { digest };
+  return isTag({ registryKind }) ? { isTag: true } : {};
 }
 
 /** The URL as it may be shown and stored: without user info and query values. */

@@ -18,7 +18,18 @@ export interface TaskFields {
   readonly isSealed?: boolean;
   /** Of a private task: a keyed digest of what may make its bytes differ and must not be told. */
   readonly variant?: string;
+  /** "sha256:hex" that names the bytes: of the URL only the origin counts then, and nothing else that is here. */
+  readonly digest?: string;
+  /** The URL is a registry's, of a tag: what is asked of it is not what a plain request would get. */
+  readonly isTag?: boolean;
 }
+
+/**
+ * How the ID of a task that is named by a digest begins: then come 24 digits of that digest alone and
+ * 32 of all that tells the task from others. Any other task's ID begins so once in 2^32.
+ */
+const OF_DIGEST = "00000000";
+const DIGEST_PART_END = 32;
 
 /**
  * The task ID, 64 hex digits.
@@ -26,6 +37,7 @@ export interface TaskFields {
  */
 export function taskIdOf(fields: TaskFields): string {
   const url = new URL(fields.url);
+  if (fields.digest !== undefined) return idOfDigest(url, fields.digest, fields);
   const headers = Object.entries(fields.publicHeaders ?? {})
     .map(([name, value]) => [name.toLowerCase(), value] as const)
     .toSorted(([a], [b]) => compareText(a, b));
@@ -43,7 +55,27 @@ export function taskIdOf(fields: TaskFields): string {
     // No header field has such a name: these pairs are never taken for one.
     ...(fields.isSealed === true ? ["sealed\n", "1"] : []),
     ...(fields.variant === undefined ? [] : ["variant\n", fields.variant]),
+    ...(fields.isTag === true ? ["tag of a registry\n", "1"] : []),
   ]);
+}
+
+function idOfDigest(
+  { protocol, host }: URL,
+  digest: string,
+  { visibility, isSealed = false }: TaskFields,
+): string {
+  const kind = isSealed ? "sealed" : visibility;
+  const own = digestOfFields(["df digest task 1", protocol, host, digest, kind]);
+  const shared = digestOfFields(["df digest 1", digest]);
+  return OF_DIGEST + shared.slice(0, DIGEST_PART_END - OF_DIGEST.length) + own.slice(0, 32);
+}
+
+/**
+ * What of a task's ID decides who owns it: tasks that are named by one digest, at whatever origins,
+ * have one owner, where the content of one can be given to those who ask for the others.
+ */
+export function ownershipOf(taskId: string): string {
+  return taskId.startsWith(OF_DIGEST) ? taskId.slice(0, DIGEST_PART_END) : taskId;
 }
 
 /**

@@ -28,7 +28,13 @@ export interface DownloadRequest {
   credentials?: Credentials | undefined;
   /** Pieces travel and rest sealed though the request is public. */
   isSealed?: boolean | undefined;
-  /** The URL is of a registry's pull API. */
+  /**
+   * The URL is of a registry's pull API; `checksum` is the digest in its path, if it has one (else: usage).
+   * Where the registry wants a token of everybody, one is got. What fails says what the registry said to
+   * this reader: source-unauthorized (401), -forbidden (403), -not-found (404, 410), source-busy (429, 503),
+   * each with `refusal.status`; source-error (other 5xx), network, timeout, tls where it is in trouble;
+   * checksum: it names or sent other bytes than the digest's, and nothing of them was kept.
+   */
   registryKind?: RegistryKind | undefined;
   tag?: string;
   /** Query parameters that do not make the bytes differ. */

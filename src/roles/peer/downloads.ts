@@ -5,6 +5,7 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { taskIdOf } from "../../engine/bytes/task-id.ts";
 import { DfError, isDfError } from "../../errors.ts";
 import { READERLESS_GRACE_MS } from "../../limits.ts";
+import { checkRegistryTask } from "../../net/registry/check-registry-task.ts";
 import { redactUrl, taskFieldsOf, visibilityOf, wholeRequestOf } from "../../net/task-request.ts";
 import type { DownloadRequest, DownloadStreamEvent, PeerStatus } from "../../net/wire/local-api.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -334,7 +335,7 @@ function anotherVersion(contentId: string): DfError {
 /** @throws {DfError} usage, not-shareable */
 function taskOf(request: DownloadRequest): TaskRequest {
   const { url, headers = {}, tag = "", filterQuery = [], checksum = "" } = request;
-  const { credentials, isSealed } = request;
+  const { credentials, isSealed, registryKind } = request;
   if (!URL.canParse(url) || !/^https?:/.test(url)) {
     throw new DfError("usage", "bring a URL: it is none that df can read", {
       hint: "write http:// or https:// in front",
@@ -351,7 +352,9 @@ function taskOf(request: DownloadRequest): TaskRequest {
     ...{ url, headers, tag, filterQuery: [...filterQuery], checksum },
     ...(credentials === undefined ? {} : { credentials }),
     ...(isSealed === true ? { isSealed } : {}),
+    ...(registryKind === undefined ? {} : { registryKind }),
   };
+  checkRegistryTask(task);
   try {
     wholeRequestOf(task);
   } catch (cause) {

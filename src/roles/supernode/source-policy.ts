@@ -5,6 +5,7 @@ import { DfError } from "../../errors.ts";
 import { URL_BYTES_MAX } from "../../limits.ts";
 import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
 import { matchesUrl } from "../../net/url-pattern.ts";
+import { checkRegistryTask } from "../../net/registry/check-registry-task.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
 import { redactUrl, visibilityOf, wholeRequestOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -19,6 +20,7 @@ export function checkRequest(task: TaskRequest, policy: EgressPolicy): void {
   if (url === null || !isHttp || task.url.length > URL_BYTES_MAX) {
     throw new DfError("usage", `join ${redactUrl(task.url)}: not an http or https URL`);
   }
+  checkRegistryTask(task);
   // Every header that is not neutral was declared public by the user who sent it.
   const visibility = visibilityOf(task, Object.keys(task.headers));
   if (visibility.kind === "private") {

@@ -34,7 +34,7 @@ export class TunnelAgent extends https.Agent {
 }
 
 /** Calls back once: with the tunnel, with the proxy's refusal, or because it is out of order. */
-function openTunnel(
+export function openTunnel(
   proxy: SourceProxy,
   authority: string,
   connected: (error: Error | null, socket?: Socket) => void,
@@ -48,8 +48,10 @@ function openTunnel(
     clearTimeout(late);
     connected(new Error(`reach the proxy: ${error.message}`));
   });
-  request.once("connect", ({ statusCode = 0 }, socket: Socket) => {
+  request.once("connect", ({ statusCode = 0 }, socket: Socket, head: Buffer) => {
     clearTimeout(late);
+    // What the other end said at once came with the proxy's answer.
+    if (head.length > 0) socket.unshift(head);
     if (statusCode >= 200 && statusCode < 300) return connected(null, socket);
     socket.destroy();
     connected(refusalOf(statusCode));

@@ -1,0 +1,162 @@
+// The clients' connections to the proxy's port: how many there may be, and how long each may keep us
+// waiting. Sockets that are handed to http.Server by "connection" have none of its timeouts in Bun 1.4.5
+// (oven-sh/bun#37739), so one look a second at all of them takes their place.
+//
+//   accepted ─▶ waiting ─▶ busy ─▶ waiting …    a request's head must come in time, and its body, and
+//                 │          │                  its answer must be read; what the answer itself takes
+//                 └──────────┴─▶ let go         is nobody's fault here
+//                                               a tunnel: counted, and watched by tunnel.ts
+
+import type { ServerResponse } from "node:http";
+import type { TunnelEnd } from "./tunnel.ts";
+
+export interface WatchLimits {
+  /** Connections at once; the one that waits longest for a request makes room for the next. */
+  connectionsMax: number;
+  /** From the first byte of a request's head to its last, also from the start of a connection to that. */
+  headMs: number;
+  /** From an answer to the first byte of the next request. */
+  idleMs: number;
+  /** Without a byte of the request's body, or with an answer of which nothing is read. */
+  stallMs: number;
+}
+
+export const WATCH_LIMITS: WatchLimits = {
+  // Of the 65,536 files that services may commonly have open, with as many again to the targets.
+  connectionsMax: 8_192,
+  headMs: 15_000,
+  idleMs: 60_000,
+  // Engines stop reading while they unpack a layer.
+  stallMs: 15 * 60_000,
+};
+
+const LOOK_INTERVAL_MS = 1_000;
+
+interface Watched {
+  /** The end whose bytes count: the socket, then the TLS on it. */
+  stream: TunnelEnd;
+  phase: "waiting" | "busy" | "tunnel";
+  /** The request under way. */
+  response: ServerResponse | null;
+  /** When the phase began, or a byte was last seen to move in it; monotonic. */
+  sinceMs: number;
+  seenBytes: number;
+  /** Bytes of a next request were seen. */
+  hasBegun: boolean;
+}
+
+export class ConnectionWatch {
+  readonly #limits: WatchLimits;
+  readonly #timer: Timer;
+  readonly #all = new Map<TunnelEnd, Watched>();
+
+  constructor(limits: WatchLimits) {
+    this.#limits = limits;
+    this.#timer = setInterval(() => this.#look(performance.now()), LOOK_INTERVAL_MS);
+  }
+
+  get count(): number {
+    return this.#all.size;
+  }
+
+  /** Takes a connection in; false: there is no room, and it is for the caller to close. */
+  accept(stream: TunnelEnd): boolean {
+    if (this.#all.size >= this.#limits.connectionsMax && !this.#makeRoom()) return false;
+    const sinceMs = performance.now();
+    const seenBytes = bytesOf(stream);
+    // The first request was what it was opened for.
+    const fresh = { phase: "waiting", hasBegun: true, response: null } as const;
+    this.#all.set(stream, { ...fresh, stream, sinceMs, seenBytes });
+    stream.once("close", () => this.#all.delete(stream));
+    return true;
+  }
+
+  /** Another stream speaks for the connection of `outer` from now on, and must bring its first request. */
+  replace(outer: TunnelEnd, inner: TunnelEnd): void {
+    const watched = this.#all.get(outer);
+    if (watched === undefined) return;
+    this.#all.delete(outer);
+    this.#all.set(inner, watched);
+    inner.once("close", () => {
+      this.#all.delete(inner);
+      outer.destroy();
+    });
+    outer.once("close", () => inner.destroy());
+    watched.stream = inner;
+    this.#become(watched, "waiting", true);
+  }
+
+  /** A request's head is in. */
+  begin(stream: TunnelEnd, response: ServerResponse): void {
+    const watched = this.#all.get(stream);
+    if (watched === undefined) return;
+    watched.response = response;
+    this.#become(watched, "busy", false);
+    response.once("close", () => {
+      // A pipelined request may have begun meanwhile.
+      if (watched.response === response) this.#become(watched, "waiting", false);
+    });
+  }
+
+  /** The connection is a tunnel's now. */
+  letGo(stream: TunnelEnd): void {
+    const watched = this.#all.get(stream);
+    if (watched !== undefined) this.#become(watched, "tunnel", false);
+  }
+
+  /** Closes every connection. */
+  close(): void {
+    clearInterval(this.#timer);
+    for (const stream of this.#all.keys()) stream.destroy();
+  }
+
+  #become(watched: Watched, phase: Watched["phase"], hasBegun: boolean): void {
+    watched.phase = phase;
+    watched.hasBegun = hasBegun;
+    if (phase !== "busy") watched.response = null;
+    watched.sinceMs = performance.now();
+    watched.seenBytes = bytesOf(watched.stream);
+  }
+
+  #look(nowMs: number): void {
+    for (const watched of this.#all.values()) {
+      const { stream, phase, seenBytes, hasBegun } = watched;
+      if (phase === "tunnel") continue;
+      const bytes = bytesOf(stream);
+      watched.seenBytes = bytes;
+      const moved = bytes !== seenBytes;
+      if (phase === "waiting") {
+        // Bytes that dribble in do not prolong the time that a head has.
+        if (moved && !hasBegun) this.#become(watched, "waiting", true);
+      } else if (moved || !isHeldUp(watched)) watched.sinceMs = nowMs;
+      if (nowMs - watched.sinceMs > this.#limitOf(watched)) stream.destroy();
+    }
+  }
+
+  #limitOf({ phase, hasBegun }: Watched): number {
+    if (phase === "busy") return this.#limits.stallMs;
+    return hasBegun ? this.#limits.headMs : this.#limits.idleMs;
+  }
+
+  /** Closes the connection that waits longest; the first in the map are the oldest. */
+  #makeRoom(): boolean {
+    let longest: Watched | null = null;
+    for (const watched of this.#all.values()) {
+      if (watched.phase !== "waiting") continue;
+      if (longest === null || watched.sinceMs < longest.sinceMs) longest = watched;
+    }
+    longest?.stream.destroy();
+    if (longest !== null) this.#all.delete(longest.stream);
+    return longest !== null;
+  }
+}
+
+/** Whether it is the client for which a request under way waits. */
+function isHeldUp({ response }: Watched): boolean {
+  if (response === null) return false;
+  return !response.req.complete || response.writableLength > 0;
+}
+
+function bytesOf({ bytesRead, bytesWritten }: TunnelEnd): number {
+  return bytesRead + bytesWritten;
+}

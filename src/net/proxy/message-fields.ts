@@ -1,0 +1,39 @@
+// The header fields of a message on its way through the proxy: those that are between two hops only end
+// here, and the proxy writes its name into Via (RFC 9110 §7.6).
+
+import type { IncomingMessage } from "node:http";
+
+export type Fields = Record<string, string | string[]>;
+
+/** Fields of one hop whether or not Connection names them; Expect was answered here. */
+const HOP_BY_HOP = new Set([
+  ...["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"],
+  ...["proxy-authentication-info", "te", "trailer", "transfer-encoding", "upgrade", "expect"],
+]);
+
+/** What goes on to the next hop, names in lower case, repeated fields as lists in their order. */
+export function endToEndFields({ rawHeaders, headers }: IncomingMessage): Fields {
+  const listed = (headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
+  const ended = new Set([...HOP_BY_HOP, ...listed]);
+  const fields: Fields = {};
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    const value = rawHeaders[i + 1]!;
+    if (ended.has(name)) continue;
+    const before = Object.hasOwn(fields, name) ? fields[name]! : undefined;
+    fields[name] = before === undefined ? value : [before, value].flat();
+  }
+  return fields;
+}
+
+/** The fields with this proxy added to those that the message came through. */
+export function withVia(fields: Fields, httpVersion: string, name: string): Fields {
+  const before = [fields["via"] ?? []].flat();
+  return { ...fields, via: [...before, `${httpVersion} ${name}`].join(", ") };
+}
+
+/** Whether a message came through here before. */
+export function cameThrough(message: IncomingMessage, name: string): boolean {
+  const hops = (message.headers["via"] ?? "").split(",");
+  return hops.some((hop) => hop.trim().split(/\s+/)[1] === name);
+}

@@ -1,0 +1,46 @@
+// What may be asked of the proxy, and by whom, before anything is resolved. Where a target's addresses may
+// be is the egress guard's affair, as for every request to an address that somebody else named.
+
+import { addressKind } from "../egress/address-kind.ts";
+import { portOf } from "../egress/egress-policy.ts";
+import { matchesUrl } from "../url-pattern.ts";
+import type { ProxyCredentials } from "./proxy-credentials.ts";
+
+export interface ProxyAccess {
+  /** Null: only this machine reaches the port, and anybody there may use it. */
+  readonly credentials: ProxyCredentials | null;
+  /** Patterns (url-pattern.ts) of targets; null: any that the guard lets through. */
+  readonly allow: readonly string[] | null;
+  /** Ports that a tunnel may lead to besides what `allow` names. */
+  readonly tunnelPorts: ReadonlySet<number>;
+}
+
+/** The web's, and where registries listen by default. */
+export const TUNNEL_PORTS: readonly number[] = [80, 443, 5000];
+
+/** Whether a target may be asked for by a request in absolute form. */
+export function isTarget(url: URL, { allow }: ProxyAccess): boolean {
+  return allow === null || allow.some((pattern) => matchesUrl(pattern, url));
+}
+
+/** Whether a tunnel may lead there: through one passes anything, so its port must be the web's or named. */
+export function isTunnelTarget(url: URL, access: ProxyAccess): boolean {
+  const named = (access.allow ?? []).some((pattern) => isOfPort(pattern, url));
+  return named || (isTarget(url, access) && access.tunnelPorts.has(portOf(url)));
+}
+
+/** Whether a pattern names the URL's port itself, not only its host. */
+function isOfPort(pattern: string, url: URL): boolean {
+  return portIn(pattern) === portOf(url) && matchesUrl(pattern, url);
+}
+
+/** The port that a pattern names; null: none. */
+export function portIn(pattern: string): number | null {
+  const port = /^(?:https?:\/\/)?(?:\[[^\]]*\]|[^/:]*):(\d{1,5})(?:\/|$)/.exec(pattern)?.[1];
+  return port === undefined ? null : Number(port);
+}
+
+/** @param address as a socket tells it; undefined: a unix socket's, whose file says who may use it */
+export function isOfThisMachine(address: string | undefined): boolean {
+  return address === undefined || address === "" || addressKind(address) === "loopback";
+}

@@ -17,7 +17,10 @@ export const CONFIG_PORT = 8000;
 export const SUPERNODE_PORT = 8002;
 export const PIECE_PORT = 65002;
 
-/** Beside the piece port; 65001 is the proxy's. */
+/** Registry mirror and forward proxy for programs of this host. */
+export const PROXY_PORT = 65001;
+
+/** Beside the piece port and the proxy's. */
 export const METRICS_PORT = 65003;
 
 /** How many pieces a peer uploads at once; see docs/architecture.md, "slots". */

@@ -64,6 +64,14 @@ const VERBS: Record<string, Verb> = {
     ],
     load: () => import("./roles/peer/command.ts"),
   },
+  relay: {
+    summary: "own the port that container engines know, with and without the peer",
+    synopsis: "[flags]",
+    takesArguments: false,
+    readsSettings: true,
+    examples: ["df relay", "df relay --socket /run/dragonfly/proxy.sock"],
+    load: () => import("./roles/relay/command.ts"),
+  },
   supernode: {
     summary: "run the swarm's head: read each source once, seed and schedule",
     synopsis: "[flags]",

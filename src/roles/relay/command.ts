@@ -1,0 +1,67 @@
+// The command `df relay`: flags, log lines and the wait for the end. Loads little, for it runs beside a
+// peer all the time: no HTTP server, no schemas, no database.
+
+import { type CommandDef, defineCommand } from "citty";
+import { DfError } from "../../errors.ts";
+import { PROXY_PORT } from "../../limits.ts";
+import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { SystemdNotifier } from "../service/notify-systemd.ts";
+import { createServiceLog } from "../service/service-log.ts";
+import { untilStopped } from "../service/until-stopped.ts";
+import { Relay } from "./relay.ts";
+
+const PEER_SOCKET = "/run/dragonfly/proxy.sock";
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: "listen",
+    variable: "DRAGONFLY_RELAY_LISTEN",
+    value: "HOST:PORT",
+    help: `what engines know (default 127.0.0.1:${PROXY_PORT}; DRAGONFLY_RELAY_LISTEN)`,
+  },
+  {
+    name: "socket",
+    variable: "DRAGONFLY_RELAY_SOCKET",
+    value: "PATH",
+    help: `df peer --proxy-listen unix:PATH (default ${PEER_SOCKET}; DRAGONFLY_RELAY_SOCKET)`,
+  },
+  { name: "json", variable: "DRAGONFLY_RELAY_JSON", help: "log as JSON, one object per line" },
+];
+
+const command: CommandDef = defineCommand({
+  meta: { name: "relay", description: "Own the engines' port, with and without the peer." },
+  run: ({ data }) => runRelay(data as ParsedFlags),
+});
+export default command;
+
+async function runRelay(parsed: ParsedFlags): Promise<void> {
+  const text = (name: string): string | undefined => {
+    const variable = FLAGS.find((flag) => flag.name === name)!.variable!;
+    return parsed.values.get(name)?.at(-1) ?? (process.env[variable] || undefined);
+  };
+  const isJson = ["true", "1"].includes(text("json") ?? "");
+  const log = createServiceLog({ component: "relay", isJson, level: "info" });
+  const peerSocket = text("socket") ?? PEER_SOCKET;
+  const relay = new Relay({
+    listen: parseLoopback("--listen", text("listen") ?? `127.0.0.1:${PROXY_PORT}`),
+    peerSocket,
+    onPeer: (state) => {
+      if (state === null) log.info(`connections go to the peer on ${peerSocket}`);
+      else log.warn(`connections go straight to their targets: the peer: ${state}`);
+    },
+  });
+  const status = `ready on ${relay.address}, for the peer on ${peerSocket}`;
+  log.info(status);
+  await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
+  relay.stop();
+}
+
+/** @throws {DfError} usage */
+function parseLoopback(flag: string, text: string): { hostname: string; port: number } {
+  const match = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[2] ?? PROXY_PORT);
+  if (match !== null && port <= 65_535) return { hostname: match[1]!, port };
+  throw new DfError("usage", `read ${flag} ${text}: not a loopback address`, {
+    hint: "the relay serves this host alone; for others df peer --proxy-listen asks who they are",
+  });
+}

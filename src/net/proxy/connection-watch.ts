@@ -63,7 +63,7 @@ export class ConnectionWatch {
   accept(stream: TunnelEnd): boolean {
     if (this.#all.size >= this.#limits.connectionsMax && !this.#makeRoom()) return false;
     const sinceMs = performance.now();
-    const seenBytes = bytesOf(stream);
+    const seenBytes = stream.bytesRead;
     // The first request was what it was opened for.
     const fresh = { phase: "waiting", hasBegun: true, response: null } as const;
     this.#all.set(stream, { ...fresh, stream, sinceMs, seenBytes });
@@ -115,14 +115,14 @@ export class ConnectionWatch {
     watched.hasBegun = hasBegun;
     if (phase !== "busy") watched.response = null;
     watched.sinceMs = performance.now();
-    watched.seenBytes = bytesOf(watched.stream);
+    watched.seenBytes = movedBytes(watched);
   }
 
   #look(nowMs: number): void {
     for (const watched of this.#all.values()) {
       const { stream, phase, seenBytes, hasBegun } = watched;
       if (phase === "tunnel") continue;
-      const bytes = bytesOf(stream);
+      const bytes = movedBytes(watched);
       watched.seenBytes = bytes;
       const moved = bytes !== seenBytes;
       if (phase === "waiting") {
@@ -157,6 +157,7 @@ function isHeldUp({ response }: Watched): boolean {
   return !response.req.complete || response.writableLength > 0;
 }
 
-function bytesOf({ bytesRead, bytesWritten }: TunnelEnd): number {
-  return bytesRead + bytesWritten;
+/** What moved as far as it counts: of who waits for a request, only what comes. */
+function movedBytes({ stream, phase }: Watched): number {
+  return stream.bytesRead + (phase === "waiting" ? 0 : stream.bytesWritten);
 }

@@ -28,9 +28,15 @@ export interface ReadableContent {
   readonly length: number | null;
   /**
    * Bytes `from` … `to` − 1 in order, each as soon as it is verified; `to` null: to the end.
+   * @param partBytesMax of one chunk @defaultValue RANGE_BYTES_MAX
    * @throws {DfError} when the rest will not come
    */
-  read(from: number, to: number | null, signal: AbortSignal): AsyncGenerator<Uint8Array>;
+  read(
+    from: number,
+    to: number | null,
+    signal: AbortSignal,
+    partBytesMax?: number,
+  ): AsyncGenerator<Uint8Array>;
 }
 
 /** What the server asks of the peer. */

@@ -12,7 +12,10 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /** What goes on to the next hop, names in lower case, repeated fields as lists in their order. */
-export function endToEndFields({ rawHeaders, headers }: IncomingMessage): Fields {
+export function endToEndFields({
+  rawHeaders,
+  headers,
+}: Pick<IncomingMessage, "rawHeaders" | "headers">): Fields {
   const listed = (headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
   const ended = new Set([...HOP_BY_HOP, ...listed]);
   const fields: Fields = {};

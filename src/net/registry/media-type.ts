@@ -1,5 +1,7 @@
 // The media types of manifests: which are asked for, and which one a manifest's own bytes tell.
 
+import { jsonOrUndefined } from "../json-or-undefined.ts";
+
 /** Every type that engines of this decade understand, images before indexes (OCI image specification). */
 export const MANIFEST_MEDIA_TYPES = [
   "application/vnd.oci.image.manifest.v1+json",
@@ -13,3 +15,44 @@ export const MANIFEST_MEDIA_TYPES = [
  * does not name (distribution 2.8 answers 404 for it), and the wildcard alone is not heeded.
  */
 export const MANIFEST_ACCEPT = [...MANIFEST_MEDIA_TYPES, "*/*"].join(", ");
+
+/** The specification lets registries refuse larger ones. */
+export const MANIFEST_BYTES_MAX = 4 << 20;
+
+const INDEX_TYPES: ReadonlySet<string> = new Set(
+  MANIFEST_MEDIA_TYPES.filter((type) => /index|list/.test(type)),
+);
+const IMAGE_TYPES: ReadonlySet<string> = new Set(
+  MANIFEST_MEDIA_TYPES.filter((type) => !/index|list/.test(type)),
+);
+
+const MEDIA_TYPE = /^[\w.+-]{1,127}\/[\w.+-]{1,127}$/;
+
+/**
+ * The type that a manifest's bytes tell; null where they contradict themselves, or what they came as. The
+ * same bytes must not be an image to one engine and an index to another (CVE-2021-41190): who calls
+ * itself one of the two has nothing of the other.
+ * @param contentType as a registry gave it; null: not known
+ */
+export function manifestTypeOf(bytes: Uint8Array, contentType: string | null): string | null {
+  const json = jsonOrUndefined(new TextDecoder().decode(bytes));
+  if (typeof json !== "object" || json === null || Array.isArray(json)) return null;
+  const { mediaType, schemaVersion, manifests, layers, config } = json as Record<string, unknown>;
+  const isIndex = manifests !== undefined;
+  const isImage = layers !== undefined || config !== undefined;
+  if (isIndex && isImage) return null;
+  const told = contentType?.split(";")[0]!.trim().toLowerCase() ?? null;
+  if (mediaType !== undefined && (typeof mediaType !== "string" || !MEDIA_TYPE.test(mediaType)))
+    return null;
+  if (mediaType !== undefined && told !== null && told !== mediaType.toLowerCase()) return null;
+  const type = mediaType ?? told ?? typeWithoutWords(schemaVersion, isIndex);
+  if (INDEX_TYPES.has(type)) return isImage ? null : type;
+  if (IMAGE_TYPES.has(type)) return isIndex ? null : type;
+  return type;
+}
+
+/** Only OCI's types may go without naming themselves; so did Docker's first schema. */
+function typeWithoutWords(schemaVersion: unknown, isIndex: boolean): string {
+  if (schemaVersion === 1) return "application/vnd.docker.distribution.manifest.v1+prettyjws";
+  return MANIFEST_MEDIA_TYPES[isIndex ? 1 : 0];
+}

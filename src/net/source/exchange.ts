@@ -19,6 +19,8 @@ const STALL_WINDOW_MS = 30_000;
 export interface SourceAnswer {
   status: number;
   headers: http.IncomingHttpHeaders;
+  /** Names and values in turn, as sent. */
+  rawHeaders: string[];
   finalUrl: string;
   /** Unix milliseconds. */
   requestedAt: number;
@@ -135,6 +137,7 @@ function answerOf(
   return {
     status: message.statusCode ?? 0,
     headers: message.headers,
+    rawHeaders: message.rawHeaders,
     finalUrl: href,
     requestedAt,
     receivedAt: Date.now(),

@@ -34,7 +34,8 @@ export function peerLocalApi(parts: PeerLocalApiParts): LocalApi {
       const download = downloads.bringing(contentId);
       return {
         length: content.manifest.layout.length,
-        read: (from, to, signal) => readContent(content, { from, to }, download, signal),
+        read: (from, to, signal, partBytesMax) =>
+          readContent(content, { from, to, partBytesMax }, download, signal),
       };
     },
     status: parts.status,

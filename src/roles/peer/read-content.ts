@@ -13,10 +13,11 @@ import type { PeerDownload } from "./peer-download.ts";
  */
 export async function* readContent(
   content: StoredContent,
-  range: { from: number; to: number | null },
+  range: { from: number; to: number | null; partBytesMax?: number | undefined },
   download: PeerDownload | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  const { partBytesMax = RANGE_BYTES_MAX } = range;
   const releaseLease = content.lease();
   content.touch();
   const endOf = (): number =>
@@ -28,7 +29,7 @@ export async function* readContent(
       const piece = Math.floor(at / pieceLength);
       if (piece < content.have.size && content.have.has(piece)) {
         const pieceEnd = piece * pieceLength + content.manifest.row(piece)!.plainLength;
-        const length = Math.min(RANGE_BYTES_MAX, pieceEnd - at, endOf() - at);
+        const length = Math.min(partBytesMax, pieceEnd - at, endOf() - at);
         yield await content.read(at, length);
         at += length;
       } else await nextChange(content, download, signal);

@@ -1,0 +1,70 @@
+// A content on its way to this host for one reader on the proxy's port: the peer is asked as `df get` asks
+// it, in this process.
+
+import { DfError } from "../../errors.ts";
+import type { LocalApi } from "../../net/local/local-server.ts";
+import type { DownloadRequest, DownloadStreamEvent } from "../../net/wire/local-api.ts";
+
+/**
+ * A stalled reader holds two of these and what its socket took. With a hundred readers that is less than
+ * one piece each; larger ones were not faster.
+ */
+const PART_BYTES_MAX = 256 << 10;
+
+export interface BroughtContent {
+  readonly contentId: string;
+  /** Null: not known before its end. */
+  readonly length: number | null;
+  /**
+   * Bytes `from` … `to` − 1 in order as they arrive; `to` null: to the end.
+   * @throws {DfError} when the rest will not come
+   */
+  read(from: number, to: number | null): AsyncGenerator<Uint8Array>;
+}
+
+/**
+ * Joins the download and waits until its version is known. The download has this reader until the signal
+ * aborts or it is done.
+ * @throws {DfError} why it cannot be had; the signal's reason
+ */
+export async function bringContent(
+  local: LocalApi,
+  request: DownloadRequest,
+  signal: AbortSignal,
+): Promise<BroughtContent> {
+  const events = local.download(request, signal);
+  const content = await firstContent(events);
+  const { contentId, length, access = "" } = content;
+  const readable = local.content(contentId, access);
+  if (readable === undefined) {
+    await events.return(undefined);
+    throw new DfError("unavailable", `read content ${contentId}: it is gone`, {
+      hint: "ask again",
+    });
+  }
+  void stayUntilDone(events);
+  return {
+    contentId,
+    length,
+    read: (from, to) => readable.read(from, to, signal, PART_BYTES_MAX),
+  };
+}
+
+type ContentEvent = Extract<DownloadStreamEvent, { event: "content" }>;
+
+async function firstContent(events: AsyncGenerator<DownloadStreamEvent>): Promise<ContentEvent> {
+  for (;;) {
+    const next = await events.next();
+    if (next.done === true) throw new DfError("internal", "bring a content: it ended unannounced");
+    if (next.value.event === "content") return next.value;
+  }
+}
+
+/** A reader that leaves lets the download end. What fails it is told to whoever reads the bytes. */
+async function stayUntilDone(events: AsyncGenerator<DownloadStreamEvent>): Promise<void> {
+  try {
+    while ((await events.next()).done !== true);
+  } catch {
+    // Told there.
+  }
+}

@@ -5,7 +5,7 @@
 //        ▲                       │ answer, refusal                        │ answer, refusal, limit
 //        └───────────────────────┴────────────────────────────────────────┘
 
-import { messageOf } from "../../errors.ts";
+import { reasonOf } from "./dial.ts";
 
 /** An idle peer answers in a millisecond; one whose threads wait for a busy CPU in some tens. */
 const ANSWER_TIMEOUT_MS = 1_000;
@@ -70,11 +70,11 @@ async function answerOf(unix: string): Promise<PeerState> {
         socket.terminate();
       },
       close: () => resolve("it closed the connection"),
-      error: (_socket, error) => resolve(messageOf(error)),
+      error: (_socket, error) => resolve(reasonOf(error)),
     },
   });
   const limit = setTimeout(() => resolve(TOO_LATE), QUESTION_LIMIT_MS);
-  connected.catch((error: unknown) => resolve(messageOf(error)));
+  connected.catch((error: unknown) => resolve(reasonOf(error)));
   const state = await promise;
   clearTimeout(limit);
   connected.then(

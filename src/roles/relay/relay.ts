@@ -3,7 +3,7 @@
 
 import type { Socket, TCPSocketListener } from "bun";
 import { DfError, messageOf } from "../../errors.ts";
-import { dial } from "./dial.ts";
+import { dial, reasonOf } from "./dial.ts";
 import { Leg } from "./leg.ts";
 import { lastOfConnection, takeHead } from "./message-head.ts";
 import { PeerProbe, type PeerState } from "./peer-probe.ts";
@@ -86,7 +86,7 @@ export class Relay {
     const state = await this.#probe.ask();
     const peer =
       state === null
-        ? await dial({ unix: this.#options.peerSocket }, PEER_TIMEOUT_MS).catch(messageOf)
+        ? await dial({ unix: this.#options.peerSocket }, PEER_TIMEOUT_MS).catch(reasonOf)
         : state;
     this.#tell(typeof peer === "string" ? peer : null);
     if (typeof peer === "string") return leadPlainly(client);
@@ -117,7 +117,7 @@ async function leadPlainly(client: Leg): Promise<void> {
   const way = plainWay(head);
   const isHead = head.startLine.startsWith("HEAD ");
   if (way.kind === "refuse") return client.closeWith(refusal(way, isHead));
-  const target = await dial(way, TARGET_TIMEOUT_MS).catch(messageOf);
+  const target = await dial(way, TARGET_TIMEOUT_MS).catch(reasonOf);
   if (typeof target === "string") {
     const reason = `connect to ${way.hostname}:${way.port}: ${target}`;
     return client.closeWith(refusal({ status: 502, reason }, isHead));

@@ -1,6 +1,6 @@
-// X.509 as a fleet needs it: one CA, and certificates of servers that it signs. Nothing that a machine
-// sends but its public key ends up in one. Only `df config` loads this file: the libraries behind it
-// take longer to start than most commands.
+// X.509 as a fleet needs it, and a proxy that speaks for hosts: one CA each, and certificates of servers that
+// it signs. Nothing that a machine of a fleet sends but its public key ends up in one. Loaded only when a
+// certificate is to be made: the libraries behind it take longer to start than most commands.
 
 // @peculiar/x509 fails without it.
 import "reflect-metadata";
@@ -8,7 +8,7 @@ import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
-  type Extension,
+  Extension,
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
@@ -37,24 +37,43 @@ const CA_LIFE_MS = 30 * 365 * DAY_MS;
 /** The longest that clients of today accept is 398 days; a credential ends after 366, the certificate after it. */
 export const CERTIFICATE_LIFE_MS = 397 * DAY_MS;
 
+/** For which the library has no class of its own. */
+const NAME_CONSTRAINTS = "2.5.29.30";
+
 /** Machines whose clocks are behind believe a new certificate all the same. */
 const CLOCK_SKEW_MS = 3_600_000;
 
-/** Makes a CA that signs servers of one fleet, and no other CA. */
-export async function makeCa(): Promise<CaKeys> {
+export interface CaOptions {
+  /** @defaultValue a fleet's */
+  name?: string;
+  /** @defaultValue CA_LIFE_MS */
+  lifeMs?: number;
+  /** The names that it may sign for: DER (RFC 5280 §4.2.1.10). @defaultValue any */
+  nameConstraints?: Uint8Array | null;
+}
+
+/** Makes a CA that signs servers and no other CA: by default those of one fleet. */
+export async function makeCa({
+  name = FLEET_CA_NAME,
+  lifeMs = CA_LIFE_MS,
+  nameConstraints = null,
+}: CaOptions = {}): Promise<CaKeys> {
   const keys = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
   const nowMs = Date.now();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: newSerialNumber(),
-    name: `CN=${FLEET_CA_NAME}`,
+    name: `CN=${name}`,
     notBefore: new Date(nowMs - CLOCK_SKEW_MS),
-    notAfter: new Date(nowMs + CA_LIFE_MS),
+    notAfter: new Date(nowMs + lifeMs),
     signingAlgorithm: ALGORITHM,
     keys,
     extensions: [
       new BasicConstraintsExtension(true, 0, true),
       new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true),
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
+      ...(nameConstraints === null
+        ? []
+        : [new Extension(NAME_CONSTRAINTS, true, nameConstraints.slice())]),
     ],
   });
   const privateKey = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
@@ -72,7 +91,11 @@ export async function makeCa(): Promise<CaKeys> {
  */
 export async function issueCertificate(
   ca: CaKeys,
-  { publicKey, names }: { publicKey: string; names: readonly string[] },
+  {
+    publicKey,
+    names,
+    lifeMs = CERTIFICATE_LIFE_MS,
+  }: { publicKey: string; names: readonly string[]; lifeMs?: number },
 ): Promise<string> {
   const nowMs = Date.now();
   const issuer = new X509Certificate(ca.certificate);
@@ -81,7 +104,7 @@ export async function issueCertificate(
     subject: `CN=${names[0]!}`,
     issuer: issuer.subject,
     notBefore: new Date(nowMs - CLOCK_SKEW_MS),
-    notAfter: new Date(nowMs + CERTIFICATE_LIFE_MS),
+    notAfter: new Date(nowMs + lifeMs),
     signingAlgorithm: ALGORITHM,
     publicKey: await importKey("spki", publicKey, "verify"),
     signingKey: await importKey("pkcs8", ca.privateKey, "sign"),

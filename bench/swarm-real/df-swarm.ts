@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { BytesBySource } from "../../src/net/wire/local-api.ts";
 import type { ReportLine } from "../../src/roles/get/report.ts";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
+import { linesOf } from "../harness/lines-of.ts";
 import { downloadThrough, sha256ThroughApi } from "../harness/local-api-client.ts";
 import type { Payload } from "../harness/payload.ts";
 import { usageOfAll } from "../harness/process-usage.ts";
@@ -136,16 +137,6 @@ async function runGet(
   if (code !== 0 || result === null) throw new Error(`df get: exit ${code}: ${await stderr}`);
   const tailMs = result.line.tailMs + (endedAt - result.at);
   return { endedAt, bytes: result.line.bytes, tailMs };
-}
-
-async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = lines.pop()!;
-    yield* lines;
-  }
 }
 
 function sumBytes(all: BytesBySource[]): BytesBySource {

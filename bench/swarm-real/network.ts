@@ -2,9 +2,9 @@
 // both directions. The bridge has a namespace of its own, so that nothing of the machine's own
 // network is touched.
 //
-//   source ══(unshaped)══ seed ──tbf──┐
+//   source ══(unshaped*)═ seed ──tbf──┐
 //                       host 1 ──tbf──┤ bridge br0
-//                       host N ──tbf──┘
+//                       host N ──tbf──┘      * unless `sourceBitsPerSec` says otherwise
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { run, type Session } from "../harness/session.ts";
@@ -27,7 +27,7 @@ export interface Host {
 }
 
 export interface Fleet {
-  /** Holds the source; only the seed reaches it without a shaper. */
+  /** Holds the source; hosts reach it through the seed's link too. */
   source: Host;
   /** Where the supernode, or a baseline's server, runs. */
   seed: Host;
@@ -38,6 +38,8 @@ export interface FleetOptions {
   hostCount: number;
   hostBitsPerSec: number;
   seedBitsPerSec: number;
+  /** Of the source's own link, behind the seed. @defaultValue unshaped */
+  sourceBitsPerSec?: number;
 }
 
 /** The command line that runs `command` on a host. */
@@ -69,6 +71,11 @@ export async function createFleet(session: Session, options: FleetOptions): Prom
   await attach(switchNamespace, [seed], "s", options.seedBitsPerSec);
   await attach(switchNamespace, hosts, "h", options.hostBitsPerSec);
   await joinSourceToSeed(source, seed);
+  if (options.sourceBitsPerSec !== undefined) {
+    const shaper = tbf(options.sourceBitsPerSec);
+    await run(["tc", "-n", seed.namespace, "-batch", "-"], `qdisc add dev up0 root ${shaper}`);
+    await run(["tc", "-n", source.namespace, "-batch", "-"], `qdisc add dev eth0 root ${shaper}`);
+  }
   return { source, seed, hosts };
 }
 

@@ -66,11 +66,17 @@ export class OpenRead implements CutPlan {
     }
   }
 
+  /** Whether an answer is of the version under way, as far as that can be told. */
+  isOfVersion({ headers }: SourceAnswer): boolean {
+    const { validator } = this.facts;
+    const isUntold = validator === null || this.request.digest !== undefined;
+    return isUntold || namesVersion(headers, validator);
+  }
+
   /** Throws unless a whole-body answer is of the version under way; closes it then. */
   checkSame(answer: SourceAnswer): void {
-    const { validator, length } = this.facts;
-    const isSame = validator === null || namesVersion(answer.headers, validator);
-    if (isSame && factsOf(answer).length === length) return;
+    const { length } = this.facts;
+    if (this.isOfVersion(answer) && factsOf(answer).length === length) return;
     answer.close();
     throw sourceChanged(this.request.url);
   }

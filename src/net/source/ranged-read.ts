@@ -3,7 +3,7 @@
 
 import { pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
 import type { PieceSet } from "../../engine/core/piece-set.ts";
-import { contentRangeOf, factsOf, namesVersion } from "./source-answer.ts";
+import { contentRangeOf, factsOf } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { expectStatus } from "./source-client.ts";
 import { PieceCutter } from "./piece-cutter.ts";
@@ -148,7 +148,8 @@ export class RangedRead {
     const end = limit === null ? run.end : Math.min(run.end, first + limit);
     if (limit !== null) await request.admit(end - first);
     const headers: Record<string, string> = { range: `bytes=${first}-${end - 1}` };
-    if (facts.validator !== null) headers["if-range"] = facts.validator;
+    const isNamed = request.digest !== undefined;
+    if (facts.validator !== null && !isNamed) headers["if-range"] = facts.validator;
     const answer = await client.ask(headers, this.#signal);
     if (limit !== null) answer.admittedBytes = end - first;
     if (answer.status !== 200 && answer.status !== 416) expectStatus(answer, [206]);
@@ -171,7 +172,7 @@ export class RangedRead {
     if (answer.status === 416) {
       throw finalFault("protocol", `${what}: the source refused a range within the length it gave`);
     }
-    if (facts.validator !== null && !namesVersion(answer.headers, facts.validator)) {
+    if (!this.#read.isOfVersion(answer)) {
       const isUnnamed =
         answer.headers.etag === undefined && answer.headers["last-modified"] === undefined;
       if (!isUnnamed) throw sourceChanged(request.url);

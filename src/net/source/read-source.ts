@@ -10,10 +10,10 @@
 import { OpenRead, askPlain } from "./open-read.ts";
 import { RangedRead } from "./ranged-read.ts";
 import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
-import { contentRangeOf, factsOf, namesVersion } from "./source-answer.ts";
+import { contentRangeOf, factsOf, mayBeNamed, namesVersion } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
-import { SourceFault, sourceChanged } from "./source-fault.ts";
+import { SourceFault, otherDigest, sourceChanged } from "./source-fault.ts";
 import type {
   ReadSource,
   SourceFacts,
@@ -51,7 +51,7 @@ interface ReadParts {
 async function read(parts: ReadParts, signal: AbortSignal): Promise<SourceResult> {
   const { request, client, gate, sink } = parts;
   const first = await gate.retrying(signal, () => askFirst(client, request, signal));
-  const facts = factsOf(first);
+  const facts = factsOf(first, request.digest);
   let opened;
   try {
     checkExpected(request, first, facts);
@@ -85,10 +85,12 @@ async function askFirst(
   const length = Math.min(startBytes, FIRST_RANGE_BYTES, limit ?? Infinity);
   if (limit !== null) await request.admit(length);
   const range = `bytes=${startAt}-${startAt + length - 1}`;
-  const condition = expected === null ? {} : { "if-range": expected.validator };
+  const { digest } = request;
+  const isNamed = digest !== undefined;
+  const condition = expected === null || isNamed ? {} : { "if-range": expected.validator };
   const answer = await client.ask({ range, ...condition }, signal);
   if (limit !== null) answer.admittedBytes = length;
-  if (answer.status === 206 && isUsableFirstRange(answer, startAt)) return answer;
+  if (answer.status === 206 && isUsableFirstRange(answer, { startAt, isNamed })) return answer;
   if (answer.status === 206 || answer.status === 416) {
     answer.close();
     return askPlain(client, signal);
@@ -98,19 +100,24 @@ async function askFirst(
 }
 
 /**
- * Whether more ranges can follow this answer. Without a validator they could mix two versions, so
- * then it must be the whole content already.
+ * Whether more ranges can follow this answer. Without a validator, and without a digest that names the
+ * content, they could mix two versions, so then it must be the whole content already.
  */
-function isUsableFirstRange(answer: SourceAnswer, startAt: number): boolean {
+function isUsableFirstRange(
+  answer: SourceAnswer,
+  { startAt, isNamed }: { startAt: number; isNamed: boolean },
+): boolean {
   const range = contentRangeOf(answer.headers);
   if (range?.bytes?.first !== startAt || range.total === null) return false;
   const isWhole = startAt === 0 && range.bytes.last === range.total - 1;
-  return isWhole || factsOf(answer).validator !== null;
+  return isWhole || isNamed || factsOf(answer).validator !== null;
 }
 
 function checkExpected(request: SourceRequest, answer: SourceAnswer, facts: SourceFacts): void {
-  const { expected, url } = request;
+  const { expected, url, digest } = request;
+  if (digest !== undefined && !mayBeNamed(answer, digest)) throw otherDigest(url);
   if (expected === null) return;
   const isSameLength = expected.length === null || expected.length === facts.length;
-  if (!namesVersion(answer.headers, expected.validator) || !isSameLength) throw sourceChanged(url);
+  const isSame = digest !== undefined || namesVersion(answer.headers, expected.validator);
+  if (!isSame || !isSameLength) throw sourceChanged(url);
 }

@@ -9,12 +9,15 @@ import type { SourceFacts } from "./source-read.ts";
 /** A Last-Modified younger than this may hide a second change within its second (RFC 9110 §8.8.2.2). */
 const LAST_MODIFIED_AGE_MS = 60_000;
 
-/** What the answer says of the content; a 206 is taken by its total. */
-export function factsOf(answer: SourceAnswer): SourceFacts {
+/**
+ * What the answer says of the content; a 206 is taken by its total.
+ * @param digest "sha256:hex" that names the version instead of what the answer says
+ */
+export function factsOf(answer: SourceAnswer, digest?: string): SourceFacts {
   const { headers, status } = answer;
   return {
     length: status === 206 ? (contentRangeOf(headers)?.total ?? null) : bodyLengthOf(headers),
-    validator: validatorOf(headers),
+    validator: digest === undefined ? validatorOf(headers) : `"${digest}"`,
     lastModified: headers["last-modified"] ?? null,
     acceptsRanges: status === 206 || headers["accept-ranges"] === "bytes",
     contentType: headers["content-type"] ?? null,
@@ -25,12 +28,15 @@ export function factsOf(answer: SourceAnswer): SourceFacts {
 }
 
 /**
- * The strong ETag, else a Last-Modified that is strong in the sense of RFC 9110 §8.8.2.2; null
- * when the answer names its version by neither. Weak ETags do not promise equal bytes.
+ * The strong ETag, else the digest that a registry names, in quotes as if it were one, else a Last-Modified
+ * that is strong in the sense of RFC 9110 §8.8.2.2; null when the answer names its version by none. Weak
+ * ETags do not promise equal bytes.
  */
 export function validatorOf(headers: IncomingHttpHeaders): string | null {
   const etag = headers.etag;
   if (etag !== undefined && /^"[^"]*"$/.test(etag)) return etag;
+  const digest = registryDigestOf(headers);
+  if (digest !== null) return `"${digest}"`;
   const modified = headers["last-modified"];
   if (modified === undefined) return null;
   const modifiedAt = parseHttpDate(modified);
@@ -41,8 +47,22 @@ export function validatorOf(headers: IncomingHttpHeaders): string | null {
 
 /** Whether an answer of the same source still is the version that `validator` names. */
 export function namesVersion(headers: IncomingHttpHeaders, validator: string): boolean {
+  const digest = registryDigestOf(headers);
+  if (headers.etag === undefined && digest !== null && `"${digest}"` === validator) return true;
   // A repeated Last-Modified needs no second proof of age: it was old enough the first time.
   return headers.etag === validator || headers["last-modified"] === validator;
+}
+
+/** What a registry calls the bytes of its answer (OCI distribution specification); null: it does not say. */
+function registryDigestOf(headers: IncomingHttpHeaders): string | null {
+  const digest = headers["docker-content-digest"];
+  return typeof digest === "string" && /^sha256:[0-9a-f]{64}$/.test(digest) ? digest : null;
+}
+
+/** Whether an answer may be of the bytes that `digest` names, as far as it says. */
+export function mayBeNamed({ headers }: SourceAnswer, digest: string): boolean {
+  const named = headers["docker-content-digest"];
+  return named === undefined || named === digest;
 }
 
 export interface ContentRange {

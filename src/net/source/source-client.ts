@@ -12,6 +12,8 @@ import { basicAuthorization } from "../basic-authorization.ts";
 import { redactUrl } from "../task-request.ts";
 import type { CheckedTarget } from "../egress/egress-guard.ts";
 import type { Outlet, Passage } from "../egress/outlet.ts";
+import { anonymousTokensOf } from "../registry/anonymous-token.ts";
+import { bearerOf } from "../registry/challenge.ts";
 import { exchange, type SourceAnswer } from "./exchange.ts";
 import type { SourceAddress } from "./source-read.ts";
 
@@ -25,6 +27,9 @@ const NEUTRAL_HEADERS = new Set(["user-agent", "accept", "accept-language"]);
 const OWN_HEADERS =
   /^(range|if-.*|accept-encoding|connection|keep-alive|te|transfer-encoding|content-length|upgrade|proxy-connection|expect)$/;
 
+/** Header fields that say who asks. */
+const OWN_CREDENTIALS = /^(authorization|cookie)$/;
+
 /** Where a request goes first, and what led there. */
 interface Start {
   url: string;
@@ -33,11 +38,21 @@ interface Start {
   from: CheckedTarget | null;
 }
 
+/** One request of a chain of redirects. */
+interface Asked {
+  readonly passage: Passage;
+  readonly from: CheckedTarget | null;
+  readonly headers: Record<string, string>;
+  readonly method: "GET" | "HEAD";
+}
+
 export class SourceClient {
   readonly #address: SourceAddress;
   readonly #outlet: Outlet;
   /** Where redirects led; forgotten when that place refuses, e.g. because its signature expired. */
   #resolved: Start | null = null;
+  /** Of everybody, of a registry that wants one; null: none was wanted yet. */
+  #token: string | null = null;
 
   constructor(address: SourceAddress) {
     this.#address = address;
@@ -78,14 +93,7 @@ export class SourceClient {
     let { redirectSeconds, from } = start;
     for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
       const passage = await this.#enter(url, from, signal);
-      const answer = await exchange(
-        {
-          ...{ passage, method, headers: { ...this.#headersFor(url), ...headers } },
-          timeoutMs: this.#address.timeoutMs,
-          faultOf: (error) => this.#unanswered(error, passage.target),
-        },
-        signal,
-      );
+      const answer = await this.#answerTo({ passage, from, headers, method }, signal);
       if (![301, 302, 303, 307, 308].includes(answer.status)) {
         if (from !== null) this.#resolved = { url: url.href, redirectSeconds, from };
         return { ...answer, redirectSeconds };
@@ -101,6 +109,56 @@ export class SourceClient {
       `read ${redactUrl(start.url)}: more than ${REDIRECTS_MAX} redirects`,
       "the redirects form a loop",
     );
+  }
+
+  /** Sends one request, and once more where a registry wants a token of everybody first. */
+  async #answerTo(asked: Asked, signal: AbortSignal): Promise<SourceAnswer> {
+    const { target } = asked.passage;
+    const shown = this.#tokenFor(target.url);
+    const answer = await this.#exchange(asked, shown, signal);
+    if (answer.status !== 401 || !this.#mayShowToken(target.url)) return answer;
+    const challenge = bearerOf(answer.headers["www-authenticate"]);
+    if (challenge === null) return answer;
+    answer.close();
+    const tokens = anonymousTokensOf(this.#address.egress);
+    const token = await tokens.get(challenge, { from: target, refused: shown }, signal);
+    if (token === null || token === shown) return answer;
+    this.#token = token;
+    const passage = await this.#enter(target.url, asked.from, signal);
+    return this.#exchange({ ...asked, passage }, token, signal);
+  }
+
+  #exchange(
+    { passage, headers, method }: Asked,
+    token: string | null,
+    signal: AbortSignal,
+  ): Promise<SourceAnswer> {
+    const { target } = passage;
+    const shown = token === null ? {} : { authorization: `Bearer ${token}` };
+    return exchange(
+      {
+        ...{ passage, method, headers: { ...this.#headersFor(target.url), ...shown, ...headers } },
+        timeoutMs: this.#address.timeoutMs,
+        faultOf: (error) => this.#unanswered(error, target),
+      },
+      signal,
+    );
+  }
+
+  #tokenFor(url: URL): string | null {
+    if (!this.#mayShowToken(url)) return null;
+    this.#token ??= anonymousTokensOf(this.#address.egress).known(url);
+    return this.#token;
+  }
+
+  /** Whoever shows something of his own is judged by that alone. */
+  #mayShowToken(url: URL): boolean {
+    const { isRegistry = false, headers, url: asked } = this.#address;
+    const own = new URL(asked);
+    const hasOwn =
+      own.username !== "" ||
+      Object.keys(headers).some((name) => OWN_CREDENTIALS.test(name.toLowerCase()));
+    return isRegistry && !hasOwn && url.origin === own.origin;
   }
 
   async #enter(url: URL, from: CheckedTarget | null, signal: AbortSignal): Promise<Passage> {

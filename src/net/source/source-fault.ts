@@ -47,6 +47,15 @@ export function sourceChanged(url: string): DfError {
   });
 }
 
+/** The source answers with other bytes than those of the digest that it was asked for. */
+export function otherDigest(url: string): SourceFault {
+  return finalFault(
+    "checksum",
+    `read ${redactUrl(url)}: it has not the digest that it was asked for by`,
+    "the registry, or what stands before it, gives other bytes",
+  );
+}
+
 /** The fault of an answer that is no content. */
 export function faultOfStatus(answer: RefusingAnswer): SourceFault {
   const { status, headers } = answer;

@@ -3,9 +3,10 @@
 
 import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import { type RetryGate, throwIfInterrupted } from "./retry-gate.ts";
-import { factsOf, saysEmpty } from "./source-answer.ts";
+import type { SourceAnswer } from "./exchange.ts";
+import { factsOf, mayBeNamed, saysEmpty } from "./source-answer.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
-import { SourceFault } from "./source-fault.ts";
+import { SourceFault, otherDigest } from "./source-fault.ts";
 import type { SourceAddress } from "./source-read.ts";
 
 /** What a source named to one who may have it. */
@@ -35,12 +36,13 @@ export async function proveAtSource(
   const client = new SourceClient(address);
   try {
     return await gate.retrying(signal, async () => {
-      const range = method === "GET" ? { range: "bytes=0-0" } : {};
-      const answer = await client.ask(range, signal, method);
+      const answer = await consentOf(client, address, method, signal);
       answer.close();
-      const { validator, length, answer: said } = factsOf(answer);
+      const { digest } = address;
+      const { validator, length, answer: said } = factsOf(answer, digest);
       const isEmpty = saysEmpty(answer);
       if (!isEmpty) expectStatus(answer, [200, 206]);
+      if (digest !== undefined && !mayBeNamed(answer, digest)) throw otherDigest(address.url);
       gate.succeeded();
       return { validator, length: isEmpty ? 0 : length, answer: said };
     });
@@ -51,3 +53,24 @@ export async function proveAtSource(
     client.close();
   }
 }
+
+/** The answer's headers to one byte, or to HEAD where that is answered as GET is. */
+async function consentOf(
+  client: SourceClient,
+  { url }: SourceAddress,
+  method: "GET" | "HEAD",
+  signal: AbortSignal,
+): Promise<SourceAnswer> {
+  if (method === "HEAD") {
+    const answer = await client.ask({}, signal, "HEAD");
+    // What a registry leads to may be signed for GET alone.
+    const isElsewhere = new URL(answer.finalUrl).origin !== new URL(url).origin;
+    const isNoWord = isElsewhere ? answer.status >= 400 : NO_HEAD.has(answer.status);
+    if (!isNoWord) return answer;
+    answer.close();
+  }
+  return client.ask({ range: "bytes=0-0" }, signal);
+}
+
+/** It knows no HEAD. */
+const NO_HEAD = new Set([405, 501]);

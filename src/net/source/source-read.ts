@@ -44,6 +44,10 @@ export interface SourceAddress {
   egress: EgressGuard;
   /** @defaultValue the system's certificates, verified */
   trust?: OutletTrust;
+  /** Where a token of everybody is wanted, and no credentials are here, one is got. @defaultValue false */
+  isRegistry?: boolean;
+  /** "sha256:hex" that names the version: then validators say nothing, and the whole must have it. */
+  digest?: string;
 }
 
 export interface SourceRequest extends SourceAddress {

@@ -11,10 +11,14 @@ import {
 import { durationOf, parseCacheControl, parseDeltaSeconds } from "./cache-control.ts";
 import { parseHttpDate, parseRetryAfter } from "./http-date.ts";
 
-/** Fields that are kept: those that decide, and the tag that a content is asked about with. */
+/**
+ * Fields that are kept: those that decide, the tag that a content is asked about with, and what says how to
+ * read it, for clients of a proxy who see no more of the source than us.
+ */
 const KEPT_FIELDS = [
   ...["cache-control", "expires", "age", "date", "vary"],
   ...["etag", "last-modified", "retry-after"],
+  ...["content-type", "content-encoding", "content-disposition"],
 ];
 
 /** A longer field is not kept: no directive that means something is that long. */

@@ -71,6 +71,8 @@ export type DownloadStreamEvent =
       /** ETag or Last-Modified; null when the source gave none. */
       validator: string | null;
       lastModified: string | null;
+      /** What the source said with the bytes, aged to now: type, lifetime, entity tag. @defaultValue nothing */
+      fields?: Readonly<Record<string, string>>;
       /**
        * Path of the store's data file; only for reading, and only a hint. It holds the content's own
        * bytes as far as `plainPrefixBytes` says, and no further.

@@ -1,6 +1,7 @@
 // What one reader of a download sees: the events of the local API, made from the download's state.
 // Progress in between is left out when the reader is slow; the last state never is.
 
+import { forwardedAnswer } from "../../net/source/cache-terms.ts";
 import type { DownloadStreamEvent } from "../../net/wire/local-api.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
 import type { PeerDownload } from "./peer-download.ts";
@@ -85,6 +86,7 @@ function contentEvent(transfer: ContentTransfer, isAnew: boolean): DownloadStrea
     pieceLength: manifest.layout.pieceLength,
     validator: facts.validator,
     lastModified: facts.lastModified,
+    ...(facts.answer === null ? {} : { fields: forwardedAnswer(facts.answer, Date.now()).fields }),
     dataPath,
     ...(isAnew ? { isAnew } : {}),
   };

@@ -15,6 +15,8 @@ export interface BroughtContent {
   readonly contentId: string;
   /** Null: not known before its end. */
   readonly length: number | null;
+  /** What the source said with it, by names in lower case. */
+  readonly fields: Readonly<Record<string, string>>;
   /**
    * Bytes `from` … `to` − 1 in order as they arrive; `to` null: to the end.
    * @throws {DfError} when the rest will not come
@@ -34,7 +36,7 @@ export async function bringContent(
 ): Promise<BroughtContent> {
   const events = local.download(request, signal);
   const content = await firstContent(events);
-  const { contentId, length, access = "" } = content;
+  const { contentId, length, fields = {}, access = "" } = content;
   const readable = local.content(contentId, access);
   if (readable === undefined) {
     await events.return(undefined);
@@ -46,6 +48,7 @@ export async function bringContent(
   return {
     contentId,
     length,
+    fields,
     read: (from, to) => readable.read(from, to, signal, PART_BYTES_MAX),
   };
 }

@@ -9,8 +9,9 @@ import {
   digestsOfImage,
   type BuiltImage,
 } from "../../test/fixtures/image-builder.ts";
+import type { Wrap } from "../harness/df-roles.ts";
 import type { Session } from "../harness/session.ts";
-import { on, type Host } from "../swarm-real/network.ts";
+import type { Host } from "../swarm-real/network.ts";
 import { REPOSITORY, TAG } from "./bench-registry.ts";
 import { MIRROR } from "./image-swarm.ts";
 
@@ -61,7 +62,7 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
   docker: async (session, { host, registry, isThroughMirror, image }) => {
     const docker = await startDockerd(session, {
       name: nameOf("docker", isThroughMirror),
-      wrap: (command) => on(host, command),
+      wrap: inNetworkOf(host),
       // Docker asks mirrors for images of its default registry alone.
       settings: isThroughMirror
         ? { "registry-mirrors": [`http://${MIRROR}`] }
@@ -77,12 +78,15 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
     };
   },
   containerd: async (session, { host, registry, isThroughMirror, image }) => {
-    const server = `server = "http://${registry}"\n`;
-    const mirror = `[host."http://${MIRROR}"]\n  capabilities = ["pull", "resolve"]\n`;
+    const from = isThroughMirror ? MIRROR : registry;
+    const hostsToml = `server = "http://${registry}"
+[host."http://${from}"]
+  capabilities = ["pull", "resolve"]
+`;
     const containerd = await startContainerd(session, {
       name: nameOf("containerd", isThroughMirror),
-      wrap: (command) => on(host, command),
-      hostsToml: { [registry]: isThroughMirror ? server + mirror : server },
+      wrap: inNetworkOf(host),
+      hostsToml: { [registry]: hostsToml },
     });
     return {
       pull: () => containerd.pull(`${registry}/${REPOSITORY}:${TAG}`),
@@ -99,7 +103,7 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
     const registriesConf = `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`;
     const podman = await createPodman(session, {
       name: nameOf("podman", isThroughMirror),
-      wrap: (command) => on(host, command),
+      wrap: inNetworkOf(host),
       registriesConf: isThroughMirror ? registriesConf + mirror : registriesConf,
     });
     const reference = `${registry}/${REPOSITORY}:${TAG}`;
@@ -110,6 +114,11 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
     };
   },
 };
+
+/** Unlike `ip netns exec` without a new /sys, which would lack the control groups that Docker asks for. */
+function inNetworkOf({ namespace }: Host): Wrap {
+  return (command) => ["nsenter", `--net=/run/netns/${namespace}`, ...command];
+}
 
 function nameOf(engine: Engine, isThroughMirror: boolean): string {
   return `${engine}-${isThroughMirror ? "mirror" : "direct"}`;

@@ -66,14 +66,15 @@ async function pull(): Promise<number> {
     config: Descriptor;
     layers: Descriptor[];
   };
-  let total = text.length + (await readBlob(manifest.config));
   const waiting = [...manifest.layers];
   const readers = Array.from({ length: LAYERS_AT_ONCE }, async () => {
+    let length = 0;
     for (let layer = waiting.shift(); layer !== undefined; layer = waiting.shift())
-      total += await readBlob(layer);
+      length += await readBlob(layer);
+    return length;
   });
-  await Promise.all(readers);
-  return total;
+  const lengths = await Promise.all([readBlob(manifest.config), ...readers]);
+  return lengths.reduce((sum, length) => sum + length, text.length);
 }
 
 process.stdout.write("ready\n");

@@ -1,13 +1,14 @@
 // The command `df relay`: flags, log lines and the wait for the end. Loads little, for it runs beside a
-// peer all the time: no HTTP server, no schemas, no database.
+// peer all the time: no HTTP server, no schemas, no database, and not the logger of other roles, nor the
+// C library, which take 14 and 8 MB.
 
 import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { PROXY_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
-import { SystemdNotifier } from "../service/notify-systemd.ts";
-import { createServiceLog } from "../service/service-log.ts";
-import { untilStopped } from "../service/until-stopped.ts";
+import { logLine } from "../service/log-line.ts";
+import type { LogLevel } from "../service/service-log.ts";
+import { surviveFaults } from "../service/survive-faults.ts";
 import { Relay } from "./relay.ts";
 
 const PEER_SOCKET = "/run/dragonfly/proxy.sock";
@@ -40,20 +41,32 @@ async function runRelay(parsed: ParsedFlags): Promise<void> {
     return parsed.values.get(name)?.at(-1) ?? (process.env[variable] || undefined);
   };
   const isJson = ["true", "1"].includes(text("json") ?? "");
-  const log = createServiceLog({ component: "relay", isJson, level: "info" });
+  const log = (level: LogLevel, message: string): void => {
+    console.error(logLine({ at: new Date(), level, component: "relay", message }, isJson));
+  };
+  surviveFaults((message) => log("error", message));
   const peerSocket = text("socket") ?? PEER_SOCKET;
   const relay = new Relay({
     listen: parseLoopback("--listen", text("listen") ?? `127.0.0.1:${PROXY_PORT}`),
     peerSocket,
     onPeer: (state) => {
-      if (state === null) log.info(`connections go to the peer on ${peerSocket}`);
-      else log.warn(`connections go straight to their targets: the peer: ${state}`);
+      if (state === null) log("info", `connections go to the peer on ${peerSocket}`);
+      else log("warning", `connections go straight to their targets: the peer: ${state}`);
     },
   });
-  const status = `ready on ${relay.address}, for the peer on ${peerSocket}`;
-  log.info(status);
-  await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
+  log("info", `ready on ${relay.address}, for the peer on ${peerSocket}`);
+  log("info", `stopping: ${await endSignal()}`);
   relay.stop();
+}
+
+/** The signal that ends the relay; SIGHUP, which means "read settings again", ends nothing. */
+function endSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => resolve(signal));
+  process.on("SIGHUP", () => {
+    if (process.stderr.isTTY) resolve("SIGHUP");
+  });
+  return promise;
 }
 
 /** @throws {DfError} usage */

@@ -1,9 +1,7 @@
-// Log lines of a long-running role, on stderr: plain for people and the journal, JSON for collectors.
-//
-//   2026-01-31T12:00:00.000Z info supernode: ready on 10.0.0.5:8002
-//   {"ts":"…","level":"info","component":"supernode","msg":"ready on 10.0.0.5:8002"}
+// The logger of a long-running role, on stderr; log-line.ts says how its lines look.
 
 import { type ConsolaInstance, createConsola, type LogObject } from "consola";
+import { logLine } from "./log-line.ts";
 
 export const LOG_LEVELS = ["error", "warning", "info", "debug"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -24,11 +22,9 @@ export interface ServiceLogOptions {
 export function createServiceLog(options: ServiceLogOptions): ConsolaInstance {
   const { component, isJson, level, write = (line) => process.stderr.write(line) } = options;
   const log = (entry: LogObject): void => {
-    const msg = entry.args.map(String).join(" ");
-    const line = { ts: entry.date.toISOString(), level: levelOf(entry.level), component, msg };
-    // One line each, whatever a source or a peer put into a message.
-    const plain = `${line.ts} ${line.level} ${component}: ${msg.replaceAll(/\s*\n\s*/g, " | ")}`;
-    write(`${isJson ? JSON.stringify(line) : plain}\n`);
+    const message = entry.args.map(String).join(" ");
+    const line = { at: entry.date, level: levelOf(entry.level), component, message };
+    write(`${logLine(line, isJson)}\n`);
   };
   return createConsola({ level: CONSOLA_LEVEL[level], throttle: 0, reporters: [{ log }] });
 }

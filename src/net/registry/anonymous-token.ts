@@ -16,6 +16,7 @@ import type { CheckedTarget, EgressGuard } from "../egress/egress-guard.ts";
 import { jsonOrUndefined } from "../json-or-undefined.ts";
 import { exchange, type SourceAnswer } from "../source/exchange.ts";
 import { faultOfStatus, faultOfTransport } from "../source/source-fault.ts";
+import { wholeBody } from "../source/whole-body.ts";
 import type { BearerChallenge } from "./challenge.ts";
 
 /** An answer with two tokens of the largest size, and room. */
@@ -152,24 +153,16 @@ export async function tokenIn(answer: SourceAnswer): Promise<KnownToken> {
     // Redirects are not followed: a realm is where the registry says.
     return refusal();
   }
-  const parsed = answerSchema.safeParse(jsonOrUndefined(await textOf(answer)));
+  // What is longer than any token is none.
+  const bytes = await wholeBody(answer, ANSWER_BYTES_MAX);
+  const parsed = answerSchema.safeParse(
+    jsonOrUndefined(new TextDecoder().decode(bytes ?? undefined)),
+  );
   const { token, access_token, expires_in = 0 } = parsed.data ?? {};
   const given = token ?? access_token ?? "";
   if (given.length > TOKEN_CHARS_MAX || !TOKEN.test(given)) return refusal();
   const seconds = Math.min(Math.max(expires_in, LIFETIME_SECONDS), LIFETIME_SECONDS_MAX);
   return { token: given, untilMs: performance.now() + seconds * 1_000 * USED_SHARE };
-}
-
-/** "" for what is longer than any token. */
-async function textOf(answer: SourceAnswer): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of answer.body()) {
-    length += chunk.length;
-    if (length > ANSWER_BYTES_MAX) return "";
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 function refusal(): KnownToken {

@@ -8,6 +8,7 @@ import { digestNow, toHex } from "../../engine/bytes/digest.ts";
 import { DfError } from "../../errors.ts";
 import { jsonOrUndefined } from "../json-or-undefined.ts";
 import { MANIFEST_MEDIA_TYPES } from "./media-type.ts";
+import { isSha256 } from "./oci-path.ts";
 
 /** What an entry of a manifest says of the bytes that it names. */
 const descriptorSchema = z.object({
@@ -123,7 +124,7 @@ export function readManifest(raw: RawManifest, expected: ExpectedManifest): Imag
 
 /** Whether a descriptor names bytes that the registry gives and that SHA-256 names. */
 export function isBrought({ mediaType, digest }: Descriptor): boolean {
-  return /^sha256:[0-9a-f]{64}$/.test(digest) && !FOREIGN_LAYER.test(mediaType);
+  return isSha256(digest) && !FOREIGN_LAYER.test(mediaType);
 }
 
 function typeOf({ contentType }: RawManifest, fault: (because: string) => DfError): string {

@@ -3,21 +3,21 @@
 // @see OCI distribution specification, "Pull"; github.com/distribution/reference
 
 import { DfError } from "../../errors.ts";
+import {
+  formatOciPath,
+  isSha256,
+  NAME as REPOSITORY_NAME,
+  type OciResource,
+  parseOciPath,
+  TAG,
+} from "./oci-path.ts";
+import { parseRegistry } from "./upstream-choice.ts";
 
 /** Bytes of a repository's name with its registry, as engines bound it. */
 const NAME_LENGTH_MAX = 255;
 
-const COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
-const REPOSITORY = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
-const TAG = /^\w[\w.-]{0,127}$/;
-const SHA256_DIGEST = /^sha256:[0-9a-f]{64}$/;
-
-const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?";
-const REGISTRY = new RegExp(`^(?:${LABEL}(?:\\.${LABEL})*|\\[[0-9a-fA-F:]+\\])(?::[0-9]{1,5})?$`);
-
-/** Where images without a registry are, and what engines also call it. */
+/** Where images without a registry are. */
 const DOCKER_HUB = "docker.io";
-const DOCKER_HUB_NAMES = new Set([DOCKER_HUB, "index.docker.io", "registry-1.docker.io"]);
 
 /** Of Docker Hub's images without an owner. */
 const OFFICIAL_OWNER = "library";
@@ -30,16 +30,11 @@ export interface ImageReference {
   readonly reference: string;
 }
 
-/** Whether it names one manifest for ever. */
-export function isDigest(reference: string): boolean {
-  return SHA256_DIGEST.test(reference);
-}
-
 /** @throws {DfError} usage */
 export function parseImageReference(text: string): ImageReference {
   const [named, digest, ...rest] = text.split("@");
   if (rest.length > 0) throw noReference(text, "it has more than one @");
-  if (digest !== undefined && !SHA256_DIGEST.test(digest)) {
+  if (digest !== undefined && !isSha256(digest)) {
     throw noReference(text, "after the @ a digest stands: sha256: and 64 hex digits");
   }
   const { registry, path } = splitRegistry(named!);
@@ -49,8 +44,8 @@ export function parseImageReference(text: string): ImageReference {
   const repository = officialName(registry, hasTag ? path.slice(0, colon) : path);
   const tag = hasTag ? path.slice(colon + 1) : "latest";
   if (!TAG.test(tag)) throw noReference(text, "its tag is none");
-  if (!REGISTRY.test(registry)) throw noReference(text, "its registry is no host");
-  if (!REPOSITORY.test(repository)) {
+  if (registry === null) throw noReference(text, "its registry is no host");
+  if (!REPOSITORY_NAME.test(repository)) {
     throw noReference(text, "a repository's name has small letters, digits and . _ - / between");
   }
   if (registry.length + 1 + repository.length > NAME_LENGTH_MAX) {
@@ -61,7 +56,7 @@ export function parseImageReference(text: string): ImageReference {
 
 /** As an engine would be asked for it: "registry/repository:tag" or "registry/repository@sha256:…". */
 export function formatImageReference({ registry, repository, reference }: ImageReference): string {
-  return `${registry}/${repository}${isDigest(reference) ? "@" : ":"}${reference}`;
+  return `${registry}/${repository}${isSha256(reference) ? "@" : ":"}${reference}`;
 }
 
 /**
@@ -71,30 +66,35 @@ export function formatImageReference({ registry, repository, reference }: ImageR
  */
 export function imageOfManifestUrl(text: string): { image: ImageReference; origin: string } | null {
   const { host, origin, pathname, protocol } = new URL(text);
-  const match = /^\/v2\/(.+)\/manifests\/([^/]+)$/.exec(decodedPath(pathname));
-  if (match === null || !/^https?:$/.test(protocol)) return null;
-  const [, repository, reference] = match as unknown as [string, string, string];
-  const isReference = TAG.test(reference) || SHA256_DIGEST.test(reference);
-  if (!REPOSITORY.test(repository) || !isReference) return null;
-  return { image: { registry: registryOf(host), repository, reference }, origin };
+  // Some escape a digest's colon.
+  const path = parseOciPath(pathname.replaceAll(/%3a/gi, ":"));
+  if (path.kind !== "path" || !/^https?:$/.test(protocol)) return null;
+  const { prefix, name, resource } = path;
+  // Not a mirror's path: a repository may well begin with "my.team".
+  const repository = prefix === null ? name : `${prefix}/${name}`;
+  const [reference, registry] = [referenceOf(resource), registryOf(host)];
+  if (reference === null || registry === null || !REPOSITORY_NAME.test(repository)) return null;
+  return { image: { registry, repository, reference }, origin };
 }
 
-/** URL of a manifest, by tag or digest. @param origin where its registry is reached, "https://host:port" */
-export function manifestUrl(origin: string, repository: string, reference: string): string {
-  return `${origin}/v2/${repository}/manifests/${reference}`;
+function referenceOf(resource: OciResource): string | null {
+  if (resource.kind === "tag") return resource.tag;
+  return resource.kind === "manifest" && isSha256(resource.digest) ? resource.digest : null;
 }
 
-export function blobUrl(origin: string, repository: string, digest: string): string {
-  return `${origin}/v2/${repository}/blobs/${digest}`;
-}
-
-/** Docker Hub has several names for engines and one for people. */
-function registryOf(host: string): string {
-  return DOCKER_HUB_NAMES.has(host) ? DOCKER_HUB : host;
+/** URL of a manifest. @param origin where the registry is reached, "https://host:port" */
+export function manifestUrl(
+  origin: string,
+  { repository, reference }: Pick<ImageReference, "repository" | "reference">,
+): string {
+  const resource: OciResource = isSha256(reference)
+    ? { kind: "manifest", digest: reference }
+    : { kind: "tag", tag: reference };
+  return origin + formatOciPath(repository, resource);
 }
 
 /** The first component is a registry if no repository could be called so: it has a dot or port, or is localhost. */
-function splitRegistry(named: string): { registry: string; path: string } {
+function splitRegistry(named: string): { registry: string | null; path: string } {
   const slash = named.indexOf("/");
   const first = named.slice(0, Math.max(slash, 0));
   const isRegistry = /[.:]/.test(first) || first === "localhost" || /[A-Z]/.test(first);
@@ -102,14 +102,14 @@ function splitRegistry(named: string): { registry: string; path: string } {
   return { registry: registryOf(first), path: named.slice(slash + 1) };
 }
 
-function officialName(registry: string, repository: string): string {
-  const isOfficial = registry === DOCKER_HUB && !repository.includes("/");
-  return isOfficial ? `${OFFICIAL_OWNER}/${repository}` : repository;
+/** As all of its names are written; null: it is no host. */
+function registryOf(host: string): string | null {
+  return parseRegistry(host)?.registry ?? null;
 }
 
-/** A digest's colon may be escaped in a path. */
-function decodedPath(pathname: string): string {
-  return pathname.replaceAll(/%3a/gi, ":");
+function officialName(registry: string | null, repository: string): string {
+  const isOfficial = registry === DOCKER_HUB && !repository.includes("/");
+  return isOfficial ? `${OFFICIAL_OWNER}/${repository}` : repository;
 }
 
 function noReference(text: string, because: string): DfError {

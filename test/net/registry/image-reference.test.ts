@@ -3,7 +3,6 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {
-  blobUrl,
   formatImageReference,
   imageOfManifestUrl,
   manifestUrl,
@@ -21,6 +20,7 @@ test.each([
   ["ghcr.io/team/app", "ghcr.io", "team/app", "latest"],
   ["localhost/app", "localhost", "app", "latest"],
   ["registry:5000/app:1", "registry:5000", "app", "1"],
+  ["Registry.Example/app", "registry.example", "app", "latest"],
   ["[fd00::1]:5000/app:1", "[fd00::1]:5000", "app", "1"],
   [`app@${DIGEST}`, "docker.io", "library/app", DIGEST],
   [`registry.example:5000/a/b_c/d-e:x@${DIGEST}`, "registry.example:5000", "a/b_c/d-e", DIGEST],
@@ -57,7 +57,7 @@ test("what is written of an image is read as the same image, as a name and as a 
     fc.property(image, (one) => {
       expect(parseImageReference(formatImageReference(one))).toEqual(one);
       const origin = `https://${one.registry}`;
-      const url = manifestUrl(origin, one.repository, one.reference);
+      const url = manifestUrl(origin, one);
       expect(imageOfManifestUrl(url)).toEqual({ image: one, origin });
     }),
   );
@@ -74,7 +74,7 @@ test("whatever is typed is an image whose URL stays below its repository, or is 
         return;
       }
       const { repository, reference } = parsed;
-      const url = new URL(manifestUrl("https://registry.example", repository, reference));
+      const url = new URL(manifestUrl("https://registry.example", parsed));
       expect(url.href).toBe(`https://registry.example/v2/${repository}/manifests/${reference}`);
     }),
   );
@@ -88,7 +88,7 @@ test.each([
   "https://registry.example/v2/app/manifests/-latest",
   "https://registry.example/v2/app/manifests/a%2Fb",
   "https://registry.example/v2/%2e%2e/manifests/latest",
-  blobUrl("https://registry.example", "app", DIGEST),
+  `https://registry.example/v2/app/blobs/${DIGEST}`,
   "ftp://registry.example/v2/app/manifests/latest",
 ])("%s is no manifest's URL", (url) => {
   expect(imageOfManifestUrl(url)).toBeNull();

@@ -1,13 +1,17 @@
-// The composition of the proxy's port: a front that takes connections, and the handler that answers.
+// The composition of the proxy's port: a front that takes connections, and who answers what it asks.
+//
+//   origin form ─▶ registry mirror: the port itself is a registry
+//   others      ─▶ not answered
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { randomBytes } from "node:crypto";
 import { DfError } from "../../errors.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import type { LocalApi } from "../../net/local/local-server.ts";
-import type { ProxyHandler } from "../../net/proxy/proxied-request.ts";
+import { TUNNEL_PORTS } from "../../net/proxy/proxy-access.ts";
+import { startProxyFront } from "../../net/proxy/proxy-front.ts";
+import type { MirrorCounts } from "./mirror-counts.ts";
 import type { ProxyOptions } from "./proxy-options.ts";
-import { registryMirror } from "./registry-mirror.ts";
+import { RegistryMirror } from "./registry-mirror.ts";
 
 export interface ProxyPortOptions extends ProxyOptions {
   /** The peer of this process. */
@@ -20,51 +24,32 @@ export interface ProxyPortOptions extends ProxyOptions {
 export interface RunningProxyPort {
   /** "host:port" */
   readonly address: string;
+  /** Of the registry mirror. */
+  readonly counts: MirrorCounts;
   stop(): Promise<void>;
 }
 
 /** @throws {DfError} denied when the port is taken, or not ours to take */
 export async function startProxyPort(options: ProxyPortOptions): Promise<RunningProxyPort> {
-  const { hostname } = options.listen;
-  const handler: ProxyHandler = registryMirror(options);
-  const server = createServer((message, response) => void handle(handler, message, response));
-  await listening(server, options.listen);
-  const { port } = server.address() as AddressInfo;
-  return {
-    address: `${hostname}:${port}`,
-    stop: async () => {
-      server.closeAllConnections();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      server.close(() => resolve());
-      await promise;
-    },
+  const { listen, egress } = options;
+  // Unlike any other's in a chain of proxies.
+  const via = `df-${randomBytes(6).toString("hex")}`;
+  const mirror = new RegistryMirror({ ...options, via });
+  const notHere = (): Promise<never> => {
+    throw new DfError("denied", "forward the request: nothing is forwarded here");
   };
-}
-
-async function listening(
-  server: Server,
-  { hostname, port }: { hostname: string; port: number },
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", (cause: Error) => {
-    reject(
-      new DfError("denied", `listen on ${hostname}:${port} for container engines`, {
-        cause,
-        hint: "another program has the port: choose one with --proxy-listen, or off",
-      }),
-    );
+  const front = await startProxyFront({
+    ...{ listen, egress, via },
+    access: { credentials: null, allow: [], tunnelPorts: new Set(TUNNEL_PORTS) },
+    interception: null,
+    handler: (request, response) =>
+      request.form === "origin" ? mirror.handle(request, response) : notHere(),
+    upgrade: notHere,
+  }).catch((cause: unknown) => {
+    throw new DfError("denied", `listen on ${listen.hostname}:${listen.port} for engines`, {
+      cause,
+      hint: "another program has the port: choose one with --proxy-listen, or off",
+    });
   });
-  server.listen(port, hostname.replace(/^\[|\]$/g, ""), resolve);
-  await promise;
-}
-
-async function handle(
-  handler: ProxyHandler,
-  message: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const left = new AbortController();
-  response.once("close", () => left.abort());
-  const url = new URL(message.url ?? "/", `http://${message.headers.host ?? "localhost"}`);
-  await handler({ form: "origin", url, message, signal: left.signal }, response);
+  return { address: front.address, counts: mirror.counts, stop: () => front.stop() };
 }

@@ -1,19 +1,244 @@
-// Answers the pull API of container registries (OCI distribution specification) for engines of this host.
+// Answers the pull API of container registries (OCI distribution specification) for engines of this host:
+//
+//   GET blob, GET/HEAD manifest, GET/HEAD tag ─▶ swarm ─▶ what it cannot bring ─┐
+//   GET /v2/, HEAD blob, tags/list, referrers, other digests ──────────────────▶ passed through
+//   anything else ─▶ 405: who pushes asks the registry itself
+//
+// Whatever goes wrong is an error as registries tell them: the engine then asks the registry.
 
-import type { EgressGuard } from "../../net/egress/egress-guard.ts";
+import type { ServerResponse } from "node:http";
+import { DfError, isDfError, messageOf } from "../../errors.ts";
 import type { LocalApi } from "../../net/local/local-server.ts";
-import type { ProxyHandler } from "../../net/proxy/proxied-request.ts";
+import type { Fields } from "../../net/proxy/message-fields.ts";
+import type { ProxiedRequest, ProxyHandler } from "../../net/proxy/proxied-request.ts";
+import { rewriteLinks } from "../../net/registry/link-field.ts";
+import { ociErrorOf } from "../../net/registry/oci-error.ts";
+import { isSha256 } from "../../net/registry/oci-path.ts";
 import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
+import { answerContent } from "./content-answer.ts";
+import { ContentProofs } from "./content-proofs.ts";
+import { type JudgedManifest, judgeManifest } from "./manifest-bytes.ts";
+import { type MirrorCounts, type MirrorResult, noRequests } from "./mirror-counts.ts";
+import { PassThrough, type PassThroughOptions } from "./pass-through.ts";
+import { refuse } from "./refuse.ts";
+import {
+  isForSwarm,
+  ownFields,
+  queryOf,
+  Refusal,
+  type RegistryRequest,
+  registryUrlOf,
+  requestAt,
+  requestOf,
+  subjectOf,
+} from "./registry-request.ts";
+import { SwarmPull } from "./swarm-pull.ts";
 
-export interface RegistryMirrorOptions {
+export interface RegistryMirrorOptions extends PassThroughOptions {
   local: LocalApi;
-  egress: EgressGuard;
   registries: RegistryRules;
+  onWarning: (message: string) => void;
 }
 
-export function registryMirror(_options: RegistryMirrorOptions): ProxyHandler {
-  return async (_request, response) => {
-    response.writeHead(404, { "content-type": "application/json" });
-    response.end(JSON.stringify({ errors: [{ code: "UNSUPPORTED", message: "no such path" }] }));
-  };
+export class RegistryMirror {
+  readonly counts: MirrorCounts = noRequests();
+  readonly #rules: RegistryRules;
+  readonly #pull: SwarmPull;
+  readonly #passing: PassThrough;
+  readonly #proofs = new ContentProofs();
+  readonly #warn: (message: string) => void;
+
+  constructor(options: RegistryMirrorOptions) {
+    this.#rules = options.registries;
+    this.#pull = new SwarmPull(options.local);
+    this.#passing = new PassThrough(options);
+    this.#warn = options.onWarning;
+  }
+
+  /** Answers what the port itself is asked: the request says which registry is meant. */
+  readonly handle: ProxyHandler = (asked, response) =>
+    this.#settle(asked, response, () => requestOf(asked, this.#rules));
+
+  /** Answers a request to the pull API that names its registry by its URL, as any proxy's does. */
+  readonly handleAt: ProxyHandler = (asked, response) =>
+    this.#settle(asked, response, () => requestAt(asked));
+
+  async #settle(
+    asked: ProxiedRequest,
+    response: ServerResponse,
+    read: () => RegistryRequest,
+  ): Promise<void> {
+    let request: RegistryRequest | null = null;
+    try {
+      request = read();
+      this.counts.requests[await this.#answer(request, response)]++;
+    } catch (error) {
+      this.counts.requests[this.#failed(asked, response, request, error)]++;
+    }
+  }
+
+  #failed(
+    { message, signal }: ProxiedRequest,
+    response: ServerResponse,
+    request: RegistryRequest | null,
+    error: unknown,
+  ): MirrorResult {
+    if (signal.aborted) {
+      response.destroy();
+      return "left";
+    }
+    const isRefusal = error instanceof Refusal;
+    const known = isDfError(error) ? error : new DfError("internal", messageOf(error));
+    if (!isRefusal && ["internal", "checksum", "forged"].includes(known.code)) {
+      this.#warn(`${message.method} ${message.url?.split("?")[0]}: ${known.message}`);
+    }
+    if (response.headersSent) {
+      // Only a broken connection tells that the rest is missing.
+      response.destroy();
+      return "failed";
+    }
+    const subject = request === null ? "other" : subjectOf(request);
+    refuse(
+      response,
+      isRefusal ? error.oci : ociErrorOf(known, subject),
+      request === null ? {} : ownFields(request),
+    );
+    return isRefusal ? "mirror" : "failed";
+  }
+
+  async #answer(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
+    if (!isForSwarm(request)) return this.#pass(request, response);
+    const content = await this.#pull.bring(request);
+    if (content === null) return this.#pass(request, response);
+    const { resource } = request;
+    if (resource.kind === "blob") {
+      const { digest } = resource;
+      const fields = {
+        ...ownFields(request),
+        "content-type": "application/octet-stream",
+        "docker-content-digest": digest,
+      };
+      const etag = `"${digest}"`;
+      const sha256 = digest.slice("sha256:".length);
+      this.counts.bytes.swarm += await this.#proofs.during(content.contentId, sha256, (proof) =>
+        answerContent(request.asked, response, { content, fields, etag, proof }),
+      );
+      return "swarm";
+    }
+    const expected = {
+      digest: resource.kind === "manifest" ? resource.digest : null,
+      contentType: null,
+    };
+    const manifest = await judgeManifest(content.read(0, content.length), expected);
+    this.counts.bytes.swarm += answerManifest(request, response, manifest);
+    return "swarm";
+  }
+
+  async #pass(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
+    const { asked, upstream, resource } = request;
+    if (resource.kind === "version" && !upstream.isNamed) return this.#greet(request, response);
+    const url = `${registryUrlOf(request)}${queryOf(asked.url)}`;
+    const isRead = asked.message.method === "GET";
+    if (isRead && (resource.kind === "manifest" || resource.kind === "tag")) {
+      return this.#passManifest(request, response, url);
+    }
+    const edit = (fields: Fields): Fields => withOwn(fields, request, url);
+    this.counts.bytes.registry += await this.#passing.answer(asked, response, { url, edit });
+    return "registry";
+  }
+
+  /** A manifest that a registry gives to one engine alone is judged like all others. */
+  async #passManifest(
+    request: RegistryRequest,
+    response: ServerResponse,
+    url: string,
+  ): Promise<MirrorResult> {
+    const { asked, resource } = request;
+    const answer = await this.#passing.ask(asked, url);
+    try {
+      const fields = withOwn(answer.fields, request, url);
+      let body = answer.body();
+      if (answer.status === 200) {
+        const digest =
+          resource.kind === "manifest" && isSha256(resource.digest) ? resource.digest : null;
+        const contentType = [answer.fields["content-type"] ?? []].flat()[0] ?? null;
+        const { bytes } = await judgeManifest(body, { digest, contentType });
+        body = once(bytes);
+      }
+      response.writeHead(answer.status, fields);
+      for await (const part of body) {
+        response.write(part);
+        this.counts.bytes.registry += part.length;
+      }
+      response.end();
+    } finally {
+      answer.close();
+    }
+    return "registry";
+  }
+
+  /**
+   * Whoever asks for nothing yet and names no registry is told by the default one what to show. Not so
+   * engines that name a registry in each path: its words would not be theirs. Nor does a registry that is
+   * down make the mirror one that is not there.
+   */
+  async #greet(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
+    const { asked } = request;
+    const url = registryUrlOf(request);
+    if (!NAMES_REGISTRY_IN_PATH.test(asked.message.headers["user-agent"] ?? "")) {
+      try {
+        const edit = (fields: Fields): Fields => withOwn(fields, request, url);
+        this.counts.bytes.registry += await this.#passing.answer(asked, response, { url, edit });
+        return "registry";
+      } catch (error) {
+        if (response.headersSent || asked.signal.aborted) throw error;
+      }
+    }
+    const body = "{}";
+    const fields = {
+      ...ownFields(request),
+      "content-type": "application/json",
+      "content-length": String(body.length),
+    };
+    response.writeHead(200, fields).end(asked.message.method === "HEAD" ? undefined : body);
+    return "mirror";
+  }
+}
+
+/** podman, CRI-O, skopeo, buildah and what else is built on containers/image. */
+const NAMES_REGISTRY_IN_PATH = /^(?:libpod|podman|cri-o|skopeo|buildah|containers)\//i;
+
+/** @returns bytes of the body that were written */
+function answerManifest(
+  request: RegistryRequest,
+  response: ServerResponse,
+  { bytes, digest, mediaType }: JudgedManifest,
+): number {
+  const { method, headers } = request.asked.message;
+  const etag = `"${digest}"`;
+  const fields = { ...ownFields(request), etag, "docker-content-digest": digest };
+  if ((headers["if-none-match"] ?? "").includes(etag)) {
+    response.writeHead(304, fields).end();
+    return 0;
+  }
+  response.writeHead(200, {
+    ...fields,
+    "content-type": mediaType,
+    "content-length": String(bytes.length),
+  });
+  response.end(method === "HEAD" ? undefined : bytes);
+  return method === "HEAD" ? 0 : bytes.length;
+}
+
+function withOwn(fields: Fields, request: RegistryRequest, url: string): Fields {
+  const { asked, resource, ns } = request;
+  const { link, ...others } = fields;
+  if (resource.kind !== "tags" || link === undefined) return { ...others, ...ownFields(request) };
+  const place = { url, path: asked.url.pathname, ns };
+  const links = rewriteLinks([link].flat().join(", "), place);
+  return { ...others, ...ownFields(request), ...(links === null ? {} : { link: links }) };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }

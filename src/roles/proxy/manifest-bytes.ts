@@ -1,0 +1,53 @@
+// A manifest as a whole: small enough to be read and judged before anybody sees a byte of it.
+
+import { digestNow, toHex } from "../../engine/bytes/digest.ts";
+import { DfError } from "../../errors.ts";
+import { MANIFEST_BYTES_MAX, manifestTypeOf } from "../../net/registry/media-type.ts";
+
+export interface JudgedManifest {
+  readonly bytes: Uint8Array;
+  /** "sha256:hex" of them. */
+  readonly digest: string;
+  readonly mediaType: string;
+}
+
+/** What a manifest must be. */
+export interface ExpectedManifest {
+  /** "sha256:hex"; null: whatever it is. */
+  readonly digest: string | null;
+  /** What it came as; null: the bytes alone tell. */
+  readonly contentType: string | null;
+}
+
+/**
+ * Reads all of it.
+ * @throws {DfError} too-large; checksum: the bytes are others, or call themselves what they are not
+ */
+export async function judgeManifest(
+  body: AsyncIterable<Uint8Array>,
+  { digest: expected, contentType }: ExpectedManifest,
+): Promise<JudgedManifest> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of body) {
+    length += part.length;
+    if (length > MANIFEST_BYTES_MAX) {
+      throw new DfError(
+        "too-large",
+        `read a manifest: it has more than ${MANIFEST_BYTES_MAX} bytes`,
+      );
+    }
+    parts.push(part);
+  }
+  const bytes = Buffer.concat(parts);
+  const digest = `sha256:${toHex(digestNow("sha256", bytes))}`;
+  if (expected !== null && digest !== expected) {
+    throw new DfError("checksum", `read manifest ${expected}: these bytes are ${digest}`);
+  }
+  const mediaType = manifestTypeOf(bytes, contentType);
+  if (mediaType === null) {
+    const came = contentType === null ? "" : ` and came as ${contentType}`;
+    throw new DfError("checksum", `read manifest ${digest}: it is not what it calls itself${came}`);
+  }
+  return { bytes, digest, mediaType };
+}

@@ -17,7 +17,7 @@ import { PieceSet } from "../engine/core/piece-set.ts";
 import type { Secret } from "../engine/bytes/secret.ts";
 import { DfError, messageOf } from "../errors.ts";
 import { ContentHolds } from "./content-holds.ts";
-import type { ContentStart, ContentSurroundings } from "./content-start.ts";
+import { piecesInDoubt, type ContentStart, type ContentSurroundings } from "./content-start.ts";
 import type { ContentState } from "./journal.ts";
 import { isRightOnDisk, looksLikeHole } from "./piece-on-disk.ts";
 import type { ContentDigests, ContentFacts, StoredContent } from "./piece-store.ts";
@@ -95,6 +95,10 @@ export class ContentOnDisk implements StoredContent {
     return this.#inDoubt === null ? this.#digests : null;
   }
 
+  get recordedDigests(): ContentDigests | null {
+    return this.#digests;
+  }
+
   get wholeSignature(): Uint8Array | null {
     return this.#wholeSignature;
   }
@@ -111,7 +115,6 @@ export class ContentOnDisk implements StoredContent {
     return this.#holds.isPinned;
   }
 
-  /** Whether eviction leaves it alone. */
   get isKept(): boolean {
     return this.#holds.isKept;
   }
@@ -181,11 +184,11 @@ export class ContentOnDisk implements StoredContent {
 
   commitPiece(index: number): void {
     if (this.#isDropped) return;
-    assert(this.manifest.row(index) !== undefined, "a piece is committed after its row is known");
+    const row = this.manifest.row(index);
+    assert(row !== undefined, "a piece is committed after its row is known");
     this.#forgetDoubt(index);
     if (!this.have.add(index)) return;
     this.#dataStamp = null;
-    const row = this.manifest.row(index)!;
     this.#around.journal.noteCommit(this.#facts.contentId, index, row);
     if (this.manifest.layout.length === null) this.#around.grew(row.wireLength);
     this.#noteChange();
@@ -199,9 +202,8 @@ export class ContentOnDisk implements StoredContent {
   }
 
   setLength(length: number): void {
-    const { pieceLength } = this.manifest.layout;
     this.manifest.close(length);
-    const count = pieceCountOf(length, pieceLength);
+    const count = pieceCountOf(length, this.manifest.layout.pieceLength);
     this.#growTo(count);
     if (this.have.size === count) return;
     assert(
@@ -227,6 +229,7 @@ export class ContentOnDisk implements StoredContent {
     }
     this.#dataStamp = await files.stamp(this.dataPath);
     this.#digests = digests;
+    this.#around.completed(this.#facts.contentId);
     this.#noteChange();
     this.#around.journal.flush();
     await syncFolder(dirname(this.dataPath));
@@ -269,8 +272,7 @@ export class ContentOnDisk implements StoredContent {
 
   /** Verifies as well, sparing the disk until someone awaits it. */
   verifyGently(): Promise<void> {
-    this.#verifying ??= this.#verifyInDoubt();
-    return this.#verifying;
+    return (this.#verifying ??= this.#verifyInDoubt());
   }
 
   /** Takes every piece back and refuses further use; the caller deletes the file. */
@@ -372,13 +374,11 @@ export class ContentOnDisk implements StoredContent {
     if (this.#pieces.growTo(count)) this.#noteChange();
   }
 
-  #doubt({ journalled, rows }: ContentStart): void {
-    const inDoubt = new PieceSet(journalled.size, journalled.words.slice());
-    // A piece may have been committed after the last transaction: wherever a row is known, look.
-    for (const { index } of rows) inDoubt.add(index);
+  #doubt(start: ContentStart): void {
+    const inDoubt = piecesInDoubt(start);
     if (inDoubt.count === 0) return;
     this.#inDoubt = inDoubt;
-    this.#claimed = journalled;
+    this.#claimed = start.journalled;
   }
 
   #forgetDoubt(index: number): void {

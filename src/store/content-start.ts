@@ -2,7 +2,7 @@
 
 import type { Pacer } from "../engine/bytes/pacing.ts";
 import type { PieceRow } from "../engine/core/manifest.ts";
-import type { PieceSet } from "../engine/core/piece-set.ts";
+import { PieceSet } from "../engine/core/piece-set.ts";
 import type { DataFiles } from "./data-files.ts";
 import type { DecodedPieces } from "./decoded-pieces.ts";
 import type { Journal } from "./journal.ts";
@@ -19,6 +19,8 @@ export interface ContentSurroundings {
   readonly backgroundPacer: Pacer;
   readonly onVerified: (content: StoredContent) => void;
   readonly onWarning: (message: string) => void;
+  /** Digests of the whole were recorded. */
+  readonly completed: (contentId: string) => void;
   /** Aborted when the store closes: verification stops and leaves the rest in doubt. */
   readonly closing: AbortSignal;
   /** A content of unknown length took so many bytes more than anyone reckoned with. */
@@ -42,4 +44,11 @@ export interface ContentStart {
   readonly createdAt: number;
   readonly usedAt: number;
   readonly pins: readonly { reason: string; expiresAt: number }[];
+}
+
+/** A piece may have been committed after the last transaction: wherever a row is known, look. */
+export function piecesInDoubt({ journalled, rows }: ContentStart): PieceSet {
+  const inDoubt = new PieceSet(journalled.size, journalled.words.slice());
+  for (const { index } of rows) inDoubt.add(index);
+  return inDoubt;
 }

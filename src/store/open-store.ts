@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { Pacer } from "../engine/bytes/pacing.ts";
 import type { DiskMarks } from "../engine/core/disk-marks.ts";
 import { chooseEvictions } from "../engine/core/eviction.ts";
-import { isRowOf, type PieceRow } from "../engine/core/manifest.ts";
-import { pieceCountOf, type PieceLayout } from "../engine/core/piece-layout.ts";
 import { PieceSet } from "../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../errors.ts";
 import { ContentOnDisk } from "./content-on-disk.ts";
+import { isSound, pieceCountOfRecord } from "./content-record.ts";
 import type { ContentSurroundings } from "./content-start.ts";
+import { ContentsByDigest } from "./contents-by-digest.ts";
 import { DataFiles } from "./data-files.ts";
 import { DecodedPieces } from "./decoded-pieces.ts";
 import { type DiskReport, DiskWatch } from "./disk-watch.ts";
@@ -73,6 +73,7 @@ class DiskPieceStore implements PieceStore {
   readonly #decoded = new DecodedPieces();
   readonly #contents = new Map<string, ContentOnDisk>();
   readonly #newestByTask = new Map<string, ContentOnDisk>();
+  readonly #byDigest = new ContentsByDigest<ContentOnDisk>();
   readonly #creating = new Map<string, Promise<ContentOnDisk>>();
   readonly #removing = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
@@ -106,6 +107,7 @@ class DiskPieceStore implements PieceStore {
       backgroundPacer: new Pacer(BACKGROUND_VERIFY_BYTES_PER_SEC),
       onVerified: options.onVerified ?? (() => undefined),
       onWarning: options.onWarning,
+      completed: (contentId) => this.#completed(contentId),
       closing: this.#closing.signal,
       grew: (bytes) => this.#grew(bytes),
       nextUse: () => (this.#lastUse = Math.max(this.#lastUse + 1, Date.now())),
@@ -137,6 +139,10 @@ class DiskPieceStore implements PieceStore {
     return this.#newestByTask.get(taskId);
   }
 
+  findBySha256(sha256: string): StoredContent | undefined {
+    return this.#byDigest.find(sha256);
+  }
+
   list(): StoredContent[] {
     return [...this.#contents.values()];
   }
@@ -166,6 +172,7 @@ class DiskPieceStore implements PieceStore {
     this.#contents.delete(contentId);
     content.becomeDropped();
     this.#forgetTask(content);
+    this.#byDigest.forget(content);
     try {
       this.#journal.remove(contentId);
     } catch (error) {
@@ -359,9 +366,15 @@ class DiskPieceStore implements PieceStore {
   #add(content: ContentOnDisk): void {
     const { contentId, taskId } = content.facts;
     this.#contents.set(contentId, content);
+    this.#byDigest.note(content);
     const newest = this.#newestByTask.get(taskId);
     if (newest === undefined || newest.createdAt <= content.createdAt)
       this.#newestByTask.set(taskId, content);
+  }
+
+  #completed(contentId: string): void {
+    const content = this.#contents.get(contentId);
+    if (content !== undefined) this.#byDigest.note(content);
   }
 
   #forgetTask(content: ContentOnDisk): void {
@@ -375,18 +388,4 @@ class DiskPieceStore implements PieceStore {
   #dataPath(contentId: string): string {
     return join(this.#options.dir, "contents", contentId.slice(0, 2), contentId);
   }
-}
-
-/** Pieces the record's bitmap speaks of; of an unknown length, as many as it has bits. */
-function pieceCountOfRecord({ facts, have }: ContentRecord): number {
-  const { length, pieceLength } = facts.layout;
-  return length === null ? have.length * 8 : pieceCountOf(length, pieceLength);
-}
-
-/** Whether a row from the index is one: the file may be damaged. */
-function isSound(layout: PieceLayout, index: number, row: PieceRow): boolean {
-  const { wireSha256, plainSha256, seal } = row;
-  const isSealSound = seal === null || (seal.nonce.length === 12 && seal.tag.length === 16);
-  const areDigests = wireSha256.length === 32 && plainSha256.length === 32;
-  return areDigests && isSealSound && isRowOf(layout, index, row);
 }

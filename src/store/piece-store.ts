@@ -122,6 +122,11 @@ export interface PieceStore {
   get(contentId: string): StoredContent | undefined;
   /** The newest content of a task, if any. */
   findByTask(taskId: string): StoredContent | undefined;
+  /**
+   * A complete content of any task whose bytes have this SHA-256 (hex) and that anybody may have: neither
+   * private nor sealed. Its pieces may be in doubt: `digests` is null until `verify` has hashed them.
+   */
+  findBySha256(sha256: string): StoredContent | undefined;
   list(): StoredContent[];
   delete(contentId: string): Promise<void>;
   /** What the quota counts: bytes of all contents on disk, and what unfinished ones may yet take. */

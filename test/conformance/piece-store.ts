@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "bun:test";
-import type { PieceStore } from "../../src/store/piece-store.ts";
+import type { ContentFacts, PieceStore } from "../../src/store/piece-store.ts";
 import {
   factsOf,
   idOf,
@@ -75,6 +75,28 @@ export function testPieceStore(
         expect(content.digests).toBeNull();
         await putPiece(content, 1, 1);
         expect(content.have.isFull).toBe(true);
+      }));
+
+    test("a complete content is found by its SHA-256 unless it is private, sealed, damaged or gone", () =>
+      withStore(null, async (store) => {
+        const sha256 = "a".repeat(64);
+        const digests = { md5: "0".repeat(32), sha256 };
+        const complete = async (seed: number, more: Partial<ContentFacts> = {}) => {
+          const content = await store.create({ ...factsOf(seed, PIECE_LENGTH), ...more });
+          await putPiece(content, seed, 0);
+          await content.complete(digests);
+          return content;
+        };
+        await complete(1, { isPrivate: true });
+        expect(store.findBySha256(sha256)).toBeUndefined();
+
+        const [second, third] = [await complete(2), await complete(3)];
+        expect(store.findBySha256("b".repeat(64))).toBeUndefined();
+        expect(store.findBySha256(sha256)).toBe(second);
+        second.dropPiece(0);
+        expect(store.findBySha256(sha256)).toBe(third);
+        await store.delete(third.facts.contentId);
+        expect(store.findBySha256(sha256)).toBeUndefined();
       }));
 
     test("a content with a piece missing cannot be completed", () =>

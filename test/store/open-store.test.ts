@@ -75,6 +75,24 @@ test("after a clean stop everything is there at once: rows, pieces, digests", as
   await store.close();
 });
 
+test("after a crash a complete content is found by its SHA-256 at once, and complete when it was hashed", async () => {
+  using dir = temporaryDir();
+  const first = await openTestStore(dir.path);
+  const content = await first.store.create(factsOf(1, PIECE_LENGTH));
+  await putPiece(content, 1, 0);
+  const sha256 = "a".repeat(64);
+  await content.complete({ md5: "0".repeat(32), sha256 });
+  await first.store.close();
+  markUnclean(dir.path);
+
+  const { store } = await openTestStore(dir.path);
+  const found = store.findBySha256(sha256)!;
+  await found.verify();
+
+  expect(found.digests).toEqual({ md5: "0".repeat(32), sha256 });
+  await store.close();
+});
+
 test("after a crash a piece counts only once it was hashed again", async () => {
   using dir = temporaryDir();
   const first = await openTestStore(dir.path);

@@ -72,6 +72,17 @@ const VERBS: Record<string, Verb> = {
     examples: ["df relay", "df relay --socket /run/dragonfly/proxy.sock"],
     load: () => import("./roles/relay/command.ts"),
   },
+  ca: {
+    summary: "show the CA by which this host's proxy opens TLS, and how to trust it",
+    synopsis: "show|path|export [FILE] [flags]",
+    takesArguments: true,
+    examples: [
+      "df ca show --for registry.example,'*.pythonhosted.org'",
+      "df ca export /usr/local/share/ca-certificates/df.crt",
+      "curl --cacert $(df ca path) --proxy http://127.0.0.1:65001 https://registry.example/v2/",
+    ],
+    load: () => import("./roles/ca/command.ts"),
+  },
   supernode: {
     summary: "run the swarm's head: read each source once, seed and schedule",
     synopsis: "[flags]",

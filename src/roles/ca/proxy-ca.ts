@@ -43,7 +43,7 @@ export function readProxyCa(dataDir: string): ProxyCa | undefined {
   try {
     if ((statSync(path).mode & 0o077) !== 0) {
       throw new DfError("denied", `read the proxy's CA ${path}: other users can read its key`, {
-        hint: `make another with df ca create --replace, for its key may be known, or run: chmod 600 ${path}`,
+        hint: `make another with df ca show --replace --for HOST,…, for its key may be known, or run: chmod 600 ${path}`,
       });
     }
     text = readFileSync(path, "utf8");
@@ -57,7 +57,7 @@ export function readProxyCa(dataDir: string): ProxyCa | undefined {
   } catch {
     // Without the cause: it might quote the file.
     throw new DfError("file-unreadable", `read the proxy's CA ${path}: damaged`, {
-      hint: "make another with df ca create --replace, and have clients trust that",
+      hint: "make another with df ca show --replace --for HOST,…, and have clients trust that",
     });
   }
 }

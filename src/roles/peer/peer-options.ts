@@ -343,7 +343,7 @@ export function defaultSocket(env: Environment, uid: number): string {
   return join(runtime ? join(runtime, "dragonfly") : userStateDir(env), "peer.sock");
 }
 
-function defaultDataDir(env: Environment, uid: number): string {
+export function defaultDataDir(env: Environment, uid: number): string {
   return uid === 0 ? "/var/lib/dragonfly/peer" : join(userStateDir(env), "peer");
 }
 

@@ -6,12 +6,17 @@ import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { PROXY_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { TUNNEL_PORTS } from "../../net/proxy/proxy-access.ts";
+import { FORWARD_FLAGS, readForwardOptions } from "../proxy/forward-options.ts";
 import { logLine } from "../service/log-line.ts";
 import type { LogLevel } from "../service/service-log.ts";
 import { surviveFaults } from "../service/survive-faults.ts";
 import { Relay } from "./relay.ts";
 
 const PEER_SOCKET = "/run/dragonfly/proxy.sock";
+
+/** The peer's own flag and variable, so that one setting counts for both. */
+const ALLOW_FLAG = FORWARD_FLAGS.find(({ name }) => name === "proxy-allow")!;
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -26,6 +31,7 @@ export const FLAGS: readonly Flag[] = [
     value: "PATH",
     help: `df peer --proxy-listen unix:PATH (default ${PEER_SOCKET}; DRAGONFLY_RELAY_SOCKET)`,
   },
+  ALLOW_FLAG,
   { name: "json", variable: "DRAGONFLY_RELAY_JSON", help: "log as JSON, one object per line" },
 ];
 
@@ -36,19 +42,23 @@ const command: CommandDef = defineCommand({
 export default command;
 
 async function runRelay(parsed: ParsedFlags): Promise<void> {
-  const text = (name: string): string | undefined => {
-    const variable = FLAGS.find((flag) => flag.name === name)!.variable!;
-    return parsed.values.get(name)?.at(-1) ?? (process.env[variable] || undefined);
+  const texts = (name: string): readonly string[] => {
+    const variable = FLAGS.find((flag) => flag.name === name)?.variable;
+    const set = variable === undefined ? undefined : process.env[variable] || undefined;
+    return parsed.values.get(name) ?? (set === undefined ? [] : [set]);
   };
+  const text = (name: string): string | undefined => texts(name).at(-1);
   const isJson = ["true", "1"].includes(text("json") ?? "");
   const log = (level: LogLevel, message: string): void => {
     console.error(logLine({ at: new Date(), level, component: "relay", message }, isJson));
   };
   surviveFaults((message) => log("error", message));
   const peerSocket = text("socket") ?? PEER_SOCKET;
+  const { allow } = readForwardOptions((name) => (name === ALLOW_FLAG.name ? texts(name) : []));
   const relay = new Relay({
     listen: parseLoopback("--listen", text("listen") ?? `127.0.0.1:${PROXY_PORT}`),
     peerSocket,
+    access: { credentials: null, allow, tunnelPorts: new Set(TUNNEL_PORTS) },
     onPeer: (state) => {
       if (state === null) log("info", `connections go to the peer on ${peerSocket}`);
       else log("warning", `connections go straight to their targets: the peer: ${state}`);

@@ -1,7 +1,10 @@
 // What becomes of a request while the peer is away: a tunnel, a request to its own target, or a
 // refusal that sends the engine elsewhere.
 
+import { parseAuthority } from "../../net/proxy/authority.ts";
+import { isTarget, isTunnelTarget, type ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { isBadPort } from "../../net/egress/bad-ports.ts";
+import { portOf } from "../../net/egress/egress-policy.ts";
 import type { MessageHead } from "./message-head.ts";
 
 export type PlainWay =
@@ -10,39 +13,35 @@ export type PlainWay =
   | { kind: "forward"; hostname: string; port: number; startLine: string }
   | { kind: "refuse"; status: number; reason: string };
 
-const HOST_AND_PORT = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/;
-
-export function plainWay({ startLine }: MessageHead): PlainWay {
+/** @param access as the peer's proxy has it: what that refuses is not to be had by stopping it */
+export function plainWay({ startLine }: MessageHead, access: ProxyAccess): PlainWay {
   const [, method, target, version] =
     /^([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) (HTTP\/1\.[01])$/.exec(startLine) ?? [];
   if (method === undefined || target === undefined) return refuse(400, "not a request");
   if (method === "CONNECT") {
-    const [, host, port] = HOST_AND_PORT.exec(target) ?? [];
-    if (host === undefined) return refuse(400, "CONNECT takes HOST:PORT");
-    return allowed(host, Number(port)) ?? { kind: "tunnel", ...placeOf(host, Number(port)) };
+    const url = parseAuthority(target);
+    if (url === null) return refuse(400, "CONNECT takes HOST:PORT");
+    return isTunnelTarget(url, access) ? { kind: "tunnel", ...placeOf(url) } : noTarget(url);
   }
   if (target.startsWith("/") || target === "*") {
     return refuse(503, "the Dragonfly peer of this host does not answer");
   }
   const url = URL.parse(target);
   if (url?.protocol !== "http:") return refuse(400, "send http: URLs here, and CONNECT for others");
-  const port = Number(url.port || 80);
-  return (
-    allowed(url.hostname, port) ?? {
-      kind: "forward",
-      ...placeOf(url.hostname, port),
-      startLine: `${method} ${url.pathname}${url.search} ${version}`,
-    }
-  );
+  if (!isTarget(url, access) || isBadPort(portOf(url))) return noTarget(url);
+  return {
+    kind: "forward",
+    ...placeOf(url),
+    startLine: `${method} ${url.pathname}${url.search} ${version}`,
+  };
 }
 
-function placeOf(host: string, port: number): { hostname: string; port: number } {
-  return { hostname: host.replace(/^\[|\]$/g, ""), port };
+function placeOf(url: URL): { hostname: string; port: number } {
+  return { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: portOf(url) };
 }
 
-function allowed(host: string, port: number): PlainWay | null {
-  if (port >= 1 && port <= 65_535 && !isBadPort(port)) return null;
-  return refuse(403, `nothing is forwarded to port ${port} of ${host}`);
+function noTarget(url: URL): PlainWay {
+  return refuse(403, `nothing leads to ${url.hostname}:${portOf(url)} from here`);
 }
 
 function refuse(status: number, reason: string): PlainWay {

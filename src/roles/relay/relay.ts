@@ -3,6 +3,7 @@
 
 import type { Socket, TCPSocketListener } from "bun";
 import { DfError, messageOf } from "../../errors.ts";
+import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { dial, reasonOf } from "./dial.ts";
 import { Leg } from "./leg.ts";
 import { lastOfConnection, takeHead } from "./message-head.ts";
@@ -24,6 +25,8 @@ export interface RelayOptions {
   listen: { hostname: string; port: number };
   /** Where the peer's proxy listens. */
   peerSocket: string;
+  /** Where tunnels and requests may lead while the peer is away. */
+  access: ProxyAccess;
   /** Told at each change; null: it lives. */
   onPeer: (state: PeerState) => void;
 }
@@ -89,7 +92,7 @@ export class Relay {
         ? await dial({ unix: this.#options.peerSocket }, PEER_TIMEOUT_MS).catch(reasonOf)
         : state;
     this.#tell(typeof peer === "string" ? peer : null);
-    if (typeof peer === "string") return leadPlainly(client);
+    if (typeof peer === "string") return leadPlainly(client, this.#options.access);
     client.pairWith(peer);
     client.flow();
     peer.flow();
@@ -103,7 +106,7 @@ export class Relay {
   }
 }
 
-async function leadPlainly(client: Leg): Promise<void> {
+async function leadPlainly(client: Leg, access: ProxyAccess): Promise<void> {
   const timer = setTimeout(
     () => client.closeWith(refusal({ status: 408, reason: "no request came" })),
     HEAD_TIMEOUT_MS,
@@ -114,7 +117,7 @@ async function leadPlainly(client: Leg): Promise<void> {
   if (head === "malformed") {
     return client.closeWith(refusal({ status: 400, reason: "not a request" }));
   }
-  const way = plainWay(head);
+  const way = plainWay(head, access);
   const isHead = head.startLine.startsWith("HEAD ");
   if (way.kind === "refuse") return client.closeWith(refusal(way, isHead));
   const target = await dial(way, TARGET_TIMEOUT_MS).catch(reasonOf);

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { TUNNEL_PORTS } from "../../../src/net/proxy/proxy-access.ts";
 import { Relay } from "../../../src/roles/relay/relay.ts";
 import { exchange, openConnection } from "./raw-client.ts";
 
@@ -16,12 +17,14 @@ let relay: Relay;
 let port = 0;
 let target: Server;
 let targetPort = 0;
+const tunnelPorts = new Set(TUNNEL_PORTS);
 const seen: Seen[] = [];
 
 beforeAll(async () => {
   relay = new Relay({
     listen: { hostname: "127.0.0.1", port: 0 },
     peerSocket: "/nonexistent/proxy.sock",
+    access: { credentials: null, allow: null, tunnelPorts },
     onPeer: () => {},
   });
   port = Number(relay.address.split(":")[1]);
@@ -36,6 +39,7 @@ beforeAll(async () => {
   target.listen(0, "127.0.0.1", listening.resolve);
   await listening.promise;
   targetPort = (target.address() as AddressInfo).port;
+  tunnelPorts.add(targetPort);
 });
 
 afterAll(() => {
@@ -106,6 +110,7 @@ test("CONNECT opens a plain tunnel, and keeps what was sent along", async () => 
 
 test("a target that cannot be reached is told with the reason", async () => {
   const closed = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  tunnelPorts.add(closed.port);
   closed.stop();
 
   const answer = await exchange(port, `CONNECT 127.0.0.1:${closed.port} HTTP/1.1\r\n\r\n`);
@@ -117,8 +122,7 @@ test("a target that cannot be reached is told with the reason", async () => {
 test.each([
   "CONNECT mail.example:25 HTTP/1.1",
   "CONNECT gate.example:22 HTTP/1.1",
-  "CONNECT 127.0.0.1:0 HTTP/1.1",
-  "CONNECT 127.0.0.1:65536 HTTP/1.1",
+  "CONNECT database.example:5432 HTTP/1.1",
   "GET http://mail.example:25/ HTTP/1.1",
 ])("T-27: nothing leads to a port of another protocol: %s", async (line) => {
   expect(await exchange(port, `${line}\r\n\r\n`)).toStartWith("HTTP/1.1 403 Forbidden\r\n");
@@ -172,6 +176,7 @@ test("T-29: a client that does not read stops its target, and gets everything wh
     port: 0,
     socket: { open: fill, drain: fill, data() {} },
   });
+  tunnelPorts.add(fast.port);
   const before = process.memoryUsage.rss();
   let received = 0;
   const closed = Promise.withResolvers<void>();

@@ -23,6 +23,7 @@ beforeEach(() => {
   relay = new Relay({
     listen: { hostname: "127.0.0.1", port: 0 },
     peerSocket,
+    access: { credentials: null, allow: null, tunnelPorts: new Set() },
     onPeer: (state) => states.push(state),
   });
   port = Number(relay.address.split(":")[1]);

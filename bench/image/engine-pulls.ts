@@ -3,6 +3,13 @@
 
 import { startContainerd } from "../../test/fixtures/engines/containerd.ts";
 import { startDockerd } from "../../test/fixtures/engines/dockerd.ts";
+import {
+  dockerMirrorSettings,
+  mirrorHostsToml,
+  mirrorRegistriesConf,
+  plainHostsToml,
+  plainRegistriesConf,
+} from "../../test/fixtures/engines/mirror-settings.ts";
 import { createPodman } from "../../test/fixtures/engines/podman.ts";
 import {
   diffIdsOfImage,
@@ -65,7 +72,7 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
       wrap: inNetworkOf(host),
       // Docker asks mirrors for images of its default registry alone.
       settings: isThroughMirror
-        ? { "registry-mirrors": [`http://${MIRROR}`] }
+        ? dockerMirrorSettings(MIRROR)
         : { "insecure-registries": [registry] },
     });
     const reference = isThroughMirror
@@ -78,11 +85,9 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
     };
   },
   containerd: async (session, { host, registry, isThroughMirror, image }) => {
-    const from = isThroughMirror ? MIRROR : registry;
-    const hostsToml = `server = "http://${registry}"
-[host."http://${from}"]
-  capabilities = ["pull", "resolve"]
-`;
+    const hostsToml = isThroughMirror
+      ? mirrorHostsToml(registry, MIRROR)
+      : plainHostsToml(registry);
     const containerd = await startContainerd(session, {
       name: nameOf("containerd", isThroughMirror),
       wrap: inNetworkOf(host),
@@ -99,12 +104,12 @@ const START: Record<Engine, (session: Session, options: EngineOptions) => Promis
     };
   },
   podman: async (session, { host, registry, isThroughMirror, image }) => {
-    const mirror = `[[registry.mirror]]\nlocation = "${MIRROR}/${registry}"\ninsecure = true\n`;
-    const registriesConf = `[[registry]]\nlocation = "${registry}"\ninsecure = true\n`;
     const podman = await createPodman(session, {
       name: nameOf("podman", isThroughMirror),
       wrap: inNetworkOf(host),
-      registriesConf: isThroughMirror ? registriesConf + mirror : registriesConf,
+      registriesConf: isThroughMirror
+        ? mirrorRegistriesConf(registry, MIRROR)
+        : plainRegistriesConf(registry),
     });
     const reference = `${registry}/${REPOSITORY}:${TAG}`;
     return {

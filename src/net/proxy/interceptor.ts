@@ -3,7 +3,6 @@
 
 import type { Socket } from "node:net";
 import tls from "node:tls";
-import { matchesUrl } from "../url-pattern.ts";
 import type { Interception } from "./proxy-front.ts";
 import type { TunnelEnd } from "./tunnel.ts";
 
@@ -17,8 +16,8 @@ export interface LeafCertificate {
 }
 
 export interface InterceptorOptions {
-  /** Patterns (url-pattern.ts) of hosts. */
-  hosts: readonly string[];
+  /** Whether a tunnel to there is to be opened. */
+  isFor(target: URL): boolean;
   /** Makes a certificate for a DNS name or an address. */
   issue(name: string): Promise<LeafCertificate>;
   /** A client broke off the handshake: most likely it does not trust the CA. */
@@ -46,7 +45,7 @@ export class Interceptor implements Interception {
   }
 
   isFor(target: URL): boolean {
-    return this.#options.hosts.some((pattern) => matchesUrl(pattern, target));
+    return this.#options.isFor(target);
   }
 
   async secure(socket: Socket, target: URL): Promise<TunnelEnd> {

@@ -76,17 +76,6 @@ export function readForwardOptions(textsOf: (name: string) => readonly string[])
   return { rules, intercept, credentials, allow: allow.length === 0 ? null : allow };
 }
 
-/**
- * Beyond this machine an open proxy would be everybody's.
- * @throws {DfError} usage
- */
-export function requireGuarded(hostname: string, { credentials, allow }: ForwardOptions): void {
-  if (credentials !== null && allow !== null) return;
-  throw new DfError("usage", `listen on ${hostname} as a proxy: anyone could use it for anything`, {
-    hint: "add --proxy-auth @FILE and --proxy-allow PATTERN,…, or listen on 127.0.0.1",
-  });
-}
-
 function readCredentials(text: string): Secret<readonly string[]> {
   if (!text.startsWith("@")) {
     throw new DfError("usage", "read --proxy-auth: passwords are read from a file alone", {

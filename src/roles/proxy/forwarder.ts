@@ -16,6 +16,7 @@ import { chooseWay, type ForwardRule } from "../../net/proxy/forward-rules.ts";
 import { forwardUpgrade } from "../../net/proxy/forward-upgrade.ts";
 import type { ProxiedRequest, ProxyHandler } from "../../net/proxy/proxied-request.ts";
 import type { UpgradeHandler } from "../../net/proxy/proxy-front.ts";
+import { parseOciPath } from "../../net/registry/oci-path.ts";
 import { answerFromSwarm, isForSwarm } from "./forwarded-content.ts";
 import type { RegistryMirror } from "./registry-mirror.ts";
 
@@ -27,7 +28,7 @@ export interface ForwarderOptions {
   /** This proxy's name in Via. */
   via: string;
   /** Answers what registries are asked by their own names. */
-  registries: Pick<RegistryMirror, "takes" | "handleAt">;
+  registries: Pick<RegistryMirror, "handleAt">;
 }
 
 export class Forwarder {
@@ -43,7 +44,7 @@ export class Forwarder {
     const { rules, local, registries, via } = this.#options;
     const { way, url } = chooseWay(request.url, rules);
     const asked = { ...request, url };
-    if (way !== "direct" && registries.takes(asked)) return registries.handleAt(asked, response);
+    if (way !== "direct" && isPull(asked)) return registries.handleAt(asked, response);
     if (way === "swarm" && isForSwarm(request)) {
       const isAnswered = await answerFromSwarm(asked, response, { local, via }).catch(
         (error: unknown) => {
@@ -87,4 +88,11 @@ function isForTarget(error: unknown): boolean {
     ...(["no-supernode", "unavailable", "no-space", "internal"] as const),
   ];
   return isDfError(error) && codes.includes(error.code);
+}
+
+/** Whether it looks like the part of a registry's pull that the swarm answers. */
+function isPull({ message, url }: ProxiedRequest): boolean {
+  if (message.method !== "GET" && message.method !== "HEAD") return false;
+  const path = parseOciPath(url.pathname);
+  return path.kind === "path" && ["blob", "manifest", "tag"].includes(path.resource.kind);
 }

@@ -1,14 +1,19 @@
 // The composition of the proxy's port: a front that takes connections, and who answers what it asks.
 //
 //   origin form ─▶ registry mirror: the port itself is a registry
-//   others      ─▶ not answered
+//   others      ─▶ forwarder: rules, the swarm, registries by their own names, or the target
 
 import { randomBytes } from "node:crypto";
-import { DfError } from "../../errors.ts";
+import { DfError, messageOf } from "../../errors.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import type { LocalApi } from "../../net/local/local-server.ts";
-import { TUNNEL_PORTS } from "../../net/proxy/proxy-access.ts";
+import { portIn, type ProxyAccess, TUNNEL_PORTS } from "../../net/proxy/proxy-access.ts";
+import { ProxyCredentials } from "../../net/proxy/proxy-credentials.ts";
 import { startProxyFront } from "../../net/proxy/proxy-front.ts";
+import { Forwarder } from "./forwarder.ts";
+import { type ForwardOptions, NO_FORWARDING } from "./forward-options.ts";
+import { interceptionBy } from "./interception.ts";
+import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
 import type { MirrorCounts } from "./mirror-counts.ts";
 import type { ProxyOptions } from "./proxy-options.ts";
 import { RegistryMirror } from "./registry-mirror.ts";
@@ -18,11 +23,15 @@ export interface ProxyPortOptions extends ProxyOptions {
   local: LocalApi;
   /** Through here goes what is passed through. */
   egress: EgressGuard;
+  /** What is forwarded, and for whom. @defaultValue all that is asked, nothing of it to the swarm */
+  forward?: ForwardOptions;
+  /** The peer's: the CA of the interception is there. */
+  dataDir: string;
   onWarning: (message: string) => void;
 }
 
 export interface RunningProxyPort {
-  /** "host:port" */
+  /** "host:port", or a socket's path. */
   readonly address: string;
   /** Of the registry mirror. */
   readonly counts: MirrorCounts;
@@ -35,21 +44,40 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
   // Unlike any other's in a chain of proxies.
   const via = `df-${randomBytes(6).toString("hex")}`;
   const mirror = new RegistryMirror({ ...options, via });
-  const notHere = (): Promise<never> => {
-    throw new DfError("denied", "forward the request: nothing is forwarded here");
-  };
+  const { forward = NO_FORWARDING, local } = options;
+  const { rules } = forward;
+  const forwarder = new Forwarder({ ...{ rules, local, egress, via }, registries: mirror });
   const front = await startProxyFront({
     ...{ listen, egress, via },
-    access: { credentials: null, allow: [], tunnelPorts: new Set(TUNNEL_PORTS) },
-    interception: null,
+    access: accessOf(forward, options.registries),
+    interception: await interceptionBy(forward.intercept, options),
     handler: (request, response) =>
-      request.form === "origin" ? mirror.handle(request, response) : notHere(),
-    upgrade: notHere,
+      (request.form === "origin" ? mirror : forwarder).handle(request, response),
+    upgrade: forwarder.upgrade,
   }).catch((cause: unknown) => {
-    throw new DfError("denied", `listen on ${listen.hostname}:${listen.port} for engines`, {
+    const where = "unix" in listen ? listen.unix : `${listen.hostname}:${listen.port}`;
+    throw new DfError("denied", `listen on ${where} for engines: ${messageOf(cause)}`, {
       cause,
       hint: "another program has the port: choose one with --proxy-listen, or off",
     });
   });
   return { address: front.address, counts: mirror.counts, stop: () => front.stop() };
+}
+
+function accessOf(
+  { credentials, allow, intercept }: ForwardOptions,
+  registries: RegistryRules,
+): ProxyAccess {
+  const { defaultRegistry, upstreams } = registries;
+  const named = [
+    ...intercept,
+    ...registries.allow,
+    defaultRegistry,
+    ...Object.entries(upstreams).flat(),
+  ];
+  return {
+    credentials: credentials === null ? null : new ProxyCredentials(credentials),
+    allow,
+    tunnelPorts: new Set([...TUNNEL_PORTS, ...named.flatMap((pattern) => portIn(pattern) ?? [])]),
+  };
 }

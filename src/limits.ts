@@ -49,6 +49,9 @@ export const PROBE_CONNECTIONS = { connectionsMax: 4, waitingMax: WAITING_PER_SO
 /** Proofs of requesters' rights: headers only too, and a crowd waits for them. */
 export const PROOF_CONNECTIONS = { connectionsMax: 32, waitingMax: WAITING_PER_SOURCE };
 
+/** What a peer's port passes through to a registry for the engines of its host: an engine asks for a few blobs at once. */
+export const PASSED_CONNECTIONS = { connectionsMax: 16, waitingMax: WAITING_PER_SOURCE };
+
 /** Of a command that reads for itself alone. */
 export const OWN_CONNECTIONS = { connectionsMax: 16, waitingMax: WAITING_PER_SOURCE };
 

@@ -136,6 +136,8 @@ export interface PeerStatus {
   supernodes: { address: string; connected: boolean }[];
   /** Where the fleet's `df config` is that names the supernodes; absent where they were given. */
   configService?: string[];
+  /** The port for container engines: "host:port" or a socket's path; absent where it is not open. */
+  proxy?: { listen: string };
   downloads: {
     contentId: string;
     url: string;

@@ -3,6 +3,7 @@
 import type { Registry } from "prom-client";
 import packageJson from "../../../package.json" with { type: "json" };
 import type { BytesBySource, PeerStatus } from "../../net/wire/local-api.ts";
+import { MIRROR_RESULTS, type MirrorCounts } from "../proxy/mirror-counts.ts";
 import { createMetrics } from "../service/metrics.ts";
 import { storeMetrics } from "../service/store-metrics.ts";
 import type { DownloadCounts } from "./download-counts.ts";
@@ -10,6 +11,8 @@ import type { DownloadCounts } from "./download-counts.ts";
 export interface PeerReadings {
   status: () => PeerStatus;
   counts: () => DownloadCounts;
+  /** What the registry mirror did. */
+  mirrored: () => MirrorCounts;
 }
 
 const SOURCES = [
@@ -19,7 +22,7 @@ const SOURCES = [
   "cache",
 ] as const satisfies (keyof BytesBySource)[];
 
-export function peerMetrics({ status, counts }: PeerReadings): Registry {
+export function peerMetrics({ status, counts, mirrored }: PeerReadings): Registry {
   return createMetrics({ name: "peer", version: packageJson.version }, [
     {
       name: "supernodes_connected",
@@ -51,6 +54,26 @@ export function peerMetrics({ status, counts }: PeerReadings): Registry {
       name: "upload_bytes_total",
       help: "bytes of pieces given to other peers",
       read: () => status().uploadedBytes,
+    },
+    {
+      name: "mirror_requests_total",
+      help: "requests of container engines, by who answered them or why nobody did",
+      labels: ["result"],
+      read: () =>
+        MIRROR_RESULTS.map((result) => ({
+          labels: { result },
+          value: mirrored().requests[result],
+        })),
+    },
+    {
+      name: "mirror_bytes_total",
+      help: "bytes of blobs and manifests given to container engines, by who had them",
+      labels: ["from"],
+      read: () =>
+        (["swarm", "registry"] as const).map((from) => ({
+          labels: { from },
+          value: mirrored().bytes[from],
+        })),
     },
     ...storeMetrics(() => status().store),
   ]);

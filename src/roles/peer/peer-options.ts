@@ -34,6 +34,7 @@ import {
   parseShare,
   parseSize,
 } from "../command-line/quantities.ts";
+import { PROXY_FLAGS, type ProxyOptions, readProxyOptions } from "../proxy/proxy-options.ts";
 import type { LogLevel } from "../service/service-log.ts";
 import { groupIdOf } from "./group-id.ts";
 
@@ -76,6 +77,8 @@ export interface PeerOptions {
   logLevel?: LogLevel | undefined;
   /** Ports of this process that it does not open itself: no source is there. @defaultValue none */
   otherListeners?: readonly Listener[];
+  /** The port for container engines. @defaultValue none */
+  proxy?: ProxyOptions | null;
   /** Exits after so long without readers and uploads; null: never. */
   lingerMs: number | null;
 }
@@ -177,6 +180,7 @@ export const FLAGS: readonly Flag[] = [
   },
   { ...SOURCE_PROXY_FLAG, variable: "DRAGONFLY_PEER_SOURCE_PROXY" },
   { ...SOURCE_CA_FLAG, variable: "DRAGONFLY_PEER_SOURCE_CA" },
+  ...PROXY_FLAGS,
   { name: "linger", value: "TIME", help: "exit after so long without use (default: never)" },
   {
     name: "metrics-listen",
@@ -203,24 +207,7 @@ export function readPeerOptions(
   uid: number,
 ): PeerCommandOptions {
   const faults: DfError[] = [];
-  const text = (name: string): string | undefined => {
-    const given = parsed.values.get(name);
-    const isList = ["supernode", "label", "advertise", "source-proxy"].includes(name);
-    if (given !== undefined) return isList ? given.join(",") : given.at(-1);
-    const variable = FLAGS.find((flag) => flag.name === name)?.variable;
-    return variable === undefined ? undefined : env[variable] || undefined;
-  };
-  const read = <T>(name: string, parse: (flag: string, text: string) => T): T | undefined => {
-    const given = text(name);
-    try {
-      return given === undefined ? undefined : parse(`--${name}`, given);
-    } catch (error) {
-      if (!(error instanceof DfError)) throw error;
-      faults.push(error);
-      return undefined;
-    }
-  };
-  const isOn = (name: string): boolean => ["true", "1"].includes(text(name) ?? "");
+  const { texts, text, attempt, read, isOn } = readersOf(parsed, env, faults);
   const slots = { min: 0, max: 1024 };
   const fleet = read("join", parseJoin) ?? read("config-service", parseConfigService) ?? null;
   // Whoever gave the fleet's join string means other hosts to fetch pieces here.
@@ -247,6 +234,8 @@ export function readPeerOptions(
     lingerMs: read("linger", parseDuration) ?? null,
     sourceProxy: read("source-proxy", (_flag, given) => proxyRulesOf(given.split(","))),
     sourceCa: read("source-ca", readSourceCa),
+    // A peer that `df get` started is its user's own: engines do not know of it.
+    proxy: isOn("background") ? null : (attempt(() => readProxyOptions(texts)) ?? null),
     metricsListen: read("metrics-listen", parseMetricsListen) ?? null,
     isJsonLog: isOn("json"),
     logLevel: isOn("verbose") ? "debug" : undefined,
@@ -261,6 +250,35 @@ export function readPeerOptions(
   }
   if (faults.length > 0) throw joined(faults);
   return options;
+}
+
+/** Ways to read one flag, given or by its variable; what is wrong is added to `faults`. */
+function readersOf(parsed: ParsedFlags, env: Environment, faults: DfError[]) {
+  const texts = (name: string): readonly string[] => {
+    const variable = FLAGS.find((flag) => flag.name === name)?.variable;
+    const set = variable === undefined ? undefined : env[variable] || undefined;
+    return parsed.values.get(name) ?? (set === undefined ? [] : [set]);
+  };
+  const text = (name: string): string | undefined => {
+    const isList = ["supernode", "label", "advertise", "source-proxy"].includes(name);
+    const given = texts(name);
+    return isList && given.length > 0 ? given.join(",") : given.at(-1);
+  };
+  const attempt = <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof DfError)) throw error;
+      faults.push(error);
+      return undefined;
+    }
+  };
+  const read = <T>(name: string, parse: (flag: string, text: string) => T): T | undefined => {
+    const given = text(name);
+    return given === undefined ? undefined : attempt(() => parse(`--${name}`, given));
+  };
+  const isOn = (name: string): boolean => ["true", "1"].includes(text(name) ?? "");
+  return { texts, text, attempt, read, isOn };
 }
 
 /** What this machine was given itself: no setting of the fleet changes it. */

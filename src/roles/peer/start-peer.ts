@@ -13,20 +13,18 @@ import { type LocalApi, type LocalServer, serveLocalApi } from "../../net/local/
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
 import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
-import type { Listener } from "../../net/egress/own-ports.ts";
 import type { SettingKey, Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import { RequestSigner } from "../../net/wire/ticketed-request.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
 import { openStore } from "../../store/open-store.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import { OwnPreheats } from "../commands/own-preheats.ts";
-import { egressOf } from "../settings/egress-of.ts";
+import { HostProxy } from "../proxy/host-proxy.ts";
 import { LiveSettings, type LiveSettingsOptions } from "../settings/live-settings.ts";
 import { settingsMemory } from "../settings/settings-memory.ts";
 import { storeLimitsOf } from "../settings/store-limits.ts";
 import { ClusterKey } from "../signatures/cluster-key.ts";
 import { toldOf } from "../signatures/told-of.ts";
-import { storeStatusOf } from "../status/store-status.ts";
 import { diskShare } from "../worker/disk-share.ts";
 import { startPieceService, type PieceService } from "../worker/piece-service.ts";
 import type { UploadCounts } from "../worker/piece-worker-messages.ts";
@@ -36,11 +34,13 @@ import { noDownloads } from "./download-counts.ts";
 import { bringTask } from "./bring-task.ts";
 import { Downloads } from "./downloads.ts";
 import { FirstHandRows } from "./first-hand-rows.ts";
+import { hostEgress } from "./host-egress.ts";
 import { HostFleet } from "./host-fleet.ts";
 import { loadHostIdentity } from "./host-identity.ts";
 import { sourceLimitsOf, uploadLimitsOf } from "./host-limits.ts";
 import { peerLocalApi } from "./peer-local-api.ts";
-import { givenSettings, isLoopback, type PeerOptions } from "./peer-options.ts";
+import { givenSettings, type PeerOptions } from "./peer-options.ts";
+import { peerStatus } from "./peer-status.ts";
 import { Linger } from "./linger.ts";
 import { SharedContents } from "./shared-contents.ts";
 import { admitGroup, clearSocket, removeSocket } from "./socket-file.ts";
@@ -133,6 +133,7 @@ class Peer implements RunningPeer {
   #preheats: OwnPreheats | undefined;
   #local: LocalApi | undefined;
   #server: LocalServer | undefined;
+  #proxy: HostProxy | undefined;
   #health: Promise<Hono> | undefined;
   #uploads: UploadCounts | undefined;
   readonly #linger: Linger;
@@ -162,7 +163,7 @@ class Peer implements RunningPeer {
     });
     this.#sources = createSourceService(
       sourceLimitsOf(this.#settings.current),
-      this.#egress(this.#settings.current, []),
+      this.#egress(this.#settings.current),
     );
   }
 
@@ -212,6 +213,7 @@ class Peer implements RunningPeer {
     await this.#enterFleet();
     this.#supernodes.connect();
     await this.#serveLocalApi(downloads);
+    await this.#openProxy();
     this.#linger.used();
   }
 
@@ -231,24 +233,13 @@ class Peer implements RunningPeer {
   }
 
   status(): PeerStatus {
-    const downloads = this.#downloads?.status ?? [];
-    const { fleet } = this.#options;
-    return {
-      version: packageJson.version,
-      peerId: this.#identity.hostId,
-      pid: process.pid,
-      listen: this.listen,
-      supernodes: this.#supernodes.all.map(({ address, isOpen }) => ({
-        address,
-        connected: isOpen,
-      })),
-      ...(fleet === null ? {} : { configService: [...fleet.urls] }),
-      downloads,
-      store: storeStatusOf(this.#store, this.#settings.current.quota),
+    return peerStatus({
+      ...{ options: this.#options, peerId: this.#identity.hostId, listen: this.listen },
+      ...{ supernodes: this.#supernodes, downloads: this.#downloads, store: this.#store },
+      proxyListen: this.#proxy?.address ?? null,
+      quotaBytes: this.#settings.current.quota,
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
-      downloadedBytes: this.#downloads?.downloadedBytes ?? 0,
-      savedBytes: this.#downloads?.savedBytes ?? 0,
-    };
+    });
   }
 
   give(settings: Settings): void {
@@ -260,6 +251,7 @@ class Peer implements RunningPeer {
       peerHealth({
         status: () => this.status(),
         counts: () => this.#downloads?.counts ?? noDownloads(),
+        mirrored: () => this.#proxy!.counts,
       }),
     );
     return this.#health;
@@ -273,6 +265,7 @@ class Peer implements RunningPeer {
   async stopTraffic(): Promise<void> {
     this.#linger.stop();
     await this.#fleet?.stop();
+    await this.#proxy?.stop();
     if (this.#server !== undefined) {
       await this.#server.stop();
       removeSocket(this.socketPath);
@@ -307,15 +300,28 @@ class Peer implements RunningPeer {
     if (socketGroupId !== null) admitGroup(this.socketPath, socketGroupId);
   }
 
+  async #openProxy(): Promise<void> {
+    const { proxy = null, dataDir, onWarning } = this.#options;
+    const policy = this.#egress(this.#settings.current);
+    this.#proxy = new HostProxy({ proxy, local: this.local, policy, dataDir, onWarning });
+    await this.#proxy.start();
+    this.#guard(this.#settings.current);
+  }
+
   get local(): LocalApi {
     return this.#local!;
   }
 
-  #egress(now: SettingsInForce, listeners: readonly Listener[]): EgressPolicy {
-    const { listen, advertise, zonedAddresses = [], sourceCa } = this.#options;
-    const isAdvertised = advertise !== null || zonedAddresses.length > 0;
-    const isPrivate = isLoopback(listen.hostname) && !isAdvertised;
-    return egressOf(now, { isPrivate, listeners, sourceCa });
+  /** Where the sources of this host may be. */
+  #guard(now: SettingsInForce): void {
+    const policy = this.#egress(now);
+    this.#proxy?.become(policy);
+    const listeners = [...policy.listeners, ...(this.#proxy?.listeners ?? [])];
+    this.#sources.setEgress({ ...policy, listeners });
+  }
+
+  #egress(now: SettingsInForce): EgressPolicy {
+    return hostEgress(this.#options, now, this.#pieces?.port);
   }
 
   #hello(supernode: string): HelloFields {
@@ -358,10 +364,7 @@ class Peer implements RunningPeer {
     this.#hostPacer.setRate(now.downloadRate);
     this.#diskPacer.setRate(diskShare(now.diskRate));
     this.#sources.setLimits(sourceLimitsOf(now));
-    const { hostname } = this.#options.listen;
-    const own = { hostname, port: this.#pieces!.port };
-    const { otherListeners = [] } = this.#options;
-    this.#sources.setEgress(this.#egress(now, [own, ...otherListeners]));
+    this.#guard(now);
     this.#pieces?.setLimits(uploadLimitsOf(now));
     this.#store
       .setLimits(storeLimitsOf(now))

@@ -9,6 +9,7 @@ export function describePeer(status: PeerStatus): string {
   return [
     `peer ${status.peerId.slice(0, 12)}  df ${status.version}  pid ${status.pid}`,
     `serves pieces on ${status.listen ?? "no address: it only downloads"}`,
+    ...(status.proxy === undefined ? [] : [`registry mirror and proxy on ${status.proxy.listen}`]),
     ...status.supernodes.map(
       ({ address, connected }) =>
         `supernode ${address}  ${connected ? "connected" : "not connected"}`,

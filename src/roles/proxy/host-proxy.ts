@@ -1,0 +1,84 @@
+// The port for container engines beside a peer: opened where it is free, and bound to what the peer is told of
+// egress.
+
+import type { EgressPolicy } from "../../net/egress/egress-policy.ts";
+import type { Listener } from "../../net/egress/own-ports.ts";
+import { EgressGuard } from "../../net/egress/egress-guard.ts";
+import type { LocalApi } from "../../net/local/local-server.ts";
+import { messageOf } from "../../errors.ts";
+import { PASSED_CONNECTIONS } from "../../limits.ts";
+import { type MirrorCounts, noRequests } from "./mirror-counts.ts";
+import { isShared, type ProxyOptions } from "./proxy-options.ts";
+import { type RunningProxyPort, startProxyPort } from "./proxy-port.ts";
+
+export interface HostProxyOptions {
+  /** Null: no port is wanted. */
+  proxy: ProxyOptions | null;
+  local: LocalApi;
+  /** The peer's. */
+  dataDir: string;
+  /** The peer's own. */
+  policy: EgressPolicy;
+  onWarning: (message: string) => void;
+}
+
+export class HostProxy {
+  readonly #options: HostProxyOptions;
+  #guard: EgressGuard | undefined;
+  #port: RunningProxyPort | undefined;
+
+  constructor(options: HostProxyOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {DfError} denied: the port that was named is taken */
+  async start(): Promise<void> {
+    const { proxy, local, policy, dataDir, onWarning } = this.#options;
+    if (proxy === null) return;
+    this.#guard = new EgressGuard({ policy: this.#policyOf(policy), ...PASSED_CONNECTIONS });
+    try {
+      this.#port = await startProxyPort({
+        ...{ ...proxy, local, egress: this.#guard, dataDir, onWarning },
+      });
+    } catch (error) {
+      if (!proxy.isDefault) throw error;
+      onWarning(`${messageOf(error)}: going on without; --proxy-listen off says so`);
+      return;
+    }
+    this.become(policy);
+  }
+
+  /** "host:port", or a socket's path; null: it is not open. */
+  get address(): string | null {
+    return this.#port?.address ?? null;
+  }
+
+  get counts(): MirrorCounts {
+    return this.#port?.counts ?? noRequests();
+  }
+
+  /** Its port, where no source is. */
+  get listeners(): readonly Listener[] {
+    const { proxy } = this.#options;
+    if (this.#port === undefined || proxy === null || "unix" in proxy.listen) return [];
+    const { address } = this.#port;
+    const port = Number(address.slice(address.lastIndexOf(":") + 1));
+    return [{ hostname: proxy.listen.hostname, port }];
+  }
+
+  /** What the peer is told of egress counts here too. */
+  become(policy: EgressPolicy): void {
+    this.#guard?.become(this.#policyOf(policy));
+  }
+
+  async stop(): Promise<void> {
+    await this.#port?.stop();
+  }
+
+  /** Unless others reach the port, who asks is on this host: what is loopback to him is so to the peer. */
+  #policyOf(policy: EgressPolicy): EgressPolicy {
+    const { proxy } = this.#options;
+    const reach = proxy !== null && isShared(proxy.listen) ? "network" : "host";
+    return { ...policy, reach, listeners: [...policy.listeners, ...this.listeners] };
+  }
+}

@@ -165,9 +165,10 @@ const VERBS: Record<string, Verb> = {
   },
   install: {
     summary: "run a role as a hardened systemd service",
-    synopsis: "systemd config|supernode|peer [flags]",
+    synopsis: "systemd config|supernode|peer|relay [flags]",
     takesArguments: true,
     examples: [
+      "df install runtime --help",
       "df install systemd peer --join @join.txt --set listen=0.0.0.0:65002",
       "df install systemd supernode --dry-run",
       "df install systemd peer --undo",

@@ -8,11 +8,16 @@ import { DF } from "../../bench/harness/df-roles.ts";
 import { Session } from "../../bench/harness/session.ts";
 import { hasDf } from "../fixtures/spawn-df.ts";
 
-const ROLES = ["config", "supernode", "peer"] as const;
+const ROLES = ["config", "supernode", "peer", "relay"] as const;
 const READY_URLS = {
   config: ["http://127.0.0.1:8000/readyz"],
   supernode: ["http://127.0.0.1:8002/readyz"],
   peer: ["--unix-socket", "/run/dragonfly/peer.sock", "http://peer/readyz"],
+  // Without a peer it refuses; a refusal that curl takes for no passing trouble.
+  relay: [
+    ...["--retry-connrefused", "--request-target", "ftp://a/", "-o", "/dev/null", "-w", "ok\n"],
+    "http://127.0.0.1:65001",
+  ],
 };
 const GUEST = join(import.meta.dir, "../fixtures/systemd-guest.sh");
 const canBoot =

@@ -35,18 +35,25 @@ async function install(flags: ParsedFlags): Promise<void> {
   const root = flags.values.get("root")?.at(-1) ?? "";
   const startsServices = root === "" && !flags.values.has("no-start");
   const unit = `dragonfly-${role.name}.service`;
+  // A service that is told of this one learns it before this one starts.
+  const reloads = [
+    ["systemctl", "daemon-reload"],
+    ...(role.dropIn === undefined
+      ? []
+      : [["systemctl", "try-restart", `dragonfly-${role.dropIn.role}.service`]]),
+  ];
   const installation = new Installation(root, `/etc/dragonfly/.installed-${role.name}.json`);
 
   if (flags.values.has("undo")) {
     if (startsServices) await run(["systemctl", "disable", "--now", unit]);
     report(installation.undo());
-    if (startsServices) await run(["systemctl", "daemon-reload"]);
+    for (const words of startsServices ? reloads : []) await run(words);
     return;
   }
   const files = filesOf(role, flags, settings);
   const commands = [
     ["systemd-sysusers", "/etc/sysusers.d/dragonfly.conf"],
-    ["systemctl", "daemon-reload"],
+    ...reloads,
     ["systemctl", "enable", "--now", unit],
   ];
   if (flags.values.has("dry-run")) {
@@ -67,7 +74,7 @@ function roleOf([how, name, ...rest]: readonly string[]): ServiceRole {
   const role = SERVICE_ROLES.find((role) => role.name === name);
   if (how === "systemd" && role !== undefined && rest.length === 0) return role;
   throw new DfError("usage", `install ${[how, name, ...rest].join(" ").trim() || "nothing"}`, {
-    hint: "write df install systemd, then config, supernode or peer",
+    hint: "write df install systemd, then config, supernode, peer or relay; or df install runtime",
   });
 }
 
@@ -102,7 +109,16 @@ function filesOf(role: ServiceRole, flags: ParsedFlags, settings: string): Insta
       mode: 0o644,
       content: systemdUnit({ role, binary, user, joinFile }),
     },
+    ...(role.dropIn === undefined ? [] : [dropInFile(role.dropIn)]),
   ];
+}
+
+function dropInFile({ role, name, lines }: NonNullable<ServiceRole["dropIn"]>): InstalledFile {
+  return {
+    path: `/etc/systemd/system/dragonfly-${role}.service.d/${name}`,
+    mode: 0o644,
+    content: `${lines.join("\n")}\n`,
+  };
 }
 
 /** @throws {DfError} file-unreadable; usage: a service with a damaged line would never start */

@@ -1,10 +1,14 @@
-// What differs between the units of the three services.
+// What differs between the units of the services.
 
 import type { Flag } from "../command-line/flags.ts";
 
 export interface ServiceRole {
-  name: "config" | "supernode" | "peer";
+  name: "config" | "supernode" | "peer" | "relay";
   description: string;
+  /** Whether it tells systemd how it is; see service/notify-systemd.ts. */
+  notifies: boolean;
+  /** Whether it keeps anything in /var/lib/dragonfly. */
+  keepsState: boolean;
   /** Arguments after the role's name; systemd expands %S (state), %t (run) and %d (credentials). */
   arguments: (user: string) => readonly string[];
   /** Lines of the unit's [Service] that only this role has. */
@@ -13,12 +17,19 @@ export interface ServiceRole {
   settingsHints: readonly string[];
   /** What its settings file may set; loads the role. */
   flags: () => Promise<readonly Flag[]>;
+  /** What another service has to know of this one. @defaultValue nothing */
+  dropIn?: { role: "peer"; name: string; lines: readonly string[] };
 }
+
+/** In the peer's runtime directory: systemd removes it when the peer stops. */
+const PROXY_SOCKET = "%t/dragonfly/proxy.sock";
 
 export const SERVICE_ROLES: readonly ServiceRole[] = [
   {
     name: "config",
     description: "Dragonfly config service",
+    notifies: true,
+    keepsState: true,
     arguments: () => ["--data-dir", "%S/dragonfly/config"],
     lines: [],
     settingsHints: [
@@ -30,6 +41,8 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
   {
     name: "supernode",
     description: "Dragonfly supernode",
+    notifies: true,
+    keepsState: true,
     arguments: () => ["--data-dir", "%S/dragonfly/supernode"],
     lines: [],
     settingsHints: ["listen: 0.0.0.0:8002", "quota: 500G", "source-rate: 200M"],
@@ -38,6 +51,8 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
   {
     name: "peer",
     description: "Dragonfly peer",
+    notifies: true,
+    keepsState: true,
     arguments: (user) => [
       ...["--data-dir", "%S/dragonfly/peer"],
       ...["--socket", "%t/dragonfly/peer.sock", "--socket-group", user],
@@ -52,5 +67,24 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
     ],
     settingsHints: ["listen: 0.0.0.0:65002", "quota: 200G", "upload-rate: 50M"],
     flags: async () => (await import("../peer/command.ts")).FLAGS,
+  },
+  {
+    name: "relay",
+    description: "Dragonfly relay of container engines",
+    notifies: false,
+    keepsState: false,
+    arguments: () => ["--socket", PROXY_SOCKET],
+    lines: ["CPUWeight=50"],
+    settingsHints: ["listen: 127.0.0.1:65001", "proxy-allow: [registry.example:5443]"],
+    flags: async () => (await import("../relay/command.ts")).FLAGS,
+    dropIn: {
+      role: "peer",
+      name: "50-relay.conf",
+      lines: [
+        "# The relay has the port of container engines, and hands over what comes there.",
+        "[Service]",
+        `Environment=DRAGONFLY_PROXY_LISTEN=unix:${PROXY_SOCKET}`,
+      ],
+    },
   },
 ];

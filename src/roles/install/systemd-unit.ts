@@ -54,6 +54,11 @@ const HARDENING = [
   "IPAddressDeny=169.254.169.254/32 fd00:ec2::254/128",
 ];
 
+/** Both folders, or systemd makes the outer one with this UMask for root alone. */
+function stateLines(role: string): string[] {
+  return [`StateDirectory=dragonfly dragonfly/${role}`, "StateDirectoryMode=0700"];
+}
+
 export function systemdUnit({ role, binary, user, joinFile }: UnitOptions): string {
   const joinLines =
     joinFile === null
@@ -68,19 +73,15 @@ export function systemdUnit({ role, binary, user, joinFile }: UnitOptions): stri
     "StartLimitBurst=5",
     "",
     "[Service]",
-    "Type=notify",
-    "NotifyAccess=main",
+    ...(role.notifies ? ["Type=notify", "NotifyAccess=main", "WatchdogSec=60s"] : ["Type=exec"]),
     `ExecStart=${binary} ${role.name} ${role.arguments(user).join(" ")}`,
     "ExecReload=/bin/kill -HUP $MAINPID",
     "Restart=on-failure",
     "RestartSec=2s",
-    "WatchdogSec=60s",
     "TimeoutStopSec=30s",
     `User=${user}`,
     `Group=${user}`,
-    // Both, or systemd makes the outer one with this UMask for root alone.
-    `StateDirectory=dragonfly dragonfly/${role.name}`,
-    "StateDirectoryMode=0700",
+    ...(role.keepsState ? stateLines(role.name) : []),
     ...role.lines,
     ...joinLines,
     `UnsetEnvironment=${SCRUBBED}`,

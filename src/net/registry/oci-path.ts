@@ -7,7 +7,8 @@
 //   /v2/[<prefix>/]<name>/tags/list
 //   /v2/[<prefix>/]<name>/referrers/<digest>
 //
-// A first part that looks like a host is the prefix: "localhost", or anything with a dot or a colon.
+// A first part that looks like a host is the prefix: "localhost", or anything with a dot or a colon. Podman, CRI-O
+// and skopeo take no colon there; for them "registry.example:5000" is "registry.example_5000".
 
 /** What a path asks for, without the repository's name. */
 export type OciResource =
@@ -21,7 +22,7 @@ export type OciResource =
 export type OciPath =
   | {
       readonly kind: "path";
-      /** "host[:port]" that the path begins with; null: none. */
+      /** The registry that the path begins with (see `registryOfPrefix`), as it stands there; null: none. */
       readonly prefix: string | null;
       /** "" for the version. */
       readonly name: string;
@@ -66,9 +67,22 @@ export function isSha256(digest: string): boolean {
   return /^sha256:[0-9a-f]{64}$/.test(digest);
 }
 
+/** "host[:port]" of the first part of a path. No host has an underscore. */
+export function registryOfPrefix(prefix: string): string {
+  return prefix.replace(/_(\d{1,5})$/, ":$1");
+}
+
+/** The first part of a path that means a registry, in the form that every engine takes. */
+export function prefixOfRegistry(registry: string): string {
+  return registry.replace(/:(\d{1,5})$/, "_$1");
+}
+
 /** Whether the first part of a repository's name would be taken for a registry's host. */
 export function looksLikeHost(part: string): boolean {
-  return (part === "localhost" || /[.:]/.test(part)) && REGISTRY_HOST.test(part);
+  const host = registryOfPrefix(part);
+  // Without a dot, "team_2" is a name like any other.
+  const isMarked = part.includes(":") || /^localhost(?:_|$)/.test(part) || part.includes(".");
+  return isMarked && REGISTRY_HOST.test(host);
 }
 
 function versionOf(part: string): OciPath {

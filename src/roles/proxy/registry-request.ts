@@ -8,6 +8,7 @@ import {
   type OciPath,
   type OciResource,
   parseOciPath,
+  registryOfPrefix,
 } from "../../net/registry/oci-path.ts";
 import {
   chooseUpstream,
@@ -71,7 +72,8 @@ export function requestOf(asked: ProxiedRequest, rules: RegistryRules): Registry
   const { prefix, name, resource } = pathOf(asked);
   const ns = url.searchParams.get("ns");
   const header = [message.headers["x-dragonfly-registry"] ?? []].flat()[0] ?? null;
-  const choice = chooseUpstream({ prefix, ns, header }, rules);
+  const named = { prefix: prefix === null ? null : registryOfPrefix(prefix), ns, header };
+  const choice = chooseUpstream(named, rules);
   switch (choice.kind) {
     case "chosen":
       return { asked, upstream: choice.upstream, name, resource, ns };

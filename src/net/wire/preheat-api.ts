@@ -2,6 +2,7 @@
 // to supernodes or hosts before anyone asks.
 //
 //   POST   /api/v1/preheats                 NewPreheat → the job, also of a request sent before
+//   POST   /api/v1/preheats/images          NewImagePreheat → the job: an image's manifests and blobs
 //   GET    /api/v1/preheats                 newest first
 //   GET    /api/v1/preheats/{id}
 //   GET    /api/v1/preheats/{id}/targets    each URL on each machine, by page
@@ -15,6 +16,7 @@
 //   any that is not over ─▶ cancelling ─▶ cancelled
 
 import { z } from "zod";
+import { parsePlatforms } from "../registry/image-platform.ts";
 import { clusterNameSchema } from "./admin-api.ts";
 import type { Selector } from "./fleet-settings.ts";
 import { plainText } from "./plain-text.ts";
@@ -55,6 +57,27 @@ export function parsePreheatScope(text: string): PreheatScope | null {
   return selector === null ? null : { kind: "peers", percent: 100, selector };
 }
 
+/** Where it shall be, and for how long. */
+const wishFields = {
+  /** "supernodes", "peers", "25%" of the peers, or labels of peers: "idc=eu,rack=r1". */
+  scope: z
+    .string()
+    .max(4096)
+    .refine(
+      (text) => parsePreheatScope(text) !== null,
+      "write supernodes, peers, a share as 25%, or labels as idc=eu,rack=r1",
+    )
+    .default("supernodes"),
+  /** None: all. */
+  clusters: z.array(clusterNameSchema).max(64).default([]),
+  keepSeconds: z
+    .int()
+    .min(60)
+    .max(366 * DAY_SECONDS)
+    .default(PREHEAT_KEEP_SECONDS)
+    .describe("how long it is wanted and kept from eviction; a job kept fresh begins anew"),
+};
+
 export const newPreheatSchema = z
   .strictObject({
     urls: z
@@ -80,23 +103,7 @@ export const newPreheatSchema = z
     filterQuery: z.array(z.string().max(256)).max(64).default([]),
     /** Pieces travel and rest sealed; to be had by those who ask for them sealed. */
     isSealed: z.boolean().optional(),
-    /** "supernodes", "peers", "25%" of the peers, or labels of peers: "idc=eu,rack=r1". */
-    scope: z
-      .string()
-      .max(4096)
-      .refine(
-        (text) => parsePreheatScope(text) !== null,
-        "write supernodes, peers, a share as 25%, or labels as idc=eu,rack=r1",
-      )
-      .default("supernodes"),
-    /** None: all. */
-    clusters: z.array(clusterNameSchema).max(64).default([]),
-    keepSeconds: z
-      .int()
-      .min(60)
-      .max(366 * DAY_SECONDS)
-      .default(PREHEAT_KEEP_SECONDS)
-      .describe("how long it is wanted and kept from eviction; a job kept fresh begins anew"),
+    ...wishFields,
     refreshSeconds: z
       .int()
       .min(60)
@@ -113,6 +120,43 @@ export type NewPreheat = z.input<typeof newPreheatSchema>;
 /** With everything that was left out. */
 export type PreheatRequest = z.infer<typeof newPreheatSchema>;
 
+/** Once: what a tag means changes when somebody pushes, and then the registry's notification orders it anew. */
+export const newImagePreheatSchema = z.strictObject({
+  image: z
+    .string()
+    .min(1)
+    .max(1024)
+    .describe("as engines name it, ghcr.io/team/app:1.2, or the URL of its manifest"),
+  platforms: z
+    .string()
+    .max(1024)
+    .refine((text) => parsePlatforms(text) !== null, "write linux/amd64,linux/arm/v7 or all")
+    .optional()
+    .describe("of an image for several platforms; none: linux on the machine of df config's kind"),
+  authorization: z
+    .string()
+    .max(8192)
+    .regex(/^(?:Basic|Bearer) [\x21-\x7e]+$/i, "write Basic or Bearer and what follows")
+    .optional()
+    .describe("as its registry is asked, where it is not for everybody; forgotten with the job"),
+  ...wishFields,
+});
+export type NewImagePreheat = z.input<typeof newImagePreheatSchema>;
+/** With everything that was left out. */
+export type ImagePreheatRequest = z.infer<typeof newImagePreheatSchema>;
+
+/** What an image's preheat brings. */
+export const preheatedImageSchema = z.object({
+  /** With its registry, as engines name it. */
+  name: z.string(),
+  /** Of the manifest or index that the name meant. */
+  digest: z.string(),
+  /** "linux/amd64,…" or "all". */
+  platforms: z.string(),
+  /** Whether its registry gives it only to whom it knows; so does the swarm then. */
+  isPrivate: z.boolean(),
+});
+
 export const preheatStateSchema = z.enum(["planning", "running", "done", "failed", "cancelled"]);
 export type PreheatState = z.infer<typeof preheatStateSchema>;
 
@@ -128,6 +172,8 @@ export const preheatSchema = z.object({
   id: z.string(),
   state: preheatStateSchema,
   urls: z.array(z.string()),
+  /** Null: it is of URLs. Absent from older services. */
+  image: preheatedImageSchema.nullable().default(null),
   /** Their values are never shown. */
   headerNames: z.array(z.string()),
   scope: z.string(),

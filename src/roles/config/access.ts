@@ -78,6 +78,7 @@ export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {
   "POST /api/v1/settings/rollback": { access: "operator" },
   "GET /api/v1/preheats": { access: "viewer" },
   "POST /api/v1/preheats": { access: "operator", bodyBytesMax: LONG_BODY_BYTES_MAX },
+  "POST /api/v1/preheats/images": { access: "operator" },
   "GET /api/v1/preheats/:id": { access: "viewer" },
   "GET /api/v1/preheats/:id/targets": { access: "viewer" },
   "DELETE /api/v1/preheats/:id": { access: "operator" },

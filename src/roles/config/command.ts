@@ -4,7 +4,9 @@
 import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { CONFIG_PORT } from "../../limits.ts";
+import { readSourceCa, SOURCE_CA_FLAG } from "../command-line/egress-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { parseUpstreams, REGISTRY_UPSTREAM_FLAG } from "../command-line/registry-flags.ts";
 import { parseDuration } from "../command-line/quantities.ts";
 import { readSecret } from "../command-line/secret.ts";
 import { parseTlsMode, TLS_FLAG } from "../command-line/tls-mode.ts";
@@ -35,6 +37,8 @@ const OWN_FLAGS: readonly Flag[] = [
     name: "open",
     help: "let every host that reaches this address join as a peer, without a token",
   },
+  { ...SOURCE_CA_FLAG, help: "certificates (PEM) of private CAs that registries have theirs from" },
+  { ...REGISTRY_UPSTREAM_FLAG, help: "where a registry is reached, e.g. http://…; repeatable" },
   { name: "lease", value: "TIME", help: "a supernode silent for so long leaves all lists (10s)" },
   { name: "interval", value: "TIME", help: "how often supernodes say that they live (2s)" },
   { name: "new-admin-token", help: "make another admin token: the first one was lost" },
@@ -118,6 +122,7 @@ function tellFirstStart(
 export function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning" | "onChange"> {
   const leaseMs = parseDuration("--lease", text(flags, "lease") ?? "10s");
   const intervalMs = parseDuration("--interval", text(flags, "interval") ?? "2s");
+  const sourceCa = text(flags, "source-ca");
   if (intervalMs < 1 || leaseMs < Math.max(LEASE_MS_MIN, LEASE_INTERVALS_MIN * intervalMs)) {
     throw new DfError(
       "usage",
@@ -134,6 +139,10 @@ export function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning"
     ...{ leaseMs, intervalMs },
     urls: (flags.values.get("url") ?? environment("url")?.split(",") ?? []).map(parseUrl),
     tls: parseTlsMode("--tls", text(flags, "tls") ?? "auto"),
+    sourceCa: sourceCa === undefined ? undefined : readSourceCa("--source-ca", sourceCa),
+    registryUpstreams: parseUpstreams(
+      flags.values.get("registry-upstream") ?? environment("registry-upstream")?.split(",") ?? [],
+    ),
     isAdminTokenWanted: isOn(flags, "new-admin-token"),
   };
 }

@@ -37,10 +37,7 @@ import { hostsResource } from "./resources/hosts.ts";
 import { rulesResource } from "./resources/rules.ts";
 import { supernodesResource } from "./resources/supernodes.ts";
 import { tokensResource } from "./resources/tokens.ts";
-import { PreheatClock } from "./preheats/preheat-clock.ts";
-import { PreheatJobs } from "./preheats/preheat-jobs.ts";
-import { preheatPart } from "./preheats/preheat-part.ts";
-import { preheatsResource } from "./preheats/preheat-routes.ts";
+import { openPreheats } from "./preheats/open-preheats.ts";
 import { RouteWaits } from "./route-waits.ts";
 import { writeSecretFile } from "./secret-file.ts";
 import { SettingsBook } from "./settings/settings-book.ts";
@@ -63,6 +60,10 @@ export interface ConfigOptions {
   urls: readonly string[];
   /** @defaultValue "auto": where others than this machine can reach it */
   tls?: TlsMode;
+  /** PEM certificates of private CAs that registries of images have theirs from. */
+  sourceCa?: string | undefined;
+  /** Where registries are reached, by "host[:port]": origins. @defaultValue where their names say */
+  registryUpstreams?: Readonly<Record<string, string>>;
   /** Makes another admin token: the first was lost. */
   isAdminTokenWanted: boolean;
   onWarning: (message: string) => void;
@@ -127,10 +128,8 @@ async function startWith(
   undo.defer(() => leases.stop());
   await leases.start();
   const settings = new SettingsBook(database);
-  const preheats = { database, jobs: new PreheatJobs(database, keys) };
-  const preheatClock = new PreheatClock({ ...preheats, onWarning });
-  undo.defer(() => preheatClock.stop());
-  preheatClock.start();
+  const preheats = openPreheats({ ...options, database, keys, settings, transport });
+  undo.defer(() => preheats.stop());
   let urls = options.urls;
   let firstStart: FirstStart | null = null;
   const parts: ConfigParts = {
@@ -138,7 +137,7 @@ async function startWith(
     leaseSeconds: leaseMs / 1000,
     intervalSeconds: intervalMs / 1000,
     places: () => ({ urls: [...urls], isProxied }),
-    heartbeatParts: [settingsPart(settings), preheatPart(preheats)],
+    heartbeatParts: [settingsPart(settings), preheats.heartbeatPart],
   };
   const app = createConfigApp({
     database,
@@ -151,7 +150,7 @@ async function startWith(
       serviceResource(parts, () => firstStart !== null),
       ...fleetResources(parts),
       settingsResource({ database, book: settings }),
-      preheatsResource(preheats),
+      ...preheats.resources,
     ],
     onError: (error, route) => onWarning(`${route}: ${describeFailure(error)}`),
   });
@@ -160,6 +159,7 @@ async function startWith(
   undo.defer(() => server.stop());
   undo.defer(() => waits.stop());
   ({ urls } = server);
+  preheats.listensOn([{ hostname: options.listen.hostname, port: server.port }]);
   const { isAdminTokenWanted } = options;
   const fleetKey = keys.publicKey;
   const place = { ...parts.places(), fleetKey };

@@ -15,6 +15,7 @@ import {
   NO_FORWARDING,
   readForwardOptions,
 } from "./forward-options.ts";
+import { parseUpstreams, REGISTRY_UPSTREAM_FLAG } from "../command-line/registry-flags.ts";
 import { isLoopback, parseListenAddress } from "../supernode/listen-address.ts";
 
 /** A port of this host, or a socket's path where `df relay` owns the port. */
@@ -48,12 +49,7 @@ export const PROXY_FLAGS: readonly Flag[] = [
     value: "PATTERN,…",
     help: "the only registries that are mirrored; repeatable (DRAGONFLY_REGISTRY_ALLOW)",
   },
-  {
-    name: "registry-upstream",
-    variable: "DRAGONFLY_REGISTRY_UPSTREAM",
-    value: "HOST=URL",
-    help: "where a registry is reached, e.g. http://…; repeatable (DRAGONFLY_REGISTRY_UPSTREAM)",
-  },
+  REGISTRY_UPSTREAM_FLAG,
   ...FORWARD_FLAGS,
 ];
 
@@ -82,9 +78,7 @@ export function readProxyOptions(
       attempt(() => registryOf(textsOf("registry-default").at(-1))) ??
       DEFAULT_REGISTRY_RULES.defaultRegistry,
     allow: attempt(() => listOf(textsOf("registry-allow")).map(patternOf)) ?? [],
-    upstreams: Object.fromEntries(
-      attempt(() => listOf(textsOf("registry-upstream")).map(upstreamOf)) ?? [],
-    ),
+    upstreams: attempt(() => parseUpstreams(textsOf(REGISTRY_UPSTREAM_FLAG.name))) ?? {},
   };
   const forward = attempt(() => readForwardOptions(textsOf)) ?? NO_FORWARDING;
   if (listen !== undefined && listen !== null) attempt(() => requireGuarded(listen, forward));
@@ -133,18 +127,6 @@ function patternOf(text: string): string {
   if (isUrlPattern(text)) return text;
   throw new DfError("usage", `read --registry-allow ${text}: not a pattern of registries`, {
     hint: "write HOST, HOST:PORT or *.HOST",
-  });
-}
-
-function upstreamOf(text: string): [registry: string, origin: string] {
-  const [, host = "", href = ""] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  const place = parseRegistry(host);
-  const url = URL.canParse(href) ? new URL(href) : null;
-  const isOrigin = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
-  if (place !== null && place.scheme === null && isOrigin) return [place.registry, url.origin];
-  // A password in it is none of the log's business.
-  throw new DfError("usage", `read --registry-upstream for ${host}: not HOST=URL`, {
-    hint: "write HOST=http[s]://HOST:PORT, without a path",
   });
 }
 

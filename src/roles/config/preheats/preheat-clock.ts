@@ -24,7 +24,8 @@ import {
 } from "../../../store/fleet-database/preheats.ts";
 import { dropWorkLease, takeWorkLease } from "../../../store/fleet-database/work-leases.ts";
 import { isDfError, messageOf } from "../../../errors.ts";
-import { ended, nextRunAfter, type PreheatJobs, requestOf } from "./preheat-jobs.ts";
+import { requestOf } from "./kept-request.ts";
+import { ended, nextRunAfter, type PreheatJobs } from "./preheat-jobs.ts";
 
 const ROUND_MS = 1_000;
 const LEASE_MS = 10_000;
@@ -87,7 +88,7 @@ export class PreheatClock {
     try {
       // Each replica for itself: any of them may have opened a job's headers.
       const live = await listLivePreheats(database, JOBS_PER_ROUND);
-      jobs.keepOnly(new Set(live.map(({ id }) => id)));
+      jobs.opened.keepOnly(new Set(live.map(({ id }) => id)));
       // Looking costs less than the lease: an idle fleet writes nothing.
       const isDue = nowMs >= this.#forgetAtMs || (await isAnythingDue(database, nowMs));
       if (isDue && (await takeWorkLease(database, lease, nowMs))) await this.#advance(nowMs);

@@ -1,21 +1,19 @@
 // Preheat jobs as administrators make, see and end them. What makes them go on is the clock's and the
 // heartbeats' affair: see preheat-clock.ts and preheat-part.ts.
 
-import { createHmac, randomBytes } from "node:crypto";
-import { z } from "zod";
 import { DfError } from "../../../errors.ts";
 import { redactUrl, visibilityOf } from "../../../net/task-request.ts";
 import {
-  newPreheatSchema,
+  type ImagePreheatRequest,
   parsePreheatScope,
   type Preheat,
   PREHEAT_TARGETS_MAX,
+  PREHEAT_URLS_MAX,
   type PreheatRequest,
   type PreheatState,
   type PreheatTarget,
   type PreheatTargetState,
 } from "../../../net/wire/preheat-api.ts";
-import type { TaskRequest } from "../../../net/wire/task.ts";
 import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
 import {
   changePreheatTargets,
@@ -27,23 +25,23 @@ import {
   changePreheatJob,
   findPreheatJob,
   insertPreheatJob,
+  listPreheatJobs,
   type PreheatJobRow,
 } from "../../../store/fleet-database/preheats.ts";
 import type { FleetKeys } from "../fleet-keys.ts";
 import { type ChosenMachine, chooseMachines } from "./choose-targets.ts";
+import { newJobId } from "./job-id.ts";
+import { digestOfRequest, type KeptRequest, requestOf } from "./kept-request.ts";
+import type { OpenedJobs } from "./opened-jobs.ts";
+import type { Registries } from "./registries.ts";
 
 /** Keys of requests that named none: they count until their job is over. */
 const CONTENT_KEY_PREFIX = "content ";
 
-/** What the database keeps of a request: no values of headers. */
-const keptRequestSchema = z.object({
-  ...newPreheatSchema.shape,
-  headers: z.never().optional(),
-  headerNames: z.array(z.string()),
-  /** Keyed digest of the whole request. */
-  digest: z.string(),
-});
-type KeptRequest = z.infer<typeof keptRequestSchema>;
+const LIVE: readonly PreheatState[] = ["planning", "running"];
+
+/** Jobs looked at for one that was done already. */
+const DONE_MAX = 100;
 
 export interface PreheatAuthor {
   author: string;
@@ -51,34 +49,78 @@ export interface PreheatAuthor {
   idempotencyKey: string | null;
 }
 
+/** A job that a request made, or had made before. */
+export interface MadeJob {
+  job: PreheatJobRow;
+  isNew: boolean;
+}
+
+/** What a job is made of. */
+interface Wish {
+  kept: Omit<KeptRequest, "digest">;
+  /** Kept sealed. */
+  headers: Readonly<Record<string, string>>;
+  /** What makes it the same request. */
+  identity: unknown;
+}
+
+export interface PreheatJobsOptions {
+  database: FleetDatabase;
+  keys: FleetKeys;
+  registries: Registries;
+  opened: OpenedJobs;
+}
+
 export class PreheatJobs {
+  readonly opened: OpenedJobs;
   readonly #database: FleetDatabase;
   readonly #keys: FleetKeys;
-  /** Tasks of jobs that are under way here, so that headers are not opened for every heartbeat. */
-  readonly #tasks = new Map<string, Promise<readonly TaskRequest[]>>();
+  readonly #registries: Registries;
 
-  constructor(database: FleetDatabase, keys: FleetKeys) {
+  constructor({ database, keys, registries, opened }: PreheatJobsOptions) {
+    this.opened = opened;
     this.#database = database;
     this.#keys = keys;
+    this.#registries = registries;
   }
 
   /**
    * Makes a job and chooses its machines; the same request finds the job that it made.
    * @throws {DfError} not-shareable, usage (no machine, or too many), conflict (the key's request was another)
    */
-  async create(
-    request: PreheatRequest,
-    by: PreheatAuthor,
-  ): Promise<{ job: PreheatJobRow; isNew: boolean }> {
+  async create(request: PreheatRequest, by: PreheatAuthor): Promise<MadeJob> {
     refusePrivate(request);
-    const row = await this.#newRow(request, by);
-    const before = await this.#madeBefore(row);
-    if (before !== undefined) return { job: before, isNew: false };
-    // Before anything is written: what cannot be done leaves no trace.
-    const machines = await this.#machinesFor(row);
-    if (!(await insertPreheatJob(this.#database, row))) return this.create(request, by);
-    await this.#begin(row, machines);
-    return { job: await this.find(row.id), isNew: true };
+    const { headers, ...rest } = request;
+    const kept = { ...rest, image: null, headerNames: Object.keys(headers) };
+    return this.#make({ kept, headers, identity: request }, by);
+  }
+
+  /**
+   * As `create`, for all that a pull of an image brings. Equal to another request is one that means the same
+   * manifests and blobs for the same machines, whoever may ask for them.
+   * @throws {DfError} as `create` and Registries.resolve
+   */
+  async createForImage(request: ImagePreheatRequest, by: PreheatAuthor): Promise<MadeJob> {
+    const { authorization, ...rest } = request;
+    const wish = await this.#wishFor(request);
+    // Who names a key means one job, also when the tag has moved since.
+    const identity = by.idempotencyKey === null ? { ...wish.kept, image: undefined } : rest;
+    const made = await this.#make({ ...wish, identity }, by);
+    const { job, isNew } = made;
+    // His credentials may live longer than those that it has.
+    if (!isNew && job.sealedHeaders !== null && authorization !== undefined) {
+      const sealedHeaders = await this.#seal(wish.headers);
+      await changePreheatJob(this.#database, { id: job.id, from: LIVE }, { sealedHeaders });
+      this.opened.forget(job.id);
+    }
+    return made;
+  }
+
+  /** A job that brought the same and is not expired; undefined: none of the last ones. */
+  async doneBefore(job: PreheatJobRow): Promise<PreheatJobRow | undefined> {
+    const { digest } = requestOf(job);
+    const done = await listPreheatJobs(this.#database, { states: ["done"], rowsMax: DONE_MAX });
+    return done.find((row) => row.expiresAt > Date.now() && requestOf(row).digest === digest);
   }
 
   /**
@@ -119,33 +161,20 @@ export class PreheatJobs {
     return this.find(id);
   }
 
-  /** What each URL of a job is as a task; the headers are opened once. */
-  tasksOf(job: PreheatJobRow): Promise<readonly TaskRequest[]> {
-    const known = this.#tasks.get(job.id);
-    if (known !== undefined) return known;
-    const opening = this.#openTasks(job);
-    this.#tasks.set(job.id, opening);
-    opening.catch(() => this.#tasks.delete(job.id));
-    return opening;
-  }
-
-  /** Forgets the opened headers of jobs that are not among these. */
-  keepOnly(jobIds: ReadonlySet<string>): void {
-    for (const id of this.#tasks.keys()) if (!jobIds.has(id)) this.#tasks.delete(id);
-  }
-
   async describe(jobs: readonly PreheatJobRow[]): Promise<Preheat[]> {
     const counts = await countPreheatTargets(
       this.#database,
       jobs.map(({ id }) => id),
     );
     return jobs.map((job) => {
-      const { urls, headerNames, scope, clusters, keepSeconds, refreshSeconds } = requestOf(job);
+      const { urls, image, headerNames, scope, clusters, keepSeconds, refreshSeconds } =
+        requestOf(job);
       const own = counts.filter(({ jobId }) => jobId === job.id);
       const countOf = (state: PreheatTargetState): number =>
         own.find((row) => row.state === state)?.count ?? 0;
       return {
-        ...{ id: job.id, state: job.state as PreheatState, urls, headerNames, scope, clusters },
+        ...{ id: job.id, state: job.state as PreheatState, urls, image, headerNames },
+        ...{ scope, clusters },
         ...{ author: job.author, createdAt: job.createdAt, updatedAt: job.updatedAt },
         ...{ expiresAt: job.expiresAt, keepSeconds, refreshSeconds },
         ...{ round: job.round, nextRunAt: job.nextRunAt },
@@ -160,34 +189,55 @@ export class PreheatJobs {
     });
   }
 
+  async #make(wish: Wish, by: PreheatAuthor): Promise<MadeJob> {
+    const row = await this.#newRow(wish, by);
+    const before = await this.#madeBefore(row);
+    if (before !== undefined) return { job: before, isNew: false };
+    // Before anything is written: what cannot be done leaves no trace.
+    const machines = await this.#machinesFor(row);
+    if (!(await insertPreheatJob(this.#database, row))) return this.#make(wish, by);
+    await this.#begin(row, machines);
+    return { job: await this.find(row.id), isNew: true };
+  }
+
+  async #wishFor(request: ImagePreheatRequest): Promise<Pick<Wish, "kept" | "headers">> {
+    const { scope, clusters, keepSeconds, authorization } = request;
+    const { image, urls } = await this.#registries.resolve(request);
+    if (image.isPrivate) this.opened.requireConfidence();
+    if (urls.length > PREHEAT_URLS_MAX) throw tooManyTargets(urls.length);
+    const isSecret = image.isPrivate && authorization !== undefined;
+    const headers: Record<string, string> = isSecret ? { authorization } : {};
+    const kept = {
+      ...{ urls, image, scope, clusters, keepSeconds, refreshSeconds: null },
+      ...{ publicHeaders: [], tag: "", filterQuery: [], headerNames: Object.keys(headers) },
+    };
+    return { kept, headers };
+  }
+
   async #newRow(
-    request: PreheatRequest,
+    { kept, headers, identity }: Wish,
     { author, idempotencyKey }: PreheatAuthor,
   ): Promise<PreheatJobRow> {
-    const { headers, ...rest } = request;
-    const digest = await this.#digestOf(request);
-    const kept: KeptRequest = { ...rest, headerNames: Object.keys(headers), digest };
+    const digest = digestOfRequest(this.#keys, identity);
+    const request: KeptRequest = { ...kept, digest };
     const nowMs = Date.now();
-    const isHeaderless = kept.headerNames.length === 0;
     return {
       id: newJobId(nowMs),
       idempotencyKey:
         idempotencyKey === null
           ? `${CONTENT_KEY_PREFIX}${digest}`
           : `given ${author} ${idempotencyKey}`,
-      request: kept,
-      sealedHeaders: isHeaderless ? null : await this.#keys.seal(JSON.stringify(headers)),
+      request,
+      sealedHeaders: await this.#seal(headers),
       ...{ state: "planning", author, createdAt: nowMs, updatedAt: nowMs, round: 1, error: null },
-      expiresAt: nowMs + request.keepSeconds * 1000,
-      nextRunAt: nextRunAfter(request, nowMs),
+      expiresAt: nowMs + kept.keepSeconds * 1000,
+      nextRunAt: nextRunAfter(kept, nowMs),
     };
   }
 
-  /** Keyed, so that the database does not let a header's value be guessed. */
-  async #digestOf(request: PreheatRequest): Promise<string> {
-    const key = this.#keys.document.sealing;
-    const text = JSON.stringify(request, (_, value: unknown) => sortedIfRecord(value));
-    return createHmac("sha256", `preheat digest ${key}`).update(text).digest("hex");
+  /** Null: there is nothing to seal. */
+  async #seal(headers: Readonly<Record<string, string>>): Promise<string | null> {
+    return Object.keys(headers).length === 0 ? null : this.#keys.seal(JSON.stringify(headers));
   }
 
   async #madeBefore({
@@ -230,28 +280,20 @@ export class PreheatJobs {
     const begun = { state: "running", updatedAt };
     await changePreheatJob(this.#database, { id: job.id, from: ["planning"] }, begun);
   }
-
-  async #openTasks(job: PreheatJobRow): Promise<TaskRequest[]> {
-    const { urls, tag, filterQuery, isSealed } = requestOf(job);
-    const text = job.sealedHeaders === null ? "{}" : await this.#keys.unseal(job.sealedHeaders);
-    const headers = z.record(z.string(), z.string()).parse(JSON.parse(text));
-    const sealed = isSealed === true ? { isSealed } : {};
-    return urls.map((url) => ({ url, headers, tag, filterQuery, checksum: "", ...sealed }));
-  }
 }
 
-export function requestOf({ request }: PreheatJobRow): KeptRequest {
-  return keptRequestSchema.parse(request);
-}
-
-/** What a job becomes when a round is over; with its last one the same request makes a new job. */
+/** What a job becomes when a round is over; with its last one its headers go, and the same request makes a new job. */
 export function ended(
   { idempotencyKey, nextRunAt }: Pick<PreheatJobRow, "idempotencyKey" | "nextRunAt">,
   state: PreheatState,
   updatedAt: number,
 ): Partial<PreheatJobRow> {
   const isKeyFree = nextRunAt === null && idempotencyKey?.startsWith(CONTENT_KEY_PREFIX) === true;
-  return { state, updatedAt, nextRunAt, ...(isKeyFree ? { idempotencyKey: null } : {}) };
+  return {
+    ...{ state, updatedAt, nextRunAt },
+    ...(nextRunAt === null ? { sealedHeaders: null } : {}),
+    ...(isKeyFree ? { idempotencyKey: null } : {}),
+  };
 }
 
 /** When a job is done again after a round that begins now; null: never. */
@@ -270,11 +312,6 @@ export function describeTarget(row: PreheatTargetRow, urls: readonly string[]): 
     attempts: row.attemptCount,
     error: row.error as PreheatTarget["error"],
   };
-}
-
-/** Grows with time, so that lists are in order: 12 digits of milliseconds, 8 of chance. */
-function newJobId(nowMs: number): string {
-  return nowMs.toString(16).padStart(12, "0") + randomBytes(4).toString("hex");
 }
 
 /**
@@ -306,9 +343,4 @@ function tooManyTargets(count: number): DfError {
   return new DfError("usage", `preheat: URLs times machines are ${count} targets`, {
     hint: `ask for at most ${PREHEAT_TARGETS_MAX} with one request, e.g. for a share of the hosts`,
   });
-}
-
-function sortedIfRecord(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }

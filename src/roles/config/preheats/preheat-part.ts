@@ -7,7 +7,7 @@
 //      └── failed in a way that may pass, fewer than ATTEMPTS_MAX times
 
 import type { Command, CommandResult } from "../../../net/wire/command.ts";
-import { isRetryableCode } from "../../../errors.ts";
+import { isDfError, isRetryableCode } from "../../../errors.ts";
 import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
 import {
   claimPreheatTargets,
@@ -22,6 +22,7 @@ import {
   type PreheatJobRow,
 } from "../../../store/fleet-database/preheats.ts";
 import type { HeartbeatPart } from "../config-parts.ts";
+import { requestOf } from "./kept-request.ts";
 import type { PreheatJobs } from "./preheat-jobs.ts";
 
 /** Targets told in one answer: each is a row to write, 60 µs of this process. */
@@ -36,6 +37,9 @@ const RESEND_AFTER_MS = 15_000;
 /** Failures that may pass are tried again after so long, times the attempts made. */
 const RETRY_AFTER_MS = 5_000;
 const ATTEMPTS_MAX = 3;
+
+/** A token that ended in the midst of a large layer costs an attempt, and what came is there. */
+const TOKEN_ATTEMPTS_MAX = 20;
 
 /** While no job was live, another replica may have made one so long ago. */
 const LOOK_INTERVAL_MS = 1_000;
@@ -74,18 +78,34 @@ async function takeResults(
 ): Promise<void> {
   const byTarget = new Map(results.map((result) => [`${result.id} ${result.hostId}`, result]));
   const ids = [...new Set(results.map(({ id }) => id))];
-  const changed = (await preheatTargetsOf(database, ids)).flatMap((target) => {
+  const changed: PreheatTargetRow[] = [];
+  for (const target of await preheatTargetsOf(database, ids)) {
     const result = byTarget.get(`${target.commandId} ${target.hostId}`);
-    const next = result === undefined ? undefined : withResult(target, result);
-    return next === undefined ? [] : [next];
-  });
+    if (result === undefined) continue;
+    const isUnauthorized = result.error?.code === "source-unauthorized";
+    const isPrivate = isUnauthorized && (await isOfPrivateImage(database, target));
+    const next = withResult(target, result, isPrivate ? TOKEN_ATTEMPTS_MAX : ATTEMPTS_MAX);
+    if (next !== undefined) changed.push(next);
+  }
   await savePreheatTargets(database, changed);
 }
 
-/** Undefined: it says nothing new. */
+async function isOfPrivateImage(
+  database: FleetDatabase,
+  { jobId }: PreheatTargetRow,
+): Promise<boolean> {
+  const job = await findPreheatJob(database, { id: jobId });
+  return job !== undefined && requestOf(job).image?.isPrivate === true;
+}
+
+/**
+ * Undefined: it says nothing new.
+ * @param attemptsMax how often that is tried; more than ATTEMPTS_MAX: whatever the failure is
+ */
 function withResult(
   target: PreheatTargetRow,
   { state, doneBytes, length, error }: CommandResult,
+  attemptsMax: number,
 ): PreheatTargetRow | undefined {
   const updatedAt = Date.now();
   const told = {
@@ -110,8 +130,9 @@ function withResult(
       return { ...told, state: "done", error: null };
     case "failed": {
       const failure = error ?? { code: "internal", message: "it failed without saying why" };
-      const mayPass = isRetryableCode(failure.code) && target.attemptCount < ATTEMPTS_MAX;
-      return { ...told, state: mayPass ? "pending" : "failed", error: failure };
+      const mayPass = attemptsMax > ATTEMPTS_MAX || isRetryableCode(failure.code);
+      const isAgain = mayPass && target.attemptCount < attemptsMax;
+      return { ...told, state: isAgain ? "pending" : "failed", error: failure };
     }
   }
 }
@@ -137,8 +158,14 @@ async function commandsFor(
     const next = asSent(target, job);
     const key = `${next.state} ${next.commandId} ${next.role}`;
     if (!commands.has(key) && commands.size === COMMANDS_PER_ANSWER) continue;
-    commands.set(key, await withTarget(commands.get(key), next, { job, jobs }));
-    sent.push(next);
+    try {
+      const command = await withTarget(commands.get(key), next, { job, jobs });
+      if (command === null) continue;
+      commands.set(key, command);
+      sent.push(next);
+    } catch (error) {
+      sent.push(unsent(next, error));
+    }
   }
   await savePreheatTargets(database, sent);
   return [...commands.values()];
@@ -158,14 +185,23 @@ function asSent(target: PreheatTargetRow, { round }: PreheatJobRow): PreheatTarg
   return { ...target, state: "sent", attemptCount, commandId, updatedAt };
 }
 
+/** Its registry does not let the job's user in: as if the machine had said so. */
+function unsent(next: PreheatTargetRow, error: unknown): PreheatTargetRow {
+  if (!isDfError(error)) throw error;
+  const { code, message } = error;
+  const isAgain = error.isRetryable && next.attemptCount < ATTEMPTS_MAX;
+  return { ...next, state: isAgain ? "pending" : "failed", error: { code, message } };
+}
+
+/** Null: not now, what its registry wants to see is not at hand. @throws {DfError} as OpenedJobs.taskOf */
 async function withTarget(
   command: Command | undefined,
   { role, hostId, state, commandId, itemIndex }: PreheatTargetRow,
   { job, jobs }: { job: PreheatJobRow; jobs: PreheatJobs },
-): Promise<Command> {
+): Promise<Command | null> {
   const hosts = role === "supernode" ? null : [...(command?.hosts ?? []), hostId];
   const expiresAt = Math.ceil(job.expiresAt / 1000);
   if (state === "cancelling") return { kind: "cancel", id: commandId, hosts, expiresAt };
-  const tasks = await jobs.tasksOf(job);
-  return { kind: "preheat", id: commandId, task: tasks[itemIndex]!, hosts, expiresAt };
+  const task = await jobs.opened.taskOf(job, itemIndex);
+  return task === null ? null : { kind: "preheat", id: commandId, task, hosts, expiresAt };
 }

@@ -1,9 +1,11 @@
 // The routes of preheats: see net/wire/preheat-api.ts for what they are.
 
 import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { z } from "zod";
 import { DfError } from "../../../errors.ts";
 import {
+  newImagePreheatSchema,
   newPreheatSchema,
   preheatSchema,
   preheatsPageSchema,
@@ -14,8 +16,9 @@ import {
 import { listPreheatTargets } from "../../../store/fleet-database/preheat-targets.ts";
 import { listPreheatJobs } from "../../../store/fleet-database/preheats.ts";
 import { authorOf } from "../author.ts";
-import { jsonAnswer, jsonBody, type Resource } from "../config-app.ts";
-import { describeTarget, requestOf } from "./preheat-jobs.ts";
+import { type ConfigEnv, jsonAnswer, jsonBody, type Resource } from "../config-app.ts";
+import { requestOf } from "./kept-request.ts";
+import { describeTarget, type MadeJob, type PreheatAuthor } from "./preheat-jobs.ts";
 import type { PreheatPartOptions } from "./preheat-part.ts";
 
 const tags = ["preheats"];
@@ -30,6 +33,18 @@ const createPreheatRoute = createRoute({
   },
   responses: jsonAnswer(
     "The job; of a request that was sent before, the one it made",
+    preheatSchema,
+  ),
+});
+const createImageRoute = createRoute({
+  ...{ method: "post", path: "/api/v1/preheats/images", tags },
+  summary: "Bring an image's manifests and blobs: its registry is asked at once what they are",
+  request: {
+    headers: z.object({ "idempotency-key": z.string().min(1).max(255).optional() }),
+    body: jsonBody(newImagePreheatSchema),
+  },
+  responses: jsonAnswer(
+    "The job; of a request that means the same, the one that is under way",
     preheatSchema,
   ),
 });
@@ -57,16 +72,21 @@ const cancelRoute = createRoute({
 });
 
 export function preheatsResource({ database, jobs }: PreheatPartOptions): Resource {
+  const madeAnswer = async (context: Context<ConfigEnv>, { job, isNew }: MadeJob) => {
+    const [described] = await jobs.describe([job]);
+    context.header("location", `/api/v1/preheats/${job.id}`);
+    if (!isNew) context.header("idempotent-replayed", "true");
+    return context.json(described!, 200);
+  };
   return (app) => {
     app.openapi(createPreheatRoute, async (context) => {
-      const { job, isNew } = await jobs.create(context.req.valid("json"), {
-        author: authorOf(context.get("caller")),
-        idempotencyKey: context.req.valid("header")["idempotency-key"] ?? null,
-      });
-      const [described] = await jobs.describe([job]);
-      context.header("location", `/api/v1/preheats/${job.id}`);
-      if (!isNew) context.header("idempotent-replayed", "true");
-      return context.json(described!, 200);
+      const by = byWhom(context, context.req.valid("header"));
+      return madeAnswer(context, await jobs.create(context.req.valid("json"), by));
+    });
+
+    app.openapi(createImageRoute, async (context) => {
+      const by = byWhom(context, context.req.valid("header"));
+      return madeAnswer(context, await jobs.createForImage(context.req.valid("json"), by));
     });
 
     app.openapi(listRoute, async (context) => {
@@ -102,6 +122,16 @@ export function preheatsResource({ database, jobs }: PreheatPartOptions): Resour
       const [job] = await jobs.describe([await jobs.cancel(context.req.valid("param").id)]);
       return context.json(job!, 200);
     });
+  };
+}
+
+function byWhom(
+  context: Context<ConfigEnv>,
+  headers: { "idempotency-key"?: string | undefined },
+): PreheatAuthor {
+  return {
+    author: authorOf(context.get("caller")),
+    idempotencyKey: headers["idempotency-key"] ?? null,
   };
 }
 

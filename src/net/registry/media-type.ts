@@ -26,6 +26,9 @@ const IMAGE_TYPES: ReadonlySet<string> = new Set(
   MANIFEST_MEDIA_TYPES.filter((type) => !/index|list/.test(type)),
 );
 
+/** What of a manifest says which kind it is. */
+const TELLING_NAMES = ["mediaType", "schemaVersion", "manifests", "layers", "config"];
+
 const MEDIA_TYPE = /^[\w.+-]{1,127}\/[\w.+-]{1,127}$/;
 
 /**
@@ -37,6 +40,12 @@ const MEDIA_TYPE = /^[\w.+-]{1,127}\/[\w.+-]{1,127}$/;
 export function manifestTypeOf(bytes: Uint8Array, contentType: string | null): string | null {
   const json = jsonOrUndefined(new TextDecoder().decode(bytes));
   if (typeof json !== "object" || json === null || Array.isArray(json)) return null;
+  // Some engines read names without regard to case: to them another spelling would say something.
+  const isMisspelt = (name: string): boolean =>
+    TELLING_NAMES.some(
+      (telling) => telling !== name && telling.toLowerCase() === name.toLowerCase(),
+    );
+  if (Object.keys(json).some(isMisspelt)) return null;
   const { mediaType, schemaVersion, manifests, layers, config } = json as Record<string, unknown>;
   const isIndex = manifests !== undefined;
   const isImage = layers !== undefined || config !== undefined;

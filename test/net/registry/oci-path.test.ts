@@ -116,15 +116,31 @@ describe("any name, digest and tag", () => {
   });
 
   test("no text makes a path that leads out of /v2/", () => {
+    const parts = fc.constantFrom(
+      "..",
+      ".",
+      "",
+      "a",
+      "%2e%2e",
+      "manifests",
+      "tags",
+      "list",
+      "é",
+      "#",
+      "?",
+    );
+    const text = fc.oneof(
+      fc.string(),
+      fc.array(fc.oneof(parts, fc.string()), { maxLength: 6 }).map((all) => all.join("/")),
+    );
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.webPath()), (text) => {
+      fc.property(text, (text) => {
         const parsed = parseOciPath(`/v2/${text}`);
         if (parsed.kind !== "path") return;
         const again = formatOciPath(parsed.name, parsed.resource);
         expect(new URL(again, "http://registry").pathname).toBe(again);
         expect(again.startsWith("/v2/")).toBe(true);
       }),
-      { numRuns: 300 },
     );
   });
 });

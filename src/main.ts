@@ -175,6 +175,18 @@ const VERBS: Record<string, Verb> = {
     ],
     load: () => import("./roles/install/command.ts"),
   },
+  "install runtime": {
+    summary: "lead the container engines of this host to the swarm",
+    synopsis: "[--docker] [--containerd] [--podman] [--crio] [flags]",
+    takesArguments: true,
+    examples: [
+      "df install runtime --dry-run",
+      "df install runtime --podman --registry docker.io,registry.example:5000",
+      "df install runtime --docker --proxy --registry ghcr.io --ca ca.pem",
+      "df install runtime --undo",
+    ],
+    load: () => import("./roles/install/runtime/command.ts"),
+  },
   completion: {
     summary: "print a completion script",
     synopsis: "bash|zsh|fish",

@@ -8,7 +8,9 @@ import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseJoinString } from "../../net/fleet/join-string.ts";
 import { readSecret } from "../command-line/secret.ts";
 import { parseSettings } from "../command-line/settings-file.ts";
-import { Installation, type FileOutcome, type InstalledFile } from "./installation.ts";
+import { reportFiles } from "./file-report.ts";
+import { Installation, type InstalledFile } from "./installation.ts";
+import { runCommand } from "./run-command.ts";
 import { SERVICE_ROLES, type ServiceRole } from "./service-role.ts";
 import { systemdUnit } from "./systemd-unit.ts";
 
@@ -45,9 +47,9 @@ async function install(flags: ParsedFlags): Promise<void> {
   const installation = new Installation(root, `/etc/dragonfly/.installed-${role.name}.json`);
 
   if (flags.values.has("undo")) {
-    if (startsServices) await run(["systemctl", "disable", "--now", unit]);
-    report(installation.undo());
-    for (const words of startsServices ? reloads : []) await run(words);
+    if (startsServices) await runCommand(["systemctl", "disable", "--now", unit]);
+    reportFiles(installation.undo());
+    for (const words of startsServices ? reloads : []) await runCommand(words);
     return;
   }
   const files = filesOf(role, flags, settings);
@@ -60,12 +62,12 @@ async function install(flags: ParsedFlags): Promise<void> {
     console.log([...files.map(describe), ...commands.map((words) => words.join(" "))].join("\n"));
     return;
   }
-  report(installation.write(files));
+  reportFiles(installation.write(files));
   if (!startsServices) {
     console.log(`then run: ${commands.map((words) => words.join(" ")).join(" && ")}`);
     return;
   }
-  for (const words of commands) await run(words);
+  for (const words of commands) await runCommand(words);
   console.log(`${unit} runs; journalctl -u ${unit} shows its log`);
 }
 
@@ -157,29 +159,4 @@ function describe({ path, mode, content, keepsExisting }: InstalledFile): string
   const head = `── ${path} (${mode.toString(8)}${note})`;
   if (typeof content !== "string") return `${head}\nthis executable, ${content.length} bytes\n`;
   return `${head}\n${mode === 0o600 ? "(secret)\n" : content}`;
-}
-
-const NOTES: Partial<Record<FileOutcome["outcome"], string>> = {
-  kept: " (it is yours: not touched)",
-  shared: " (another service uses it: it goes with that)",
-};
-
-function report(outcomes: readonly FileOutcome[]): void {
-  for (const { path, outcome } of outcomes) {
-    console.log(`${outcome.padEnd(9)} ${path}${NOTES[outcome] ?? ""}`);
-  }
-}
-
-/** @throws {DfError} usage (no such program here), internal */
-async function run(words: string[]): Promise<void> {
-  const spelled = words.join(" ");
-  if (Bun.which(words[0]!) === null) {
-    throw new DfError("usage", `run ${spelled}: ${words[0]} is not on this host`, {
-      hint: "say --no-start where systemd does not run",
-    });
-  }
-  const child = Bun.spawn(words, { stdout: "inherit", stderr: "inherit" });
-  if ((await child.exited) !== 0) {
-    throw new DfError("internal", `run ${spelled}: exit code ${child.exitCode}`);
-  }
 }

@@ -76,6 +76,19 @@ export class Installation {
     });
   }
 
+  /** Whether a file that was written here has been changed by somebody else since, or is gone. */
+  wasChanged(path: string): boolean {
+    const recorded = this.#readRecord(this.#recordPath).find((file) => file.path === path);
+    if (recorded === undefined) return false;
+    const now = this.#read(path);
+    return now === null || sha256Of(now) !== recorded.sha256;
+  }
+
+  /** Whether anything was written here and not taken back. */
+  get isInstalled(): boolean {
+    return existsSync(this.#at(this.#recordPath));
+  }
+
   /**
    * Takes back what `write` did, last first.
    * @throws {DfError} usage when nothing was installed, file-unwritable
@@ -130,7 +143,7 @@ export class Installation {
     } catch (cause) {
       throw new DfError("file-unwritable", `install ${path}: ${messageOf(cause)}`, {
         cause,
-        hint: "installing a service needs root",
+        hint: "installing needs root",
       });
     }
   }

@@ -55,18 +55,17 @@ export class Relay {
   }
 
   #open({ hostname, port }: { hostname: string; port: number }): TCPSocketListener<Leg> {
-    const { close: closed, ...handlers } = Leg.HANDLERS;
     try {
       return Bun.listen<Leg>({
         hostname: hostname.replace(/^\[|\]$/g, ""),
         port,
         allowHalfOpen: true,
         socket: {
-          ...handlers,
+          ...Leg.HANDLERS,
           open: (socket) => this.#accept(socket),
           close: (socket, error) => {
             this.#connectionCount--;
-            return closed?.(socket, error);
+            void Leg.HANDLERS.close!(socket, error);
           },
         },
       });

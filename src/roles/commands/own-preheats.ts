@@ -94,7 +94,10 @@ export class OwnPreheats {
     const result: CommandResult = { id, hostId: this.#options.hostId, state: "failed", error };
     const known = this.#known.get(id);
     known?.abort.abort(new DfError("interrupted", error.message));
-    if (known !== undefined) known.result = result;
+    if (known !== undefined) {
+      known.result = result;
+      known.command = withoutCredentials(known.command);
+    }
     report(result);
   }
 
@@ -134,6 +137,8 @@ export class OwnPreheats {
       const code = isDfError(error) ? error.code : "internal";
       const message = messageOf(error).slice(0, 1024);
       this.#become(preheat, { ...result, state: "failed", error: { code, message } });
+    } finally {
+      preheat.command = withoutCredentials(command);
     }
   }
 
@@ -150,6 +155,12 @@ export class OwnPreheats {
       this.#known.delete(id);
     }
   }
+}
+
+/** What is over is only answered again: the right that it was brought with is no longer needed. */
+function withoutCredentials(command: PreheatCommand): PreheatCommand {
+  const { credentials: _, ...task } = command.task;
+  return { ...command, task };
 }
 
 function stopping(): DfError {

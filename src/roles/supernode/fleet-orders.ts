@@ -15,6 +15,7 @@ import type { ConnectedPeer } from "./connected-peer.ts";
 import { HostCommands } from "./host-commands.ts";
 import { HostSettings } from "./host-settings.ts";
 import type { Seeding } from "./seeding.ts";
+import type { SwarmDesk } from "./swarm-desk.ts";
 
 export interface FleetOrdersOptions {
   hostId: string;
@@ -23,7 +24,7 @@ export interface FleetOrdersOptions {
   link: FleetLink | null;
   settings: LiveSettings;
   store: PieceStore;
-  peers: () => Iterable<ConnectedPeer>;
+  desk: Pick<SwarmDesk, "peers" | "isConfidential">;
   resolve: (task: TaskRequest) => Promise<Seeding>;
   onWarning: (message: string) => void;
 }
@@ -34,10 +35,12 @@ export class FleetOrders {
   readonly #preheats: OwnPreheats;
 
   constructor(options: FleetOrdersOptions) {
-    const { hostId, link, store, peers, settings, onWarning } = options;
+    const { hostId, link, store, desk, settings, onWarning } = options;
+    const peers = (): Iterable<ConnectedPeer> => desk.peers;
+    const isConfidential = (peer: ConnectedPeer): boolean => desk.isConfidential(peer);
     const report = (result: CommandResult): void => link?.report(result);
-    this.#settings = new HostSettings(options);
-    this.#commands = new HostCommands({ peers, report });
+    this.#settings = new HostSettings({ ...options, peers });
+    this.#commands = new HostCommands({ peers, isConfidential, report });
     this.#preheats = new OwnPreheats({
       ...{ hostId, store },
       bring: (task, told, signal) => bringTask(options.resolve, task, told, signal),

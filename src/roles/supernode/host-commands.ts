@@ -6,9 +6,16 @@ import type { ConnectedPeer } from "./connected-peer.ts";
 
 export interface HostCommandsOptions {
   peers: () => Iterable<ConnectedPeer>;
+  /** Whether nobody else can listen to what a peer is told. */
+  isConfidential: (peer: ConnectedPeer) => boolean;
   /** Tells the fleet what a host answered. */
   report: (result: CommandResult) => void;
 }
+
+const NOT_CONFIDENTIAL = {
+  code: "not-shareable",
+  message: "preheat what is private: others could listen to this supernode and its host",
+};
 
 /** What a host is told: it is the one that is meant. */
 type HostCommand = Command & { hosts: null };
@@ -31,6 +38,10 @@ export class HostCommands {
       const peer = here.get(hostId);
       // It left: the fleet hears of it, and sends the command where the host is.
       if (peer === undefined) continue;
+      if (carriesCredentials(command) && !this.#options.isConfidential(peer)) {
+        this.#options.report({ id: command.id, hostId, state: "failed", error: NOT_CONFIDENTIAL });
+        continue;
+      }
       this.#keep(hostId, { ...command, hosts: null });
       peer.channel.send({ type: "command", command: { ...command, hosts: null } });
     }
@@ -69,4 +80,8 @@ export class HostCommands {
       if (waiting.size === 0) this.#waiting.delete(hostId);
     }
   }
+}
+
+function carriesCredentials(command: Command): boolean {
+  return command.kind === "preheat" && command.task.credentials !== undefined;
 }

@@ -112,7 +112,6 @@ export function openHall(options: SupernodeOptions, parts: HallParts): Hall {
     ...{ hostId: identity.hostId, labels: options.labels, settings, store },
     ...{ link: fleet?.link ?? null, desk, onWarning: warned },
     resolve: (task) => registry.bring(task),
-    isConfidential: (peer) => desk.isConfidential(peer),
   });
   followSettings(options, { ...parts, swarmPacer, sources, canSeal: contentSecret !== null });
   desk.start();

@@ -70,12 +70,17 @@ function idOfDigest(
   return OF_DIGEST + shared.slice(0, DIGEST_PART_END - OF_DIGEST.length) + own.slice(0, 32);
 }
 
+/** Whether a task is named by a digest, whatever its URL; of other tasks that is said once in 2^32. */
+export function isOfDigest(taskId: string): boolean {
+  return taskId.startsWith(OF_DIGEST);
+}
+
 /**
  * What of a task's ID decides who owns it: tasks that are named by one digest, at whatever origins,
  * have one owner, where the content of one can be given to those who ask for the others.
  */
 export function ownershipOf(taskId: string): string {
-  return taskId.startsWith(OF_DIGEST) ? taskId.slice(0, DIGEST_PART_END) : taskId;
+  return isOfDigest(taskId) ? taskId.slice(0, DIGEST_PART_END) : taskId;
 }
 
 /**

@@ -51,6 +51,7 @@ export type TimedRule =
   | "expires"
   | "heuristic"
   | "redirect"
+  | "tag"
   | "unspecified";
 
 export type Freshness =
@@ -73,6 +74,10 @@ export interface FreshnessOverrides {
   readonly isDigestProven: boolean;
   /** A rule of the operator: `cache: force`. */
   readonly isForced: boolean;
+  /**
+   * A registry's tag: it is asked for at each use, whatever lifetime the answer names. @defaultValue false
+   */
+  readonly isTag?: boolean;
 }
 
 /** RFC 9111 §4.2.2 names a tenth of the time since the last change as typical. */
@@ -110,7 +115,7 @@ export function freshnessOf(terms: CacheTerms, overrides: FreshnessOverrides): F
   if (terms.isPrivate) return { kind: "inFlight", rule: "private" };
   if (terms.variesOnAll) return { kind: "inFlight", rule: "vary" };
   const { receivedAt, redirectSeconds, staleIfErrorSeconds } = terms;
-  const own = lifetimeOf(terms);
+  const own = overrides.isTag === true ? AT_EACH_USE : lifetimeOf(terms);
   const isRedirect = redirectSeconds !== null && redirectSeconds < own.seconds - terms.ageSeconds;
   const leftSeconds = isRedirect ? redirectSeconds : own.seconds - terms.ageSeconds;
   const freshUntil = receivedAt + leftSeconds * 1_000;
@@ -124,6 +129,8 @@ export function freshnessOf(terms: CacheTerms, overrides: FreshnessOverrides): F
     usableUntil: freshUntil + staleSeconds * 1_000,
   };
 }
+
+const AT_EACH_USE = { rule: "tag", seconds: 0 } as const;
 
 /** RFC 9111 §4.2.1, and §4.2.2 where the source does not say. */
 function lifetimeOf(terms: CacheTerms): { rule: TimedRule; seconds: number } {

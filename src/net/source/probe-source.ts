@@ -36,6 +36,8 @@ export async function probeSource(probe: SourceProbe, signal: AbortSignal): Prom
       const head = await client.ask(condition(probe.revalidator), signal, "HEAD");
       head.close();
       if (isSameVersion(head, probe.revalidator)) return unchanged(head);
+      // A registry answers HEAD as GET, and counts a GET as a pull.
+      if (probe.isRegistry === true && head.status === 200) return { kind: "changed" };
       // Asking twice would not help a source that is in trouble.
       if (OVERLOAD_STATUSES.has(head.status)) expectStatus(head, []);
       // Some servers refuse HEAD or answer it from elsewhere: only a GET may say "changed".

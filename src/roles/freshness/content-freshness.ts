@@ -7,9 +7,12 @@ import {
   type Freshness,
   type KeptAnswer,
 } from "../../engine/core/freshness.ts";
+import { isOfDigest } from "../../engine/bytes/task-id.ts";
+import { isTag } from "../../net/registry/registry-task.ts";
 import { termsOf } from "../../net/source/cache-terms.ts";
 import { mostSpecific } from "../../net/url-pattern.ts";
 import type { SettingsInForce } from "../../net/wire/fleet-settings.ts";
+import type { TaskRequest } from "../../net/wire/task.ts";
 import type { ContentFacts, StoredContent } from "../../store/piece-store.ts";
 
 /** Of a content whose source's words are not known: it came long ago and says nothing. */
@@ -21,17 +24,34 @@ export function termsOfContent({ answer }: Pick<ContentFacts, "answer">): CacheT
   return termsOf(answer ?? NOTHING_SAID);
 }
 
-/** @param checksum as the task names it: "algorithm:hex", or "" */
+/** What of a task decides how long a version of it may be used. */
+export type UsedTask = Pick<TaskRequest, "checksum" | "registryKind">;
+
+/** Without what only its sender may hold. */
+export function usedTaskOf({ checksum, registryKind }: UsedTask): UsedTask {
+  return { checksum, registryKind };
+}
+
+/** Of a content of which is not known for whom it is. */
+export const ANY_TASK: UsedTask = { checksum: "" };
+
 export function freshnessOfContent(
   { facts, digests }: Pick<StoredContent, "facts" | "digests">,
-  checksum: string,
+  task: UsedTask,
   cacheRules: SettingsInForce["cacheRules"],
 ): Freshness {
   const sha256 = digests?.sha256 ?? null;
+  const isNamed = sha256 !== null && task.checksum.toLowerCase() === `sha256:${sha256}`;
   return freshnessOf(termsOfContent(facts), {
-    isDigestProven: sha256 !== null && checksum.toLowerCase() === `sha256:${sha256}`,
+    isDigestProven: isNamed || isNamedByDigest(facts),
     isForced: mostSpecific(cacheRules, new URL(facts.url)) === "force",
+    isTag: isTag(task),
   });
+}
+
+/** Whether the task is of a digest: nothing else is ever kept of it, and what a source says of use means nothing. */
+function isNamedByDigest({ taskId, validator }: ContentFacts): boolean {
+  return isOfDigest(taskId) && validator?.startsWith('"sha256:') === true;
 }
 
 /** What a source can be asked with whether it still has this version; null: only a new read tells. */

@@ -67,6 +67,7 @@ function headerOf({ answer }: ContentFacts, rule: Freshness["rule"]): string | n
     case "heuristic":
       return `last-modified: ${fields["last-modified"] ?? ""}`;
     case "redirect":
+    case "tag":
     case "unspecified":
     case "digest":
     case "force":
@@ -89,6 +90,8 @@ function reasonOf(facts: ContentFacts, rule: Freshness["rule"], header: string |
       return `no header says how long, so a tenth of the time since its ${header}, at most 60 s`;
     case "redirect":
       return `a redirect on the way is taken for granted for ${facts.answer?.redirectSeconds ?? 0} s`;
+    case "tag":
+      return "what a tag means is the registry's word alone";
     case "unspecified":
       return "no header says how long";
     case "expires":

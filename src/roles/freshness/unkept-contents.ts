@@ -4,7 +4,7 @@
 import { messageOf } from "../../errors.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
-import { freshnessOfContent } from "./content-freshness.ts";
+import { ANY_TASK, freshnessOfContent } from "./content-freshness.ts";
 
 /** Unused at two looks in a row: half a minute to a minute for the other hosts of the same flight. */
 const LOOK_INTERVAL_MS = 30_000;
@@ -56,6 +56,6 @@ export class UnkeptContents {
     const mayBeAddressed = (content.digests?.sha256 ?? null) !== null;
     if (content.isKept || mayBeAddressed) return false;
     const { cacheRules } = this.#options.settings.current;
-    return freshnessOfContent(content, "", cacheRules).kind === "inFlight";
+    return freshnessOfContent(content, ANY_TASK, cacheRules).kind === "inFlight";
   }
 }

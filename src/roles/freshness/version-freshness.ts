@@ -18,7 +18,12 @@ import { updatedAnswer } from "../../net/source/cache-terms.ts";
 import { isSourceDown } from "../../net/source/source-fault.ts";
 import type { SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { StoredContent } from "../../store/piece-store.ts";
-import { freshnessOfContent, revalidatorOf } from "./content-freshness.ts";
+import {
+  freshnessOfContent,
+  revalidatorOf,
+  type UsedTask,
+  usedTaskOf,
+} from "./content-freshness.ts";
 
 /** How long a source that is down is left alone: everyone who asks meanwhile gets the copy at once. */
 const HOLD_SECONDS = 30;
@@ -30,8 +35,7 @@ export interface Outage {
 }
 
 export class VersionFreshness {
-  /** As the task names it, "algorithm:hex" or "". */
-  #checksum: string;
+  #task: UsedTask;
   readonly #stored: StoredContent;
   readonly #cacheRules: () => SettingsInForce["cacheRules"];
   /** `performance.now()` when the source last said so, to this process. */
@@ -40,21 +44,21 @@ export class VersionFreshness {
 
   constructor(
     stored: StoredContent,
-    task: { checksum: string; cacheRules: () => SettingsInForce["cacheRules"] },
+    { task, cacheRules }: { task: UsedTask; cacheRules: () => SettingsInForce["cacheRules"] },
   ) {
     this.#stored = stored;
-    this.#checksum = task.checksum;
-    this.#cacheRules = task.cacheRules;
+    this.#task = task;
+    this.#cacheRules = cacheRules;
   }
 
-  /** Someone asked for the task: now its checksum is known. */
-  expect(checksum: string): void {
-    this.#checksum = checksum;
+  /** Someone asked for the task: now it is known what it is. */
+  expect(task: UsedTask): void {
+    this.#task = usedTaskOf(task);
   }
 
   /** What rules, digest and source say. */
   get verdict(): Freshness {
-    return freshnessOfContent(this.#stored, this.#checksum, this.#cacheRules());
+    return freshnessOfContent(this.#stored, this.#task, this.#cacheRules());
   }
 
   /** Whether it may be given to those who ask later than its read. */

@@ -24,12 +24,12 @@ export interface KeptVersionPlace {
 export function keptVersion(
   { store, settings }: KeptVersionPlace,
   taskId: string,
-  { checksum }: TaskRequest,
+  task: TaskRequest,
 ): KeptVersion | null {
   const content = store.findByTask(taskId);
   if (content === undefined || content.digests === null || !content.have.isFull) return null;
   const { cacheRules } = settings.current;
-  return { content, freshness: freshnessOfContent(content, checksum, cacheRules) };
+  return { content, freshness: freshnessOfContent(content, task, cacheRules) };
 }
 
 /** Whether it may be used without asking anyone. */

@@ -1,5 +1,6 @@
 // A task that somebody asked for: which version of it joins get, and the answer that is under way.
 
+import { ANY_TASK, type UsedTask } from "../freshness/content-freshness.ts";
 import type { ProvenVersion } from "../../net/source/source-proof.ts";
 import type { SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -7,8 +8,8 @@ import type { Seeding } from "./seeding.ts";
 
 export interface KnownTask {
   readonly taskId: string;
-  /** Of the request; "" until someone asked. */
-  checksum: string;
+  /** Of the request, once someone asked. */
+  use: UsedTask;
   /** Whether pieces of new contents are sealed. */
   isSealed: boolean;
   current: Seeding | null;
@@ -17,7 +18,7 @@ export interface KnownTask {
 }
 
 export function newTask(taskId: string): KnownTask {
-  return { taskId, checksum: "", isSealed: false, current: null, resolving: null };
+  return { taskId, use: ANY_TASK, isSealed: false, current: null, resolving: null };
 }
 
 /** Whose pieces travel and rest sealed: what the user wants so always is. */

@@ -6,6 +6,9 @@ import { type DfError, isDfError, type ErrorCode } from "../../errors.ts";
 /** A source that gave no answer at all is tried again after it; one that answered says itself. */
 const UNANSWERED_HOLD_MS = 2_000;
 
+/** Bytes that were not those of their digest are known for that after all were read: not again at once. */
+const WRONG_BYTES_HOLD_MS = 30_000;
+
 /** Tasks remembered at once; the oldest go first. Some 300 bytes each. */
 const REFUSALS_MAX = 20_000;
 
@@ -13,7 +16,7 @@ const REFUSALS_MAX = 20_000;
 const OF_THE_SOURCE = new Set<ErrorCode>([
   ...(["network", "tls", "timeout", "protocol"] as const),
   ...(["source-unauthorized", "source-forbidden", "source-not-found"] as const),
-  ...(["source-error", "source-busy"] as const),
+  ...(["source-error", "source-busy", "checksum"] as const),
 ]);
 
 export interface Refusal {
@@ -22,10 +25,15 @@ export interface Refusal {
   readonly untilMs: number;
 }
 
+/** Whether an error tells what a source did, not what went wrong here. */
+export function isOfTheSource({ code }: DfError): boolean {
+  return OF_THE_SOURCE.has(code);
+}
+
 export class Refusals {
   readonly #byTask = new Map<string, Refusal>();
 
-  /** Undefined when the source may be asked. */
+  /** Undefined when the source may be asked. @param taskId or what else names what was asked for */
   of(taskId: string): Refusal | undefined {
     const refusal = this.#byTask.get(taskId);
     if (refusal === undefined || performance.now() < refusal.untilMs) return refusal;
@@ -35,13 +43,17 @@ export class Refusals {
 
   /** Notes why a task could not be had, if that was the source's doing. */
   note(taskId: string, error: unknown): void {
-    if (!isDfError(error) || !OF_THE_SOURCE.has(error.code)) return;
-    const { refusal } = error;
-    const holdsForMs = refusal === undefined ? UNANSWERED_HOLD_MS : refusal.holdsForSeconds * 1_000;
+    if (!isDfError(error) || !isOfTheSource(error)) return;
+    const holdsForMs = holdMsOf(error);
     this.#byTask.delete(taskId);
     this.#byTask.set(taskId, { error, untilMs: performance.now() + holdsForMs });
     if (this.#byTask.size <= REFUSALS_MAX) return;
     const [oldest] = this.#byTask.keys();
     if (oldest !== undefined) this.#byTask.delete(oldest);
   }
+}
+
+function holdMsOf({ code, refusal }: DfError): number {
+  if (code === "checksum") return WRONG_BYTES_HOLD_MS;
+  return refusal === undefined ? UNANSWERED_HOLD_MS : refusal.holdsForSeconds * 1_000;
 }

@@ -1,5 +1,6 @@
-// Proves requesters of private contents at the source, each with its own credentials, before anything
-// is looked up for them: who is refused hears the same, as fast, whether the content is here or not.
+// Proves requesters at the source: of private contents each with his own credentials, before anything is
+// looked up for them (who is refused hears the same, as fast, whether the content is here or not); of what
+// a registry's digest names, each URL.
 //
 //   prove ─▶ proven less than 60 s ago? ─▶ under way for the same? ─▶ lane of the source ─▶ one byte
 //              └ by a keyed digest: what was proven is remembered, credentials never are
@@ -56,6 +57,9 @@ interface Lane {
   hold: { error: DfError; untilMs: number } | null;
 }
 
+/** Who asks, and what he asks with. */
+export type AskedProof = Omit<ProofRequest, "timeoutMs" | "egress" | "trust">;
+
 /** The source's consent to one requester. */
 export interface Proven {
   readonly version: ProvenVersion;
@@ -83,10 +87,7 @@ export class SourceProofs {
    * @param ageMsMax how long ago it may have said so
    * @throws {DfError} as proveAtSource
    */
-  prove(
-    request: Pick<ProofRequest, "url" | "headers" | "method">,
-    ageMsMax = PROOF_FRESH_MS,
-  ): Promise<Proven> {
+  prove(request: AskedProof, ageMsMax = PROOF_FRESH_MS): Promise<Proven> {
     const name = this.#nameOf(request);
     const known = this.#proven.get(name);
     const freshMs = Math.min(ageMsMax, PROOF_FRESH_MS);
@@ -102,25 +103,25 @@ export class SourceProofs {
   }
 
   /** The source refused one who was proven: what is remembered of him is no longer true. */
-  forget(request: Pick<ProofRequest, "url" | "headers" | "method">): void {
+  forget(request: AskedProof): void {
     this.#proven.delete(this.#nameOf(request));
   }
 
-  #nameOf({ url, headers, method = "GET" }: Pick<ProofRequest, "url" | "headers" | "method">) {
+  #nameOf({ url, headers, method = "GET" }: AskedProof): string {
     const fields = Object.entries(headers)
       .map(([name, value]): [string, string] => [name.toLowerCase(), value])
       .toSorted(([a], [b]) => (a < b ? -1 : 1));
     return keyedDigestOf(this.#key, [method, url, ...fields.flat()]);
   }
 
-  async #ask({ url, headers, method = "GET" }: Pick<ProofRequest, "url" | "headers" | "method">) {
-    const lane = this.#laneOf(new URL(url).origin);
+  async #ask(asked: AskedProof): Promise<ProvenVersion> {
+    const lane = this.#laneOf(new URL(asked.url).origin);
     await this.#enter(lane);
     try {
       if (lane.hold !== null && performance.now() < lane.hold.untilMs) throw lane.hold.error;
       await lane.pacer.admit(PROOF_TOKENS, this.#signal);
       const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
-      const request = { url, headers, method, timeoutMs, egress: this.#egress };
+      const request = { ...asked, timeoutMs, egress: this.#egress };
       return await proveAtSource(request, lane.gate, this.#signal);
     } catch (error) {
       if (isDfError(error, "source-busy")) {

@@ -1,5 +1,5 @@
-// Reads sources into contents: goes on with what is here of the same version, and, where a private
-// content's source refuses the one it is read for, with the credentials of another one who waits.
+// Reads sources into contents: goes on with what is here of the same version, and, where the source of a
+// content for which each is proven refuses the one it is read for, with the request of another who waits.
 
 import { isDfError } from "../../errors.ts";
 import { SOURCE_CONNECTIONS } from "../../limits.ts";
@@ -8,7 +8,7 @@ import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
-import type { Requesters } from "./requesters.ts";
+import { isProvenSingly, type Requesters } from "./requesters.ts";
 import { addressOf, contentFactsOf, resumePoint } from "./source-order.ts";
 import type { ContentSink } from "./suppliers.ts";
 
@@ -20,10 +20,10 @@ export interface SourceReadingOptions {
   isShared: (contentId: string) => boolean;
   /** Whether a content may be given to those who ask later than its read. */
   isKept: (content: StoredContent) => boolean;
-  /** Who downloads a private content now; undefined: it is not known any more. */
+  /** Who downloads a content now for which each is proven; undefined: it is not known any more. */
   requestersOf: (contentId: string) => Requesters | undefined;
   /** The source refused one who was proven. */
-  refused: (request: TaskRequest) => void;
+  refused: (request: TaskRequest, error: unknown) => void;
 }
 
 interface WantedRead {
@@ -66,14 +66,13 @@ export class SourceReading {
       try {
         return await this.#readOnce({ taskId, request, sink }, sink.content ?? partial);
       } catch (error) {
-        const { credentials } = request;
-        if (credentials === undefined || !isRefusal(error)) throw error;
-        this.#options.refused(request);
+        if (!isProvenSingly(request) || !isRefusal(error)) throw error;
+        this.#options.refused(request, error);
         const { content } = sink;
         const next =
-          content && this.#options.requestersOf(content.facts.contentId)?.instead(credentials);
+          content && this.#options.requestersOf(content.facts.contentId)?.instead(request);
         if (next === null || next === undefined) throw error;
-        request = { ...request, credentials: next.reveal() };
+        request = next.reveal();
       }
     }
   }

@@ -8,6 +8,7 @@ import type {
   SchedulerEffect,
   SchedulerEvent,
 } from "../../engine/core/scheduler-events.ts";
+import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { ASSIGNMENTS_MAX, FrameEncoder } from "../../net/wire/swarm-frames.ts";
 import type { CommandResult } from "../../net/wire/command.ts";
@@ -37,6 +38,7 @@ import {
 } from "./resolve-join.ts";
 import type { AskedTask } from "./task-admission.ts";
 import { Reachability } from "./reachability.ts";
+import { isProvenSingly } from "./requesters.ts";
 import type { TicketOffice } from "./ticket-office.ts";
 import { ZoneNumbers } from "./zone-numbers.ts";
 
@@ -310,8 +312,8 @@ export class SwarmDesk implements SwarmListener {
         return;
       }
       const member = this.#takePart(peer, seeding, message);
-      if (asked.requester !== null && seeding.state.kind === "reading")
-        seeding.requesters.add(member, asked.requester.credentials);
+      if (isProvenSingly(asked.request) && seeding.state.kind === "reading")
+        seeding.requesters.add(member, new Secret(asked.request));
       this.#options.cluster().childJoined(seeding, task);
     } catch (error) {
       const failure =

@@ -14,7 +14,7 @@ import { redactUrl, taskFieldsOf, unknownPartsOf, wholeRequestOf } from "../../n
 import type { Credentials, TaskRequest } from "../../net/wire/task.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { underSourceRules } from "../settings/source-rules.ts";
-import type { Proven, SourceProofs } from "./source-proofs.ts";
+import type { AskedProof, Proven, SourceProofs } from "./source-proofs.ts";
 import { checkRequest } from "./source-policy.ts";
 
 /** A task that was asked for by one who may. */
@@ -80,9 +80,14 @@ export class TaskAdmission {
     return publicIdOf(request);
   }
 
+  /** What the source names to one who asks with this request. @throws {DfError} as SourceProofs.prove */
+  async prove(request: TaskRequest): Promise<ProvenVersion> {
+    return (await this.#options.proofs.prove(proofOf(request))).version;
+  }
+
   /** The source refused one who was proven: he is asked about anew. */
   refused(request: TaskRequest): void {
-    this.#options.proofs.forget(wholeRequestOf(request));
+    this.#options.proofs.forget(proofOf(request));
   }
 
   #underRules(asked: TaskRequest): TaskRequest {
@@ -94,14 +99,20 @@ export class TaskAdmission {
 
   async #prove(request: TaskRequest, credentials: Credentials): Promise<ProvenRequester> {
     const { proofs } = this.#options;
-    const whole = wholeRequestOf(request);
+    const proof = proofOf(request);
     const of = ({ version }: Proven): ProvenRequester => ({
       credentials: new Secret(credentials),
       version,
-      again: async (ageMsMax) => of(await proofs.prove(whole, ageMsMax)),
+      again: async (ageMsMax) => of(await proofs.prove(proof, ageMsMax)),
     });
-    return of(await proofs.prove(whole));
+    return of(await proofs.prove(proof));
   }
+}
+
+/** Registries answer HEAD as they answer GET, and count it less. */
+function proofOf(request: TaskRequest): AskedProof {
+  const whole = wholeRequestOf(request);
+  return whole.isRegistry === true ? { ...whole, method: "HEAD" } : whole;
 }
 
 function publicIdOf(request: TaskRequest): string {

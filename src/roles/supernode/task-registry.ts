@@ -3,18 +3,20 @@
 
 import type { KeyObject } from "node:crypto";
 import type { Secret } from "../../engine/bytes/secret.ts";
-import { contentKeyOf } from "../../engine/bytes/content-key.ts";
 import { DfError, type ErrorCode } from "../../errors.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
-import { sourceChanged } from "../../net/source/source-fault.ts";
+import { namedDigestOf } from "../../net/registry/registry-task.ts";
+import { otherDigest, sourceChanged } from "../../net/source/source-fault.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { TaskFreshness } from "../../net/wire/task-freshness.ts";
 import type { ContentFacts, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { SourceReadEnd } from "../worker/source-worker-messages.ts";
 import type { SourceService } from "../worker/source-service.ts";
+import { ANY_TASK, type UsedTask, usedTaskOf } from "../freshness/content-freshness.ts";
 import { VersionFreshness } from "../freshness/version-freshness.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { ContentSigner } from "../signatures/content-signer.ts";
+import { DigestChoice, type DigestChoiceOptions } from "./digest-choice.ts";
 import { IndexPool } from "./index-pool.ts";
 import { isNamed, isSealed, newTask, type KnownTask } from "./known-task.ts";
 import { Refusals } from "./refusals.ts";
@@ -23,12 +25,13 @@ import { SourceReading } from "./source-reading.ts";
 import { Seeding, type SeedingEvents } from "./seeding.ts";
 import type { AskedTask, TaskAdmission } from "./task-admission.ts";
 import { taskFreshness } from "./task-freshness.ts";
+import { unlockContent } from "./unlock-content.ts";
 import { VersionChoice } from "./version-choice.ts";
 import { isConfirmed } from "./version-probe.ts";
 import type { ContentSink, Supplier, Suppliers } from "./suppliers.ts";
 
 /** What is here is not the version that it was taken for: it goes. */
-const WRONG_CONTENT = new Set<ErrorCode>(["source-changed", "forged"]);
+const WRONG_CONTENT = new Set<ErrorCode>(["source-changed", "forged", "checksum"]);
 
 export class TaskRegistry {
   readonly #store: PieceStore;
@@ -46,6 +49,7 @@ export class TaskRegistry {
   readonly #reads = new Set<Promise<void>>();
   readonly #reading: SourceReading;
   readonly #choice: VersionChoice;
+  readonly #digests: DigestChoice;
   readonly #contentSecret: Secret<Uint8Array> | null;
   /** Body bytes of sources since the start. */
   sourceBytes = 0;
@@ -72,19 +76,27 @@ export class TaskRegistry {
     this.#reading = new SourceReading({
       ...{ store: parts.store, sources: parts.sources, settings: parts.settings },
       isShared: (contentId) => this.#seedings.has(contentId),
-      isKept: (content) => this.#freshnessOf("", content).isKept,
+      isKept: (content) => this.#freshnessOf(ANY_TASK, content).isKept,
       requestersOf: (contentId) => this.#seedings.get(contentId)?.requesters,
-      refused: (request) => parts.admission.refused(request),
+      refused: (request, error) => this.#refused(request, error),
     });
-    this.#choice = new VersionChoice({
-      ...{ suppliers: parts.suppliers, refusals: this.#refusals, egress: this.#egress },
-      signal: this.#stopping.signal,
+    const choice: Omit<DigestChoiceOptions, "current" | "sameBytes" | "prove"> = {
+      ...{ suppliers: parts.suppliers, signal: this.#stopping.signal },
       taskOf: (asked) => this.#taskOf(asked),
       forget: ({ taskId }) => void this.#tasks.delete(taskId),
       adopt: (task) => this.#adopt(task),
       read: (task, request, supplier) => this.#read(task, request, supplier),
+    };
+    this.#choice = new VersionChoice({
+      ...{ ...choice, refusals: this.#refusals, egress: this.#egress },
       retire: (task, seeding) => this.#retire(task, seeding),
       warned: (message) => parts.events.warned(message),
+    });
+    this.#digests = new DigestChoice({
+      ...choice,
+      current: (taskId) => this.current(taskId),
+      sameBytes: (request) => this.#sameBytes(request),
+      prove: (request) => parts.admission.prove(request),
     });
   }
 
@@ -116,7 +128,11 @@ export class TaskRegistry {
    * @throws {DfError} as readSource
    */
   async resolve(asked: AskedTask, hops: readonly string[] = []): Promise<Seeding> {
-    return this.#choice.resolve(asked, hops);
+    const { taskId, request, requester } = asked;
+    if (requester === null && namedDigestOf(request) !== null)
+      return this.#digests.resolve(asked, hops);
+    const mayBeSame = requester === null && this.current(taskId) === null;
+    return (mayBeSame ? await this.#sameBytes(request) : null) ?? this.#choice.resolve(asked, hops);
   }
 
   /** The version that joins get, if the swarm knows one. */
@@ -127,8 +143,8 @@ export class TaskRegistry {
   /** What decides about a task's use, without asking its source. @throws {DfError} as TaskAdmission.publicIdOf */
   async freshnessOf(asked: TaskRequest): Promise<TaskFreshness> {
     const taskId = this.#admission.publicIdOf(asked);
-    const seeding = await this.held(taskId);
-    seeding?.freshness.expect(asked.checksum);
+    const seeding = (await this.held(taskId)) ?? (await this.#sameBytes(asked));
+    seeding?.freshness.expect(asked);
     return taskFreshness(taskId, seeding, this.#refusals.of(taskId));
   }
 
@@ -141,9 +157,10 @@ export class TaskRegistry {
   }
 
   /** As `held`, for one who asked: of a private task only the version that the source named to him. */
-  async heldFor({ taskId, requester }: AskedTask): Promise<Seeding | null> {
+  async heldFor({ taskId, request, requester }: AskedTask): Promise<Seeding | null> {
     const seeding = await this.held(taskId);
-    if (seeding === null || requester === null) return seeding;
+    if (requester === null) return seeding ?? this.#sameBytes(request);
+    if (seeding === null) return null;
     return isNamed(seeding, requester.version) ? seeding : null;
   }
 
@@ -162,7 +179,7 @@ export class TaskRegistry {
   #taskOf({ taskId, request }: AskedTask): KnownTask {
     const task = this.#tasks.get(taskId) ?? newTask(taskId);
     this.#tasks.set(taskId, task);
-    task.checksum = request.checksum;
+    task.use = usedTaskOf(request);
     task.isSealed = isSealed(request, this.#settings.current.encryption);
     return task;
   }
@@ -176,11 +193,33 @@ export class TaskRegistry {
     if (stored.digests === null || this.#store.get(contentId) !== stored) return null;
     // Another call may have been first.
     const known = this.#seedings.get(contentId);
-    if (known !== undefined) return known.isRetired ? null : known;
+    if (known?.isRetired === true) return null;
+    if (known !== undefined) return (task.current = known);
     const seeding = this.#open(task, stored);
     task.current = seeding;
     await seeding.becomeComplete(stored.digests);
     return seeding;
+  }
+
+  /** What is whole here of the SHA-256 that a public request names, whatever task it is of; null: nothing. */
+  async #sameBytes({ checksum, credentials, isSealed: mustBeSealed }: TaskRequest) {
+    const [, sha256 = ""] = /^sha256:(\w+)$/.exec(checksum.toLowerCase()) ?? [];
+    if (credentials !== undefined || mustBeSealed === true) return null;
+    const stored = this.#store.findBySha256(sha256);
+    await stored?.verify();
+    const digests = stored?.digests ?? null;
+    if (stored === undefined || digests?.sha256 !== sha256) return null;
+    const { contentId, taskId } = stored.facts;
+    const known = this.#seedings.get(contentId);
+    if (known !== undefined) return known;
+    const seeding = this.#open(newTask(taskId), stored);
+    await seeding.becomeComplete(digests);
+    return seeding;
+  }
+
+  #refused(request: TaskRequest, error: unknown): void {
+    this.#admission.refused(request);
+    if (request.credentials === undefined) this.#digests.refused(request, error);
   }
 
   /** Brings the task's content from wherever this supernode may take it; resolves when it is open. */
@@ -233,7 +272,7 @@ export class TaskRegistry {
       },
     };
     const read = bring(sink)
-      .then((end) => this.#complete(opened!, end, hadNoLength))
+      .then((end) => this.#complete(opened!, end, { hadNoLength, digest: namedDigestOf(task.use) }))
       .catch((error: unknown) => {
         opening.reject(error);
         if (opened !== null) this.#fail(opened, error);
@@ -255,6 +294,8 @@ export class TaskRegistry {
     const stored = await this.#store.create(facts);
     this.dropEvicted();
     const seeding = this.#open(task, stored);
+    // Another supernode may give the content of another task that has the digest.
+    if (facts.taskId !== task.taskId) return seeding;
     if (task.current !== null) this.#retire(task, task.current);
     task.current = seeding;
     return seeding;
@@ -262,9 +303,9 @@ export class TaskRegistry {
 
   /** Makes a stored content known to the swarm, with the pieces that it has. */
   #open(task: KnownTask, stored: StoredContent): Seeding {
-    this.#unlock(task, stored);
+    unlockContent(stored, task, this.#contentSecret);
     const seeding = new Seeding(this.#indices.take(), stored, {
-      freshness: this.#freshnessOf(task.checksum, stored),
+      freshness: this.#freshnessOf(task.use, stored),
       signer: new ContentSigner(stored, this.#signingKey),
     });
     this.#seedings.set(stored.facts.contentId, seeding);
@@ -273,23 +314,22 @@ export class TaskRegistry {
     return seeding;
   }
 
-  /** Pieces keep the form they have; those of new contents are sealed as the task or the fleet wants it. */
-  #unlock({ isSealed }: KnownTask, stored: StoredContent): void {
-    const { manifest, facts } = stored;
-    const [known] = manifest.learned;
-    const hasSeal = known === undefined ? isSealed : manifest.row(known)!.seal !== null;
-    if (!hasSeal || this.#contentSecret === null) return;
-    stored.unlock(contentKeyOf(this.#contentSecret.reveal(), facts.contentId));
+  #freshnessOf(task: UsedTask, stored: StoredContent): VersionFreshness {
+    return new VersionFreshness(stored, {
+      task,
+      cacheRules: () => this.#settings.current.cacheRules,
+    });
   }
 
-  #freshnessOf(checksum: string, stored: StoredContent): VersionFreshness {
-    const cacheRules = () => this.#settings.current.cacheRules;
-    return new VersionFreshness(stored, { checksum, cacheRules });
-  }
-
-  async #complete(seeding: Seeding, end: SourceReadEnd, hadNoLength: boolean): Promise<void> {
+  async #complete(
+    seeding: Seeding,
+    end: SourceReadEnd,
+    { hadNoLength, digest }: { hadNoLength: boolean; digest: string | null },
+  ): Promise<void> {
     const { stored } = seeding;
     this.sourceBytes += end.bodyBytes;
+    if (digest !== null && digest !== `sha256:${end.sha256}`)
+      throw otherDigest(stored.facts.url).error;
     if (stored.manifest.layout.length === null) stored.setLength(end.length);
     const { md5, sha256 } = end;
     await stored.complete({ md5, sha256 });

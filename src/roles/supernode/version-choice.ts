@@ -110,7 +110,7 @@ export class VersionChoice {
     const { taskId } = task;
     const { refusals, egress, signal } = this.#options;
     const current = task.current ?? (await this.#options.adopt(task));
-    if (current !== null) current.freshness.expect(request.checksum);
+    if (current !== null) current.freshness.expect(request);
     if (current?.isFresh === true) return current;
     const refusal = refusals.of(taskId);
     if (refusal !== undefined) throw refusal.error;

@@ -8,6 +8,7 @@
 import type { Pacer } from "../../../engine/bytes/pacing.ts";
 import { DfError } from "../../../errors.ts";
 import type { PieceClient } from "../../../net/piece/piece-client.ts";
+import { isTag } from "../../../net/registry/registry-task.ts";
 import type { NamedSupernode } from "../../../net/tls/supernode-endpoint.ts";
 import type { ContentDigests, PieceStore } from "../../../store/piece-store.ts";
 import type { ClusterKey } from "../../signatures/cluster-key.ts";
@@ -147,13 +148,14 @@ export class ContentPlaces implements Suppliers {
   }
 
   /** A member that has the current version whole, or brings it for its own peers. */
-  async #usefulHolder({ taskId, confirms }: WantedContent): Promise<MemberLink | null> {
+  async #usefulHolder({ taskId, request, confirms }: WantedContent): Promise<MemberLink | null> {
     const { holders, signal } = this.#options;
     for (const { link, holding } of await holders.of(taskId, signal)) {
       // What is under way there as its owner is as current as what would be read now.
       if (!holding.isComplete && holding.isOwned) return link;
       if (!holding.isComplete) continue;
-      if (holding.isFresh) return link;
+      // What a member says of lifetimes is no word on a tag.
+      if (holding.isFresh && !isTag(request)) return link;
       const { validator } = holding;
       if (validator !== null && (await confirms(validator)) !== null) return link;
     }

@@ -64,10 +64,9 @@ export class ExtraSeeds {
   #ask(seeding: Seeding, { task, asked }: SharedContent): void {
     const { links, ask } = this.#options;
     const { isPrivate = false } = seeding.stored.facts;
-    const credentials = seeding.requesters.anyone?.reveal();
+    const asking = seeding.requesters.anyone?.reveal() ?? task;
     // A member proves itself at the source as one of those who wait; nobody is left to do it for.
-    if (isPrivate && credentials === undefined) return;
-    const asking = credentials === undefined ? task : { ...task, credentials };
+    if (isPrivate && asking.credentials === undefined) return;
     const wanted = seedsFor(seeding.childCount - asked.size);
     for (const { channel } of links.othersFor(seeding.stored.facts.taskId)) {
       if (asked.size >= wanted) return;

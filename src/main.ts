@@ -122,11 +122,12 @@ const VERBS: Record<string, Verb> = {
   },
   preheat: {
     summary: "bring contents to supernodes or hosts before anyone asks",
-    synopsis: "URL... | list | show ID | cancel ID [flags]",
+    synopsis: "URL... | image NAME | list | show ID | cancel ID [flags]",
     takesArguments: true,
     examples: [
       "df preheat http://files.lan/model.bin",
       "df preheat -i urls.txt --scope 25% --wait",
+      "df preheat image ghcr.io/team/app:1.2 --platform linux/amd64,linux/arm64 --user @FILE",
       "df preheat http://files.lan/app.tar --scope idc=eu --refresh 6h --keep 2d",
       "df preheat cancel 019c0b1f2a3d4e5f6071",
     ],

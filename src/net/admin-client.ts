@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Secret } from "../engine/bytes/secret.ts";
 import { DfError, messageOf } from "../errors.ts";
 import { errorOfResponse } from "./problem.ts";
+import { isOwnMachine } from "./swarm/is-confidential.ts";
 import { isFleetCa } from "./tls/fleet-ca-name.ts";
 import { plainHintOf, tlsFaultOf } from "./tls/tls-fault.ts";
 import { CONFIG_TLS_NAME } from "./wire/fleet-api.ts";
@@ -38,6 +39,12 @@ export class AdminClient {
   constructor(options: AdminClientOptions) {
     this.#url = options.url.replace(/\/+$/, "");
     this.#options = options;
+  }
+
+  /** Whether nobody else can listen to what is asked. */
+  get isConfidential(): boolean {
+    const { protocol, hostname } = new URL(this.#url);
+    return protocol === "https:" || isOwnMachine(hostname);
   }
 
   /**

@@ -1,5 +1,5 @@
-// `df preheat URL…`: bring contents to supernodes or hosts before anyone asks; `df preheat list`,
-// `show ID` and `cancel ID`. A thin client of the API of `df config`.
+// `df preheat URL…` and `df preheat image NAME`: bring contents to supernodes or hosts before anyone asks;
+// `df preheat list`, `show ID` and `cancel ID`. A thin client of the API of `df config`.
 
 import { readFileSync } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
@@ -15,6 +15,7 @@ import {
 import { ADMIN_FLAGS, adminClientOf } from "../command-line/admin-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseDuration } from "../command-line/quantities.ts";
+import { readImageRequest } from "./image-request.ts";
 import { waitForPreheat } from "./wait-for-preheat.ts";
 
 export const FLAGS: readonly Flag[] = [
@@ -30,8 +31,23 @@ export const FLAGS: readonly Flag[] = [
     value: "SCOPE",
     help: "supernodes, peers, a share of the peers as 25%, or labels as idc=eu,rack=r1 (supernodes)",
   },
-  { name: "header", aliases: ["H"], value: "NAME: VALUE", help: "sent to the sources; repeatable" },
+  {
+    name: "header",
+    aliases: ["H"],
+    value: "NAME: VALUE",
+    help: "sent to the sources; repeatable. Of an image: Authorization, or @FILE with it",
+  },
   { name: "header-public", value: "NAME", help: "a --header whose value is no secret; repeatable" },
+  {
+    name: "platform",
+    value: "OS/ARCH,…",
+    help: "of an image: linux/amd64, linux/arm/v7 or all (linux on the kind of machine of df config)",
+  },
+  {
+    name: "user",
+    value: "NAME:PASSWORD",
+    help: "who may have the image at its registry; @FILE reads it from a file",
+  },
   { name: "tag", value: "TEXT", help: "as given to df get" },
   { name: "filter-query", value: "NAME,…", help: "query parameters that change no bytes" },
   { name: "encrypt", help: "seal the pieces, for those who get it with --encrypt" },
@@ -62,20 +78,30 @@ const command: CommandDef = defineCommand({
         },
       );
     }
-    return order(flags, client);
+    if (verb === "image") return orderImage(flags, client);
+    return order(flags, client, { path: "preheats", body: readRequest(flags) });
   },
 });
 export default command;
 
-async function order(flags: ParsedFlags, client: AdminClient): Promise<void> {
+async function orderImage(flags: ParsedFlags, client: AdminClient): Promise<void> {
+  const body = readImageRequest(flags, flags.positionals.slice(1), readWish(flags));
+  if (body.authorization !== undefined && !client.isConfidential) {
+    throw new DfError("denied", "send a registry's credentials to df config: others could listen", {
+      hint: "df config speaks TLS wherever others can reach it: --config-service https://…",
+    });
+  }
+  await order(flags, client, { path: "preheats/images", body });
+}
+
+async function order(
+  flags: ParsedFlags,
+  client: AdminClient,
+  request: { path: string; body: unknown },
+): Promise<void> {
   const key = flags.values.get("key")?.at(-1);
-  const made = await client.ask(
-    {
-      ...{ method: "POST", path: "preheats", body: readRequest(flags) },
-      headers: key === undefined ? {} : { "idempotency-key": key },
-    },
-    preheatSchema,
-  );
+  const headers: Record<string, string> = key === undefined ? {} : { "idempotency-key": key };
+  const made = await client.ask({ method: "POST", ...request, headers }, preheatSchema);
   if (!flags.values.has("wait")) return tell(flags, made);
   if (!flags.values.has("json")) process.stderr.write(`${describe(made)}\n`);
   const ended = await waitForPreheat(client, made.id, process.stderr);
@@ -101,32 +127,50 @@ async function one(client: AdminClient, method: "GET" | "DELETE", id: string): P
 
 /** @throws {DfError} usage, file-unreadable */
 function readRequest(flags: ParsedFlags): NewPreheat {
-  const text = (name: string): string | undefined => flags.values.get(name)?.at(-1);
-  const list = (name: string): string[] =>
-    (flags.values.get(name) ?? []).flatMap((items) => items.split(",")).map((item) => item.trim());
-  const seconds = (name: string): number | undefined => {
-    const given = text(name);
-    return given === undefined ? undefined : Math.ceil(parseDuration(`--${name}`, given) / 1000);
-  };
-  const urls = [...flags.positionals, ...urlsOfFile(text("input-file"))];
+  const urls = [...flags.positionals, ...urlsOfFile(textOf(flags, "input-file"))];
   if (urls.length === 0) {
     throw new DfError("usage", "preheat: no URL is given", {
       hint: "write df preheat URL… or -i FILE",
     });
   }
-  const [scope, tag, keepSeconds, refreshSeconds] = [
-    ...[text("scope"), text("tag")],
-    ...[seconds("keep"), seconds("refresh")],
-  ] as [string?, string?, number?, number?];
+  const ofImages = ["platform", "user"].find((name) => flags.values.has(name));
+  if (ofImages !== undefined) {
+    throw new DfError("usage", `preheat: --${ofImages} is for images`, {
+      hint: "write df preheat image NAME",
+    });
+  }
+  const [tag, refreshSeconds] = [textOf(flags, "tag"), secondsOf(flags, "refresh")];
   return {
-    ...{ urls, headers: headersOf(flags), publicHeaders: list("header-public") },
-    ...{ clusters: list("clusters"), filterQuery: list("filter-query") },
-    ...(scope === undefined ? {} : { scope }),
+    ...{ urls, headers: headersOf(flags), publicHeaders: listOf(flags, "header-public") },
+    ...{ ...readWish(flags), filterQuery: listOf(flags, "filter-query") },
     ...(tag === undefined ? {} : { tag }),
     ...(flags.values.has("encrypt") ? { isSealed: true } : {}),
-    ...(keepSeconds === undefined ? {} : { keepSeconds }),
     ...(refreshSeconds === undefined ? {} : { refreshSeconds }),
   };
+}
+
+/** What is said alike of URLs and images. */
+function readWish(flags: ParsedFlags): Pick<NewPreheat, "scope" | "clusters" | "keepSeconds"> {
+  const [scope, keepSeconds] = [textOf(flags, "scope"), secondsOf(flags, "keep")];
+  return {
+    clusters: listOf(flags, "clusters"),
+    ...(scope === undefined ? {} : { scope }),
+    ...(keepSeconds === undefined ? {} : { keepSeconds }),
+  };
+}
+
+function textOf(flags: ParsedFlags, name: string): string | undefined {
+  return flags.values.get(name)?.at(-1);
+}
+
+function listOf(flags: ParsedFlags, name: string): string[] {
+  const items = (flags.values.get(name) ?? []).flatMap((text) => text.split(","));
+  return items.map((item) => item.trim());
+}
+
+function secondsOf(flags: ParsedFlags, name: string): number | undefined {
+  const given = textOf(flags, name);
+  return given === undefined ? undefined : Math.ceil(parseDuration(`--${name}`, given) / 1000);
 }
 
 function urlsOfFile(path: string | undefined): string[] {
@@ -182,10 +226,11 @@ function tell(flags: ParsedFlags, preheat: Preheat): void {
   console.log(flags.values.has("json") ? JSON.stringify(preheat) : describe(preheat));
 }
 
-function describe({ id, state, scope, urls, counts, round, nextRunAt }: Preheat): string {
+function describe({ id, state, scope, urls, image, counts, round, nextRunAt }: Preheat): string {
+  const what = image?.name ?? (urls.length === 1 ? "1 URL" : `${urls.length} URLs`);
   const shown = Object.entries(counts).filter(([, count]) => count > 0);
   return [
-    ...[id, state, scope, urls.length === 1 ? "1 URL" : `${urls.length} URLs`],
+    ...[id, state, scope, what],
     ...shown.map(([name, count]) => `${count} ${name}`),
     ...(nextRunAt === null ? [] : [`round ${round}, next ${new Date(nextRunAt).toISOString()}`]),
   ].join("  ");

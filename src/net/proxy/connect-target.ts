@@ -9,6 +9,7 @@ import { portOf } from "../egress/egress-policy.ts";
 import type { ResolvedAddress } from "../egress/resolve-name.ts";
 import { openTunnel } from "../egress/tunnel-agent.ts";
 import { authorityOf } from "./authority.ts";
+import { refusalToClient } from "./forward-request.ts";
 
 /**
  * Tries the target's addresses in turn.
@@ -21,7 +22,8 @@ export async function connectTarget(
 ): Promise<Socket> {
   const tried = `connect to ${authorityOf(url)}`;
   const target = await guard.check(url, { from: null }, signal).catch((cause: unknown) => {
-    if (cause instanceof DfError || signal.aborted) throw cause;
+    if (cause instanceof DfError) throw refusalToClient(cause);
+    signal.throwIfAborted();
     throw new DfError("network", `${tried}: ${messageOf(cause)}`, { cause });
   });
   if (target.proxy !== null) return throughProxy(target.proxy, url);

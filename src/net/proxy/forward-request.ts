@@ -51,9 +51,15 @@ export async function enter(outlet: Outlet, url: URL, signal: AbortSignal): Prom
   try {
     return await outlet.enter(url, null, signal);
   } catch (error) {
-    if (isDfError(error) || signal.aborted) throw error;
-    throw faultOfTransport(error, url.href).error;
+    if (signal.aborted) throw error;
+    throw refusalToClient(isDfError(error) ? error : faultOfTransport(error, url.href).error);
   }
+}
+
+/** To who asks a proxy, an address that is not for it is one that it must not go to. */
+export function refusalToClient(error: DfError): DfError {
+  if (error.code !== "not-shareable") return error;
+  return new DfError("denied", error.message, { cause: error, hint: error.hint });
 }
 
 /** Begins the request; its head is sent with the first byte of the body, or its end. */

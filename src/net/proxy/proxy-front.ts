@@ -83,6 +83,8 @@ class Front implements RunningFront {
   readonly #server: NetServer;
   readonly #http: Server;
   readonly #intercepted = new WeakMap<Duplex, Tunnelled>();
+  /** Connections on which something came that can be read in two ways: nothing after it is a request. */
+  readonly #ambiguous = new WeakSet<Duplex>();
   readonly #stopped = new AbortController();
 
   constructor(options: ProxyFrontOptions) {
@@ -136,6 +138,7 @@ class Front implements RunningFront {
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!this.#isReadable(message)) return;
     this.#watch.begin(message.socket, response);
     const left = new AbortController();
     response.once("close", () => left.abort());
@@ -152,6 +155,7 @@ class Front implements RunningFront {
   }
 
   async #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    if (!this.#isReadable(message)) return;
     this.#watch.letGo(socket);
     const left = new AbortController();
     socket.once("close", () => left.abort());
@@ -166,6 +170,7 @@ class Front implements RunningFront {
 
   async #connect(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     const { access, egress, interception } = this.#options;
+    if (!this.#isReadable(message)) return;
     this.#watch.letGo(socket);
     const left = new AbortController();
     socket.once("close", () => left.abort());
@@ -204,9 +209,19 @@ class Front implements RunningFront {
     this.#http.emit("connection", secure);
   }
 
+  /** Whether a request can be read in one way only; if not, it is the last one of its connection. */
+  #isReadable(message: IncomingMessage): boolean {
+    const { socket } = message;
+    if (this.#ambiguous.has(socket)) return false;
+    if (isUnambiguous(message)) return true;
+    this.#ambiguous.add(socket);
+    refuseSocket(socket, UNREADABLE);
+    return false;
+  }
+
   /** @throws {DfError} for a request that is none, or not its sender's to ask */
   #requestOf(message: IncomingMessage, signal: AbortSignal): ProxiedRequest {
-    const host = hostOf(message);
+    const host = message.headers.host ?? "";
     const path = message.url ?? "";
     const within = this.#intercepted.get(message.socket);
     if (within !== undefined) {
@@ -255,15 +270,15 @@ const FULL = new DfError("unavailable", "take the connection: too many are open"
 
 const ESTABLISHED = "HTTP/1.1 200 Connection established\r\n\r\n";
 
-/** @throws {DfError} usage, unless the request names one host exactly (RFC 9112 §3.2) */
-function hostOf({ rawHeaders, httpVersion }: IncomingMessage): string {
+/** Whether it names one host (RFC 9112 §3.2) and its body has one end (§6.3); the rest the parser saw to. */
+function isUnambiguous({ rawHeaders, headers, httpVersion }: IncomingMessage): boolean {
   const hosts = rawHeaders.filter(
     (_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === "host",
   );
   const isNamed = hosts.length === 1 || (hosts.length === 0 && httpVersion === "1.0");
-  const host = hosts[0] ?? "";
-  if (isNamed && /^[A-Za-z0-9._:[\]-]*$/.test(host)) return host;
-  throw new DfError("usage", "read the request: it must name one host");
+  const coding = headers["transfer-encoding"];
+  const isFramed = coding === undefined || coding.toLowerCase() === "chunked";
+  return isNamed && isFramed && /^[A-Za-z0-9._:[\]-]*$/.test(hosts[0] ?? "");
 }
 
 function isSameAuthority(host: string, target: URL): boolean {

@@ -1,8 +1,10 @@
 // Why a download cannot go on as it is, and of which tasks no host may have more than a supernode gives it.
 
 import { DfError, messageOf } from "../../errors.ts";
+import { namedDigestOf } from "../../net/registry/registry-task.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
+import type { ContentDigests } from "../../store/piece-store.ts";
 
 /** The task of a download. */
 interface DownloadedTask {
@@ -35,6 +37,12 @@ export function changesTooOften({ taskId, task }: DownloadedTask): DfError {
       taskId,
     },
   );
+}
+
+/** Whether what was brought is what the task's digest names; true where it names none. */
+export function hasNamedDigest(task: TaskRequest, { sha256 }: ContentDigests): boolean {
+  const digest = namedDigestOf(task);
+  return digest === null || digest === `sha256:${sha256}`;
 }
 
 export function unexpected({ task }: DownloadedTask, cause: unknown): DfError {

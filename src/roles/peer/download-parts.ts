@@ -44,7 +44,7 @@ export interface DownloadOptions {
   /** Neither a supernode nor a parent is asked. */
   mustReadSelf: boolean;
   policy: DownloadPolicy;
-  /** Whether another download does not bring this content already; asked of private ones. */
+  /** Whether another download does not bring this content already. */
   mayBring: (contentId: string) => boolean;
   /** The limit of this download; its rate follows the readers. */
   pacer: Pacer;

@@ -23,8 +23,8 @@ interface Reader extends DownloadPolicy {
   rateBytesPerSec: number | null;
 }
 
-/** A private source that changes, or others' downloads that fail, so often are given up. */
-const PRIVATE_TRIES_MAX = 3;
+/** A source that changes, or others' downloads that fail, so often are given up. */
+const TRIES_MAX = 3;
 
 /** One download and who waits for it. */
 interface Shared {
@@ -32,6 +32,8 @@ interface Shared {
   pacer: Pacer;
   readers: Map<symbol, Reader>;
   grace: ReturnType<typeof setTimeout> | undefined;
+  /** Brings already what this one would have brought too; null: nobody does. */
+  other: Shared | null;
 }
 
 export interface DownloadsOptions extends DownloadSurroundings {
@@ -91,9 +93,31 @@ export class Downloads {
    */
   async *read(request: DownloadRequest, signal: AbortSignal): AsyncGenerator<DownloadStreamEvent> {
     const task = underSourceRules(taskOf(request), this.#options.settings.current);
-    if (task.credentials === undefined)
-      yield* this.#follow(this.#join(request, task), request, signal);
+    if (task.credentials === undefined) yield* this.#readPublic(request, task, signal);
     else yield* this.#readPrivate(request, task, signal);
+  }
+
+  /**
+   * What has the digest that is asked for may be another task's content, which another download brings; and
+   * what a source says to another reader's URL of that digest is not this one's affair.
+   */
+  async *#readPublic(
+    request: DownloadRequest,
+    task: TaskRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<DownloadStreamEvent> {
+    let shared = this.#join(request, task);
+    for (let tries = 1; ; tries++) {
+      try {
+        yield* this.#follow(shared, request, signal);
+        return;
+      } catch (error) {
+        const { other, download } = shared;
+        const isOwn = other === null && download.task.url === task.url;
+        if (isOwn || signal.aborted || tries === TRIES_MAX) throw error;
+        shared = other?.download.state.kind === "running" ? other : this.#join(request, task);
+      }
+    }
   }
 
   /** Whether a reader that shows `word` may have a private content's bytes. */
@@ -141,7 +165,7 @@ export class Downloads {
         // What went wrong for another user is not this one's affair.
         const isOthers = shared !== undefined && !signal.aborted;
         const mayJoinOther = isOthers || isDfError(error, "source-changed");
-        if (!mayJoinOther || tries === PRIVATE_TRIES_MAX) throw error;
+        if (!mayJoinOther || tries === TRIES_MAX) throw error;
       }
     }
   }
@@ -201,18 +225,7 @@ export class Downloads {
       throw new DfError("not-shareable", `bring ${redactUrl(task.url)} from the source: private`);
     }
     const key = `${taskId} private ${this.#nextPrivate++}`;
-    const mayBring = (contentId: string): boolean =>
-      [...this.#shared].every(
-        ([other, { download }]) =>
-          other === key || download.state.kind !== "running" || download.contentId !== contentId,
-      );
-    return this.#begin(key, {
-      taskId,
-      task,
-      mustReadSelf: false,
-      policy: policyOf(request),
-      mayBring,
-    });
+    return this.#begin(key, { taskId, task, mustReadSelf: false, policy: policyOf(request) });
   }
 
   /** The download that brings a content, if one does. */
@@ -221,6 +234,15 @@ export class Downloads {
       if (download.contentId === contentId) return download;
     }
     return undefined;
+  }
+
+  #othersBringing(contentId: string, own: PeerDownload): Shared | null {
+    for (const shared of this.#shared.values()) {
+      const { download } = shared;
+      const isRunning = download !== own && download.state.kind === "running";
+      if (isRunning && download.contentId === contentId) return shared;
+    }
+    return null;
   }
 
   stop(): void {
@@ -245,14 +267,22 @@ export class Downloads {
     const known = this.#shared.get(key);
     if (known?.download.state.kind === "running") return known;
     const other = this.#shared.get(`${taskId} ${!mustReadSelf}`)?.download;
-    return this.#begin(key, { taskId, task, mustReadSelf, policy, mayBring: () => true }, other);
+    return this.#begin(key, { taskId, task, mustReadSelf, policy }, other);
   }
 
   /** @param other to be waited for */
-  #begin(key: string, options: Omit<DownloadOptions, "pacer">, other?: PeerDownload): Shared {
+  #begin(
+    key: string,
+    options: Omit<DownloadOptions, "pacer" | "mayBring">,
+    other?: PeerDownload,
+  ): Shared {
     const pacer = new Pacer(null);
-    const download = new PeerDownload(this.#options, { ...options, pacer });
-    const shared: Shared = { download, pacer, readers: new Map(), grace: undefined };
+    const mayBring = (contentId: string): boolean => {
+      shared.other = this.#othersBringing(contentId, download);
+      return shared.other === null;
+    };
+    const download = new PeerDownload(this.#options, { ...options, pacer, mayBring });
+    const shared: Shared = { download, pacer, readers: new Map(), grace: undefined, other: null };
     this.#shared.set(key, shared);
     void this.#start(download, other);
     void this.#forgetWhenSettled(key, shared);

@@ -3,6 +3,7 @@
 
 import { freshForMs, isUsableIfError, type Freshness } from "../../engine/core/freshness.ts";
 import { isDfError } from "../../errors.ts";
+import { namedDigestOf } from "../../net/registry/registry-task.ts";
 import { isSourceDown } from "../../net/source/source-fault.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
@@ -16,7 +17,7 @@ export interface KeptVersion {
 
 /** Where a host looks for it. */
 export interface KeptVersionPlace {
-  store: Pick<PieceStore, "findByTask">;
+  store: Pick<PieceStore, "findByTask" | "findBySha256">;
   settings: LiveSettings;
 }
 
@@ -26,10 +27,21 @@ export function keptVersion(
   taskId: string,
   task: TaskRequest,
 ): KeptVersion | null {
-  const content = store.findByTask(taskId);
+  const content = contentFor(store, taskId, task);
   if (content === undefined || content.digests === null || !content.have.isFull) return null;
   const { cacheRules } = settings.current;
   return { content, freshness: freshnessOfContent(content, task, cacheRules) };
+}
+
+/** What a public task's digest names is here whatever task it came for. */
+function contentFor(
+  store: KeptVersionPlace["store"],
+  taskId: string,
+  task: TaskRequest,
+): StoredContent | undefined {
+  const digest = task.isSealed === true ? null : namedDigestOf(task);
+  if (digest === null) return store.findByTask(taskId);
+  return store.findBySha256(digest.slice("sha256:".length));
 }
 
 /** Whether it may be used without asking anyone. */

@@ -10,6 +10,7 @@ import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { OWNER_SILENCE_MS } from "../../limits.ts";
 import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
+import { isTag, namedDigestOf } from "../../net/registry/registry-task.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -212,13 +213,13 @@ export class PeerDownload {
     this.#withoutOwner.begin();
     this.#withoutOwner.rationed();
     if (this.#needsOwner) return;
-    const waitMs = OWNER_RETRY_MS * (1 + Math.random());
-    this.#silence = setTimeout(() => this.#goOnWithoutOwner(), waitMs);
+    const retryMs = OWNER_RETRY_MS * (1 + Math.random());
+    this.#silence = setTimeout(() => this.#goOnWithoutOwner(), retryMs);
   }
 
-  /** Nothing was brought yet that could end without an owner: one must be found, or the source read. */
+  /** Nothing is here that could end without an owner, as no tag can: one must be found, or the source read. */
   get #needsOwner(): boolean {
-    if (this.transfer === null) return true;
+    if (this.transfer === null || isTag(this.task)) return true;
     return this.transfer.content.manifest.layout.length === null && this.#mayGoBackToSource;
   }
 
@@ -226,11 +227,12 @@ export class PeerDownload {
     if (this.#isSeeking) return;
     const { supernodes } = this.#around;
     const kept = this.#keptVersion;
+    // The digest names the bytes: there is nothing to ask.
+    if (kept !== null && namedDigestOf(this.task) !== null) return this.#useKept(kept);
     if (kept !== null && isFreshNow(kept) && (await supernodes.ownerOf(this.taskId)) === undefined)
       return this.#useKept(kept, "no supernode answers: this host's copy is fresh and used");
     const task = {
-      taskId: this.taskId,
-      mayReadSource: () => this.#mayGoBackToSource,
+      ...{ taskId: this.taskId, mayReadSource: () => this.#mayGoBackToSource },
       sourceReadersPerSec: () => this.#around.settings.current.sourceReadersPerSec,
     };
     // Two that seek would draw twice this host's share of the source.
@@ -270,14 +272,14 @@ export class PeerDownload {
   }
 
   get #keptVersion(): KeptVersion | null {
-    // Only the source can say whether this user may have it.
-    if (this.task.credentials !== undefined) return null;
+    // Only the source can say whether this user may have it, or what a tag means now.
+    if (this.task.credentials !== undefined || isTag(this.task)) return null;
     return keptVersion(this.#around, this.taskId, this.task);
   }
 
   /** Ends the download with the copy that is here whole. */
-  #useKept({ content }: KeptVersion, notice: string): void {
-    this.#tell(notice);
+  #useKept({ content }: KeptVersion, notice?: string): void {
+    if (notice !== undefined) this.#tell(notice);
     const transfer = this.#swarm.become(content);
     const { length, pieceLength } = content.manifest.layout;
     transfer.step({ kind: "closed", pieceCount: pieceCountOf(length!, pieceLength) });

@@ -11,6 +11,7 @@ import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import { DfError } from "../../errors.ts";
 import { OWNER_SILENCE_MS } from "../../limits.ts";
+import { otherDigest } from "../../net/source/source-fault.ts";
 import type { KnownContent } from "../../net/swarm/join-message.ts";
 import type { SwarmClient } from "../../net/swarm/swarm-client.ts";
 import type { ClosedContent, SwarmMember } from "../../net/swarm/swarm-member.ts";
@@ -21,6 +22,7 @@ import type { Authorise } from "../../net/wire/ticketed-request.ts";
 import type { ContentDigests, StoredContent } from "../../store/piece-store.ts";
 import type { NamedSupernode } from "../../net/tls/supernode-endpoint.ts";
 import type { ContentTransfer } from "./content-transfer.ts";
+import { hasNamedDigest } from "./download-faults.ts";
 import { openContent } from "./open-content.ts";
 import { knownOf } from "./supernodes.ts";
 import type { SwarmReadOptions } from "./swarm-read-parts.ts";
@@ -120,9 +122,11 @@ export class SwarmRead implements SwarmMember {
     this.#channel?.join(this, task, { ...events.joinOptions(), known });
   }
 
-  /** Takes what another reader, e.g. of the source, found out. */
+  /** Takes what another reader, e.g. of the source, found out; bytes of another digest than the task's go. */
   learnDigests(digests: ContentDigests): void {
-    this.#digests = digests;
+    const { task } = this.#options;
+    if (hasNamedDigest(task, digests)) this.#digests = digests;
+    else this.#refuse(otherDigest(task.url).error);
   }
 
   /** Makes `content` the version that is being brought. @throws {DfError} as `transferOf` */
@@ -301,9 +305,9 @@ export class SwarmRead implements SwarmMember {
     const { signatures } = this.#transfer!;
     const bytes = signature === undefined ? null : Uint8Array.fromBase64(signature);
     const isRight = signatures.isWholeRight({ md5, sha256 }, bytes) && signatures.areRight([]);
-    if (isRight) this.#digests = { md5, sha256 };
+    if (isRight) this.learnDigests({ md5, sha256 });
     else this.#refuse(this.#forged);
-    return isRight;
+    return this.#digests !== null;
   }
 
   get #forged(): DfError {

@@ -5,6 +5,7 @@ import type { Pacer } from "../../engine/bytes/pacing.ts";
 import { pieceCountOf } from "../../engine/core/piece-layout.ts";
 import type { Pull } from "../../engine/core/scheduler-events.ts";
 import { isDfError, messageOf } from "../../errors.ts";
+import { isTag } from "../../net/registry/registry-task.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
 import type { PieceRun } from "../worker/source-service.ts";
@@ -54,11 +55,11 @@ export class WithoutOwner {
     return this.#mode !== null;
   }
 
-  /** Lets neighbours stand in; only for a content whose length is known. */
+  /** Lets neighbours stand in; only for a content whose length is known, and not for what a tag means. */
   begin(): void {
-    const { swarm, turn } = this.#download;
+    const { swarm, turn, task } = this.#download;
     const { transfer, named } = swarm;
-    if (transfer === null || turn.isTaken) return;
+    if (transfer === null || turn.isTaken || isTag(task)) return;
     const { length, pieceLength } = transfer.content.manifest.layout;
     if (length === null) return;
     this.#mode ??= this.#newMode(transfer, this.#download.seedsOnly() ? [] : named.addresses);

@@ -70,12 +70,9 @@ export async function createFleet(session: Session, options: FleetOptions): Prom
   );
   await attach(switchNamespace, [seed], "s", options.seedBitsPerSec);
   await attach(switchNamespace, hosts, "h", options.hostBitsPerSec);
+  if (options.sourceBitsPerSec === undefined) await joinByWire(source, seed);
+  else await joinByShapedSwitch(switchNamespace, { source, seed }, options.sourceBitsPerSec);
   await joinSourceToSeed(source, seed);
-  if (options.sourceBitsPerSec !== undefined) {
-    const shaper = tbf(options.sourceBitsPerSec);
-    await run(["tc", "-n", seed.namespace, "-batch", "-"], `qdisc add dev up0 root ${shaper}`);
-    await run(["tc", "-n", source.namespace, "-batch", "-"], `qdisc add dev eth0 root ${shaper}`);
-  }
   return { source, seed, hosts };
 }
 
@@ -127,15 +124,45 @@ function tbf(bitsPerSec: number): string {
   return `tbf rate ${bitsPerSec}bit burst ${burst} latency ${QUEUE_LATENCY}`;
 }
 
+async function joinByWire(source: Host, seed: Host): Promise<void> {
+  await run(
+    ["ip", "-n", seed.namespace, "-batch", "-"],
+    `link add up0 type veth peer name eth0 netns ${source.namespace}`,
+  );
+}
+
+/**
+ * Shapes between the two and at neither: a sender whose own queue is full tries again every half second and
+ * gives the connection up after 15 times, and 120 readers on a slow link keep it full.
+ */
+async function joinByShapedSwitch(
+  switchNamespace: string,
+  { source, seed }: { source: Host; seed: Host },
+  bitsPerSec: number,
+): Promise<void> {
+  await run(
+    ["ip", "-n", switchNamespace, "-batch", "-"],
+    [
+      "link add br1 type bridge mcast_snooping 0",
+      "link set br1 up",
+      `link add up0 type veth peer name up0 netns ${seed.namespace}`,
+      `link add up1 type veth peer name eth0 netns ${source.namespace}`,
+      "link set up0 master br1 up",
+      "link set up1 master br1 up",
+    ].join("\n"),
+  );
+  const shaper = tbf(bitsPerSec);
+  await run(
+    ["tc", "-n", switchNamespace, "-batch", "-"],
+    ["up0", "up1"].map((port) => `qdisc add dev ${port} root ${shaper}`).join("\n"),
+  );
+}
+
 /** Hosts reach the source too, by way of the seed's shaped link, as they would a far server. */
 async function joinSourceToSeed(source: Host, seed: Host): Promise<void> {
   await run(
     ["ip", "-n", seed.namespace, "-batch", "-"],
-    [
-      `link add up0 type veth peer name eth0 netns ${source.namespace}`,
-      "address add 10.78.0.2/30 dev up0",
-      "link set up0 up",
-    ].join("\n"),
+    ["address add 10.78.0.2/30 dev up0", "link set up0 up"].join("\n"),
   );
   await run(
     ["ip", "-n", source.namespace, "-batch", "-"],

@@ -2,6 +2,7 @@
 // registry itself; what the registry sent is read from its own log. Needs root and Debian's docker-registry.
 //
 //   swarm     N hosts with light clients behind slow links, the registry behind a slower one
+//   direct    the same hosts without `df`, once: it takes minutes
 //   alone     one fast host, nobody to share with: what the way through `df` costs it
 //   engines   Docker, containerd and podman on three of those hosts
 
@@ -16,11 +17,11 @@ import { ENGINES, pullByEngines } from "./engine-pulls.ts";
 import { MIRROR, startImageSwarm } from "./image-swarm.ts";
 import { pullOnEveryHost, type LightPulls } from "./light-pulls.ts";
 
-const USAGE = `npm run bench:image -- --hosts N [--parts swarm,alone,engines] [--runs K] [--json]
+const USAGE = `npm run bench:image -- --hosts N [--parts swarm,direct,alone,engines] [--runs K] [--json]
   [--layers 6MB,3MB,1MB] [--host-rate 10Mbps] [--seed-rate 100Mbps] [--registry-rate 12.5Mbps]
   [--alone-size 200MB] [--alone-rate 200Mbps] [--pairs K]`;
 
-const PARTS = ["swarm", "alone", "engines"] as const;
+const PARTS = ["swarm", "direct", "alone", "engines"] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -30,7 +31,7 @@ interface Options {
   hostBitsPerSec: number;
   seedBitsPerSec: number;
   registryBitsPerSec: number;
-  /** Of the swarm; the direct pull of so many hosts takes minutes and is measured once. */
+  /** Of the swarm. */
   runs: number;
   aloneLength: number;
   aloneBitsPerSec: number;
@@ -98,7 +99,8 @@ function benchDirect(options: Options) {
     const target = { base: `http://${registry.address}` };
     const pulls = await pullOnEveryHost(session, fleet.hosts, target, registry.imageBytes);
     console.error(`direct: last of ${options.hostCount} hosts after ${lastOf(pulls).toFixed(1)} s`);
-    return { seconds: lastOf(pulls), egressCopies: await registry.egressCopies() };
+    const egressCopies = rounded(await registry.egressCopies(), 2);
+    return { hosts: options.hostCount, seconds: rounded(lastOf(pulls)), egressCopies };
   });
 }
 
@@ -134,7 +136,6 @@ function benchThroughMirrors(options: Options) {
 async function benchSwarm(options: Options) {
   const runs: Awaited<ReturnType<typeof benchThroughMirrors>>[] = [];
   for (let i = 0; i < options.runs; i++) runs.push(await benchThroughMirrors(options));
-  const direct = await benchDirect(options);
   const lasts = runs.map(({ lastSeconds }) => lastSeconds);
   const middle = (read: (run: (typeof runs)[number]) => number): number =>
     rounded(median(runs.map(read)));
@@ -148,8 +149,6 @@ async function benchSwarm(options: Options) {
     /** The worst of all runs. */
     egressCopies: rounded(Math.max(...runs.map(({ egressCopies }) => egressCopies)), 4),
     ratio: rounded(median(lasts) / limitSeconds),
-    speedup: rounded(direct.seconds / median(lasts), 1),
-    direct: { seconds: rounded(direct.seconds), egressCopies: rounded(direct.egressCopies, 2) },
     cpuSeconds: {
       supernode: middle(({ cpuSeconds }) => cpuSeconds.supernode),
       peers: middle(({ cpuSeconds }) => cpuSeconds.peers),
@@ -227,7 +226,13 @@ const result: Record<string, unknown> = {
   temperature:
     "cold supernode and peers, page cache of the registry warm; light clients keep nothing",
 };
-if (options.parts.includes("swarm")) result["swarm"] = await benchSwarm(options);
-if (options.parts.includes("alone")) result["alone"] = await benchAlone(options);
-if (options.parts.includes("engines")) result["engines"] = await benchEngines(options);
+const { parts } = options;
+const swarm = parts.includes("swarm") ? await benchSwarm(options) : null;
+const direct = parts.includes("direct") ? await benchDirect(options) : null;
+if (swarm !== null) result["swarm"] = swarm;
+if (direct !== null) result["direct"] = direct;
+if (swarm !== null && direct !== null)
+  result["speedup"] = rounded(direct.seconds / swarm.lastSeconds.median, 1);
+if (parts.includes("alone")) result["alone"] = await benchAlone(options);
+if (parts.includes("engines")) result["engines"] = await benchEngines(options);
 console.log(options.json ? JSON.stringify(result) : Bun.inspect(result, { depth: 6 }));

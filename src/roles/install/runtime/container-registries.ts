@@ -1,6 +1,7 @@
 // Registries as podman, buildah, skopeo and CRI-O know them (containers-registries.conf(5)): each named one
 // gets a mirror whose path says which it is. A mirror that fails is followed by the registry itself.
 
+import { prefixOfRegistry } from "../../../net/registry/oci-path.ts";
 import type { InstalledFile } from "../installation.ts";
 import { type EnginePlan, refuseEdit, type RuntimeTarget } from "./engine-plan.ts";
 import type { SystemFiles } from "./system-files.ts";
@@ -35,7 +36,7 @@ export function containerRegistriesPlan(
     if (path === undefined) ours.push(registry);
     else {
       const text = (needed.get(path)?.content as string | undefined) ?? files.read(path)!;
-      const content = withMirror(text, registry, `${address}/${registry}`, path);
+      const content = withMirror(text, registry, `${address}/${prefixOfRegistry(registry)}`, path);
       if (content !== text) needed.set(path, { path, mode: files.modeOf(path), content });
     }
   }
@@ -57,7 +58,7 @@ function ownFile(registries: readonly string[], address: string): string {
       "[[registry]]",
       `prefix = "${registry}"`,
       `location = "${registry}"`,
-      mirrorBlock(`${address}/${registry}`),
+      mirrorBlock(`${address}/${prefixOfRegistry(registry)}`),
     ].join("\n"),
   );
   return `# Written by df install runtime: the swarm first, then the registry.\n${entries.join("\n\n")}\n`;

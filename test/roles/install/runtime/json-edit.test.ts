@@ -14,12 +14,9 @@ test.each([
   expect(withMember(before, "k", ["v"])).toBe(after);
 });
 
-test.each(["[]", "1", "{,}", '{"a":1} // why', '{"k":[]}'])(
-  "nothing is added to %j",
-  (text) => {
-    expect(withMember(text, "k", ["v"])).toBeNull();
-  },
-);
+test.each(["[]", "1", "{,}", '{"a":1} // why', '{"k":[]}'])("nothing is added to %j", (text) => {
+  expect(withMember(text, "k", ["v"])).toBeNull();
+});
 
 test.each([
   ['{"k":[]}', '{"k":["v"]}'],
@@ -44,7 +41,10 @@ test("whatever an object holds and however it is set, all of it is there afterwa
       const before = { ...value, list: [1] };
       const text = JSON.stringify(before, null, indent);
 
-      expect(JSON.parse(withFirstItem(text, "list", item)!)).toEqual({ ...before, list: [item, 1] });
+      expect(JSON.parse(withFirstItem(text, "list", item)!)).toEqual({
+        ...before,
+        list: [item, 1],
+      });
       if ("k" in value) return;
       expect(JSON.parse(withMember(text, "k", item)!)).toEqual({ ...before, k: item });
     }),

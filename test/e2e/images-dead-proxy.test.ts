@@ -1,0 +1,60 @@
+// df is dead, and engines were told to use it as their proxy. No engine knows a way around a proxy that is
+// down; with the relay at the port all pull as before, also while a peer hangs behind it.
+
+import { expect, test } from "bun:test";
+import { Session } from "../../bench/harness/session.ts";
+import { CHECKED_ENGINES, type CheckedEngine } from "../fixtures/checked-engines.ts";
+import { ALICE, deadDf, installedSettings, startNamedRegistry } from "../fixtures/dead-df.ts";
+import { buildImage } from "../fixtures/image-builder.ts";
+import { hasRegistry } from "../fixtures/registry-server.ts";
+import { hasDf } from "../fixtures/spawn-df.ts";
+
+/** For Docker as its unit says; the others' proxies are the operator's to set. */
+async function proxyVariables(
+  session: Session,
+  { name }: CheckedEngine,
+  address: string,
+): Promise<Record<string, string>> {
+  if (name !== "docker") return { HTTPS_PROXY: `http://${address}` };
+  const read = await installedSettings(session, address, ["--docker", "--proxy"]);
+  const lines = (await read("etc/systemd/system/docker.service.d/50-dragonfly.conf")).matchAll(
+    /^Environment=(\w+)=(.*)$/gm,
+  );
+  return Object.fromEntries([...lines].map(([, variable, value]) => [variable!, value!]));
+}
+
+for (const engine of CHECKED_ENGINES) {
+  test.if(hasDf && hasRegistry && engine.isHere)(
+    `proxy, df dead: ${engine.name} pulls public and private images through the relay, and not without it`,
+    async () => {
+      await Session.run("images", async (session) => {
+        const registry = await startNamedRegistry(session);
+        const df = await deadDf(session);
+        const env = {
+          SSL_CERT_FILE: registry.caPath,
+          ...(await proxyVariables(session, engine, df.address)),
+        };
+        const pull = await engine.start(session, "registry.test", { hosts: registry.hosts, env });
+        const pullBoth = async (state: string): Promise<void> => {
+          const image = buildImage({ family: "docker", layers: [200_000, 50_000], seed: seed++ });
+          await registry.push(`library/${state}`, image);
+          await pull(`library/${state}`, image);
+          const secret = buildImage({ family: "docker", layers: [200_000, 50_000], seed: seed++ });
+          await registry.push(`team/${state}`, secret);
+          await expect(pull(`team/${state}`, secret)).rejects.toThrow(
+            /denied|unauthori[sz]ed|401/i,
+          );
+          await pull(`team/${state}`, secret, ALICE);
+        };
+
+        await expect(pullBoth("nobody-listens")).rejects.toThrow(/refused/);
+        await df.startRelay(registry.hosts);
+        await pullBoth("relay-alone");
+        await df.startHangingPeer();
+        await pullBoth("peer-hangs");
+      });
+    },
+  );
+}
+
+let seed = 1;

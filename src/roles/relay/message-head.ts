@@ -24,7 +24,10 @@ export async function takeHead(leg: Leg): Promise<MessageHead | "malformed" | "n
       leg.waiting = leg.waiting.subarray(end + 4);
       return parseHead(text);
     }
-    if (leg.waiting.length > HEAD_BYTES_MAX) return "malformed";
+    // Podman tries TLS first, and its greeting has no end to wait for.
+    const isText =
+      leg.waiting.length === 0 || /[A-Za-z]/.test(String.fromCharCode(leg.waiting[0]!));
+    if (!isText || leg.waiting.length > HEAD_BYTES_MAX) return "malformed";
     if (leg.hasEnded) return "none";
     await leg.more();
   }

@@ -153,6 +153,11 @@ test.each([
   expect(await exchange(port, text)).toStartWith("HTTP/1.1 400 ");
 });
 
+// Podman tries TLS at a mirror first, and waited ten seconds for each answer.
+test("a greeting in TLS is refused without waiting for the end of a head", async () => {
+  expect(await exchange(port, "\x16\x03\x01\x02\x00\x01")).toStartWith("HTTP/1.1 400 ");
+});
+
 test("a head without an end is refused when it is too long", async () => {
   const answer = await exchange(port, `GET / HTTP/1.1\r\nX: ${"x".repeat(60_000)}`);
 

@@ -24,6 +24,8 @@ interface RouteRule {
   access: Access;
   /** @defaultValue BODY_BYTES_MAX */
   bodyBytesMax?: number;
+  /** Of another program's protocol: tokens are shown as that can (presented-token.ts). @defaultValue false */
+  isForeign?: boolean;
 }
 
 /** What a person or a host says is short. */
@@ -82,6 +84,16 @@ export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {
   "GET /api/v1/preheats/:id": { access: "viewer" },
   "GET /api/v1/preheats/:id/targets": { access: "viewer" },
   "DELETE /api/v1/preheats/:id": { access: "operator" },
+  "GET /healthy": { access: "viewer", isForeign: true },
+  "GET /_ping": { access: "viewer", isForeign: true },
+  "GET /health": { access: "viewer", isForeign: true },
+  "POST /oapi/v1/jobs": { access: "operator", isForeign: true, bodyBytesMax: LONG_BODY_BYTES_MAX },
+  "GET /oapi/v1/jobs/:number": { access: "viewer", isForeign: true },
+  "POST /preheats": { access: "operator", isForeign: true },
+  "GET /preheats/:id": { access: "viewer", isForeign: true },
+  "POST /registry/notifications": {
+    ...{ access: "operator", isForeign: true, bodyBytesMax: LONG_BODY_BYTES_MAX },
+  },
   "GET /api/v1/tokens": { access: "operator" },
   // An operator lets machines join; only an admin makes administrators.
   "POST /api/v1/tokens": { access: "operator" },
@@ -89,6 +101,25 @@ export const ROUTE_RULES: Readonly<Record<string, RouteRule>> = {
 };
 
 const STRENGTH = { viewer: 1, operator: 2, admin: 3 } as const;
+
+/**
+ * Whether who shows nothing may call: where this service is the business of one machine alone, its
+ * administrator may let programs there order preheats as they are, because Harbor can be set so.
+ */
+export function isOpenRoute(
+  { isForeign = false }: RouteRule,
+  { isPreheatOpen = false }: Openings,
+): boolean {
+  return isForeign && isPreheatOpen;
+}
+
+/** What is let in without a token. */
+export interface Openings {
+  /** Hosts that join and ask for routes. */
+  isOpen: boolean;
+  /** Programs of this machine that order preheats by routes of other programs' protocols. @defaultValue false */
+  isPreheatOpen?: boolean;
+}
 
 export function bodyBytesMaxOf(rule: RouteRule): number {
   return rule.bodyBytesMax ?? BODY_BYTES_MAX;

@@ -37,6 +37,10 @@ const OWN_FLAGS: readonly Flag[] = [
     name: "open",
     help: "let every host that reaches this address join as a peer, without a token",
   },
+  {
+    name: "preheat-open",
+    help: "let programs on this machine order preheats as Harbor does, without a token",
+  },
   { ...SOURCE_CA_FLAG, help: "certificates (PEM) of private CAs that registries have theirs from" },
   { ...REGISTRY_UPSTREAM_FLAG, help: "where a registry is reached, e.g. http://…; repeatable" },
   { name: "lease", value: "TIME", help: "a supernode silent for so long leaves all lists (10s)" },
@@ -136,6 +140,7 @@ export function readOptions(flags: ParsedFlags): Omit<ConfigOptions, "onWarning"
     ...readPlace(flags),
     listen: parseListenAddress("--listen", text(flags, "listen") ?? `127.0.0.1:${CONFIG_PORT}`),
     isOpen: isOn(flags, "open"),
+    isPreheatOpen: isOn(flags, "preheat-open"),
     ...{ leaseMs, intervalMs },
     urls: (flags.values.get("url") ?? environment("url")?.split(",") ?? []).map(parseUrl),
     tls: parseTlsMode("--tls", text(flags, "tls") ?? "auto"),

@@ -11,9 +11,16 @@ import { DfError, isDfError } from "../../errors.ts";
 import { PROBLEM_TYPE, problemResponse, problemSchema } from "../../net/problem.ts";
 import { wordsOfFaults } from "../../net/schema-fault.ts";
 import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
-import { bodyBytesMaxOf, requireAccess, ROUTE_RULES } from "./access.ts";
+import {
+  bodyBytesMaxOf,
+  isOpenRoute,
+  type Openings,
+  requireAccess,
+  ROUTE_RULES,
+} from "./access.ts";
 import { browserGuard } from "./browser-guard.ts";
 import type { Caller, Callers } from "./callers.ts";
+import { presentedToken } from "./presented-token.ts";
 
 export interface ConfigEnv {
   /** What only the server knows of a request; null: behind a proxy, which answers for its callers. */
@@ -25,11 +32,9 @@ export type ConfigApp = OpenAPIHono<ConfigEnv>;
 /** Adds the routes of one resource. */
 export type Resource = (app: ConfigApp) => void;
 
-export interface ConfigAppOptions {
+export interface ConfigAppOptions extends Openings {
   database: FleetDatabase;
   callers: Callers;
-  /** Whether hosts may join and ask for routes without a token. */
-  isOpen: boolean;
   resources: readonly Resource[];
   /** Host names of this service, in lower case. */
   ownNames: () => ReadonlySet<string>;
@@ -98,7 +103,8 @@ const PROBLEM_ANSWER = {
   content: { [PROBLEM_TYPE]: { schema: problemSchema } },
 } as const;
 
-function guard({ callers, database, isOpen, onChange }: ConfigAppOptions): Handler<ConfigEnv> {
+function guard(options: ConfigAppOptions): Handler<ConfigEnv> {
+  const { callers, database, isOpen, onChange } = options;
   const limits = new Map<string, Handler>();
   for (const [route, rule] of Object.entries(ROUTE_RULES)) {
     const maxSize = bodyBytesMaxOf(rule);
@@ -116,11 +122,12 @@ function guard({ callers, database, isOpen, onChange }: ConfigAppOptions): Handl
     const isKnown = rule.access !== "anyone";
     const caller: Caller = isKnown
       ? await callers.identify(
-          context.req.header("authorization"),
+          presentedToken(context.req.raw.headers, rule.isForeign === true),
           context.env?.remoteAddress ?? null,
         )
       : { kind: "nobody" };
-    requireAccess(rule.access, caller, isOpen);
+    const isLetIn = caller.kind === "nobody" && isOpenRoute(rule, options);
+    if (!isLetIn) requireAccess(rule.access, caller, isOpen);
     context.set("caller", caller);
     context.header("cache-control", isKnown ? "no-store" : "no-cache");
     if (context.req.method === "GET") return next();

@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { version } from "../../../package.json";
 import type { Secret } from "../../engine/bytes/secret.ts";
-import { messageOf } from "../../errors.ts";
+import { DfError, messageOf } from "../../errors.ts";
 import { CredentialCheck } from "../../net/fleet/credential.ts";
 import { CONFIG_TLS_NAME } from "../../net/wire/fleet-api.ts";
 import { databaseError, type FleetDatabase } from "../../store/fleet-database/fleet-database.ts";
@@ -15,12 +15,13 @@ import { claimStateDir } from "../../store/state-dir.ts";
 import type { TlsMode } from "../command-line/tls-mode.ts";
 import { healthRoutes } from "../service/health-routes.ts";
 import { createMetrics } from "../service/metrics.ts";
-import { formatAddress, type ListenAddress } from "../supernode/listen-address.ts";
+import { formatAddress, isLoopback, type ListenAddress } from "../supernode/listen-address.ts";
+import type { Openings } from "./access.ts";
 import { Callers } from "./callers.ts";
 import { createConfigApp, type Resource } from "./config-app.ts";
 import { caPath, ownUrlPath } from "./config-dir.ts";
 import type { ConfigParts } from "./config-parts.ts";
-import { listenForFleet, transportOf } from "./config-server.ts";
+import { listenForFleet, type Transport, transportOf } from "./config-server.ts";
 import { docsResource } from "./docs-page.ts";
 import { type FirstStart, makeFirstTokens } from "./first-start.ts";
 import { FleetAuthority } from "./fleet-authority.ts";
@@ -54,6 +55,8 @@ export interface ConfigOptions {
   keysPath: string | null;
   /** Whether hosts may join and ask for routes without a token. */
   isOpen: boolean;
+  /** Whether programs of this machine order preheats as Harbor does without a token. @defaultValue false */
+  isPreheatOpen?: boolean;
   leaseMs: number;
   intervalMs: number;
   /** Where machines reach the fleet's replicas; empty: where this one listens. */
@@ -142,7 +145,7 @@ async function startWith(
   const app = createConfigApp({
     database,
     callers: new Callers(database, credentials),
-    isOpen: options.isOpen,
+    ...openingsOf(options, transport),
     onChange: options.onChange,
     ownNames: () =>
       new Set([hostname(), CONFIG_TLS_NAME, ...urls.map((url) => new URL(url).hostname)]),
@@ -171,6 +174,18 @@ async function startWith(
     ...{ urls, fleetKey, firstStart },
     stop: () => undo.disposeAsync(),
   };
+}
+
+/** @throws {DfError} usage: others than this machine would be let in */
+function openingsOf(
+  { isOpen, isPreheatOpen = false, listen }: ConfigOptions,
+  { isProxied }: Transport,
+): Openings {
+  if (!isPreheatOpen || (isLoopback(listen.hostname) && !isProxied))
+    return { isOpen, isPreheatOpen };
+  throw new DfError("usage", "let preheats be ordered without a token: others reach this service", {
+    hint: "leave --preheat-open away and give Harbor a token with the role operator, or listen on 127.0.0.1",
+  });
 }
 
 function fleetResources(parts: ConfigParts): Resource[] {

@@ -10,11 +10,13 @@ import type { Transport } from "../config-server.ts";
 import type { FleetKeys } from "../fleet-keys.ts";
 import type { SettingsBook } from "../settings/settings-book.ts";
 import type { ConfigOptions } from "../start-config.ts";
+import { harborResource } from "./harbor-routes.ts";
 import { OpenedJobs } from "./opened-jobs.ts";
 import { PreheatClock } from "./preheat-clock.ts";
 import { PreheatJobs } from "./preheat-jobs.ts";
 import { preheatPart } from "./preheat-part.ts";
 import { preheatsResource } from "./preheat-routes.ts";
+import { PushedImages } from "./pushed-images.ts";
 import { Registries } from "./registries.ts";
 
 export interface PreheatsOptions extends Pick<
@@ -49,11 +51,13 @@ export function openPreheats(options: PreheatsOptions): OpenPreheats {
   const jobs = new PreheatJobs({ database, keys, registries, opened });
   const clock = new PreheatClock({ database, jobs, onWarning });
   clock.start();
+  const pushed = new PushedImages(jobs, onWarning);
   return {
     heartbeatPart: preheatPart({ database, jobs }),
-    resources: [preheatsResource({ database, jobs })],
+    resources: [preheatsResource({ database, jobs }), harborResource({ database, jobs, pushed })],
     listensOn: (listeners) => registries.listensOn(listeners),
     stop() {
+      pushed.stop();
       registries.stop();
       return clock.stop();
     },

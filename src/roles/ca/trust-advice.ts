@@ -26,5 +26,7 @@ export function trustAdvice(path: string, hosts: readonly string[]): string {
       `install -m 644 ${path} /etc/pki/ca-trust/source/anchors/df.pem && update-ca-trust`,
     ],
   ];
-  return ["to trust it:", ...rows.map(([who, what]) => `  ${who!.padEnd(16)}${what}`)].join("\n");
+  const lines = rows.map(([who, what]) => `  ${who!.padEnd(16)}${what}`);
+  const ports = "The folder of a registry with a port is called HOST:PORT.";
+  return ["to trust it:", ...lines, ports].join("\n");
 }

@@ -5,6 +5,12 @@ import { generateKeyPairSync } from "node:crypto";
 import type { LeafCertificate } from "../../net/proxy/interceptor.ts";
 import type { ProxyCa } from "./proxy-ca.ts";
 
+/**
+ * No name of a host: those may be longer than the 64 characters of a common name, and OpenSSL compares an
+ * address in this place with the names that the CA may speak for.
+ */
+const SUBJECT = "df proxy leaf";
+
 /** A process may run for longer: the interceptor asks again in time. */
 const LIFE_MS = 30 * 86_400_000;
 
@@ -16,7 +22,7 @@ export function leafIssuer(ca: ProxyCa): (name: string) => Promise<LeafCertifica
   return async (name) => {
     const { issueCertificate } = await import("../config/certificates.ts");
     const certificate = await issueCertificate(ca, {
-      ...{ publicKey: spki, names: [name], lifeMs: LIFE_MS },
+      ...{ publicKey: spki, names: [name], subject: SUBJECT, lifeMs: LIFE_MS },
     });
     return { certificate, privateKey: pem, endsAt: Date.now() + LIFE_MS };
   };

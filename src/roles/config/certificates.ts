@@ -83,25 +83,30 @@ export async function makeCa({
   };
 }
 
+export interface CertificateOrder {
+  /** P-256, SPKI, DER, base64. */
+  publicKey: string;
+  /** DNS names and addresses. */
+  names: readonly string[];
+  /** Its common name. @defaultValue the first name */
+  subject?: string;
+  /** @defaultValue CERTIFICATE_LIFE_MS */
+  lifeMs?: number;
+}
+
 /**
  * A server's certificate.
- * @param publicKey P-256, SPKI, DER, base64
- * @param names DNS names and addresses, the first one also as its subject
  * @throws {Error} for a key that is none of that curve
  */
 export async function issueCertificate(
   ca: CaKeys,
-  {
-    publicKey,
-    names,
-    lifeMs = CERTIFICATE_LIFE_MS,
-  }: { publicKey: string; names: readonly string[]; lifeMs?: number },
+  { publicKey, names, subject = names[0]!, lifeMs = CERTIFICATE_LIFE_MS }: CertificateOrder,
 ): Promise<string> {
   const nowMs = Date.now();
   const issuer = new X509Certificate(ca.certificate);
   const certificate = await X509CertificateGenerator.create({
     serialNumber: newSerialNumber(),
-    subject: `CN=${names[0]!}`,
+    subject: `CN=${subject}`,
     issuer: issuer.subject,
     notBefore: new Date(nowMs - CLOCK_SKEW_MS),
     notAfter: new Date(nowMs + lifeMs),

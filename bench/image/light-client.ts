@@ -21,6 +21,7 @@ const ACCEPT = [
 export interface LightPull {
   endedAtMs: number;
   bytes: number;
+  /** Of the pull alone. */
   cpuSeconds: number;
 }
 
@@ -79,8 +80,9 @@ async function pull(): Promise<number> {
 
 process.stdout.write("ready\n");
 for await (const _line of console) break;
+const before = process.cpuUsage();
 const bytes = await pull();
-const { user, system } = process.cpuUsage();
+const { user, system } = process.cpuUsage(before);
 const done: LightPull = { endedAtMs: Date.now(), bytes, cpuSeconds: (user + system) / 1e6 };
 process.stdout.write(`${JSON.stringify(done)}\n`);
 process.exit(0);

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import {
+  LAYER_PIECE_LENGTH_MIN,
   PIECE_LENGTH_MAX,
   PIECE_LENGTH_MIN,
   PIECE_LENGTH_UNKNOWN,
@@ -62,4 +63,11 @@ test("offsets beyond 4 GiB are exact, and an unknown length has full pieces", ()
   expect(pieceLengthAt({ length: null, pieceLength: PIECE_LENGTH_UNKNOWN }, 1_000_000)).toBe(
     PIECE_LENGTH_UNKNOWN,
   );
+});
+
+test("a layer's pieces are no smaller than what three layers at once need, and larger ones stay as they are", () => {
+  const lengthOf = (bytes: number) => pieceLengthFor(bytes, "auto", LAYER_PIECE_LENGTH_MIN);
+
+  expect(lengthOf(3_000_000)).toBe(LAYER_PIECE_LENGTH_MIN);
+  expect(lengthOf(1_000_000_000)).toBe(pieceLengthFor(1_000_000_000));
 });

@@ -24,6 +24,13 @@ export const LARGE_PIECE_LENGTH = 1 << 20;
 /** Contents of one piece: too small for a swarm to help inside the file. */
 export const SINGLE_PIECE_BYTES = 64 << 10;
 
+/**
+ * Smallest piece of an image's layer. Engines fetch several layers at once over one link, so that the pieces of
+ * all together make the swarm's, while each costs its CPU: 40 hosts that pulled 10 MB in three layers spent
+ * 50 CPU s in their peers with 16 KiB pieces, 25 with 64 KiB, 21 with 128 KiB.
+ */
+export const LAYER_PIECE_LENGTH_MIN = 128 << 10;
+
 export interface PieceLayout {
   /** Bytes of the whole content; null while a source that gives no length is still being read. */
   readonly length: number | null;
@@ -38,8 +45,13 @@ export const PIECE_COUNT_MAX = 1 << 18;
  * The power of two that gives a content of `length` bytes (null: unknown) its pieces.
  * @param wanted a power of two within bounds, which only a very long content makes larger; "auto":
  *   what its length suggests
+ * @param least of the suggested lengths, a power of two @defaultValue PIECE_LENGTH_MIN
  */
-export function pieceLengthFor(length: number | null, wanted: number | "auto" = "auto"): number {
+export function pieceLengthFor(
+  length: number | null,
+  wanted: number | "auto" = "auto",
+  least = PIECE_LENGTH_MIN,
+): number {
   if (wanted !== "auto") {
     let pieceLength = wanted;
     while ((length ?? 0) / pieceLength > PIECE_COUNT_MAX) pieceLength *= 2;
@@ -48,7 +60,7 @@ export function pieceLengthFor(length: number | null, wanted: number | "auto" = 
   if (length === null) return PIECE_LENGTH_UNKNOWN;
   if (length <= SINGLE_PIECE_BYTES) return SINGLE_PIECE_BYTES;
   let pieceLength = PIECE_LENGTH_MAX;
-  while (pieceLength > PIECE_LENGTH_MIN && length / pieceLength < pieceCountMin(pieceLength)) {
+  while (pieceLength > least && length / pieceLength < pieceCountMin(pieceLength)) {
     pieceLength /= 2;
   }
   return pieceLength;

@@ -4,6 +4,7 @@
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
 import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
+import { pieceLengthMinOf } from "../../net/registry/registry-task.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
 import { redactUrl, wholeRequestOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -101,11 +102,12 @@ function createContent(
 ): Promise<StoredContent> {
   // Without a validator no two answers are known to be one version: each read is its own.
   const version = facts.validator ?? crypto.randomUUID();
+  const least = pieceLengthMinOf(task);
   return store.create({
     contentId: contentIdOf(taskId, version, facts.length),
     taskId,
     url: redactUrl(task.url),
-    layout: { length: facts.length, pieceLength: pieceLengthFor(facts.length, pieceLength) },
+    layout: { length: facts.length, pieceLength: pieceLengthFor(facts.length, pieceLength, least) },
     validator: facts.validator,
     lastModified: facts.lastModified,
     answer: facts.answer,

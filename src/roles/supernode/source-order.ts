@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
 import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { pieceLengthMinOf } from "../../net/registry/registry-task.ts";
 import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 import { redactUrl, wholeRequestOf } from "../../net/task-request.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -20,7 +21,7 @@ export function contentFactsOf(
     contentId: contentIdOf(taskId, version, length),
     taskId,
     url: redactUrl(request.url),
-    layout: { length, pieceLength: pieceLengthFor(length, pieceLength) },
+    layout: { length, pieceLength: pieceLengthFor(length, pieceLength, pieceLengthMinOf(request)) },
     validator,
     lastModified,
     answer,

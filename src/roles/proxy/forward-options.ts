@@ -95,9 +95,9 @@ function readCredentials(text: string): Secret<readonly string[]> {
     if (cause instanceof DfError) throw cause;
     throw new DfError("file-unreadable", `read ${path} for --proxy-auth`, { cause });
   }
-  const pairs = content.split("\n").filter((line) => line.trim() !== "");
+  const pairs = content.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (pairs.length > 0 && pairs.every((pair) => /^[^:]+:.+$/.test(pair))) {
-    return new Secret(pairs.map((pair) => pair.replace(/\r$/, "")));
+    return new Secret(pairs);
   }
   throw new DfError("usage", `read ${path} for --proxy-auth: not one user and password a line`, {
     hint: "write USER:PASSWORD a line",

@@ -361,6 +361,68 @@ test("an answer that breaks off at its target breaks off at the client", async (
   expect(await answer.catch((error: unknown) => error)).toBeInstanceOf(Error);
 });
 
+test("a client that leaves ends what its target was asked for, and frees its place there", async () => {
+  const asked = { open: 0, total: 0 };
+  const server = createServer((_request, response) => {
+    asked.open++;
+    asked.total++;
+    response.once("close", () => asked.open--);
+    // A place more than the proxy has at one target is asked for in all.
+    if (asked.total > 64) response.end("at last");
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  cleanups.defer(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const proxy = await forwardFixture(cleanups);
+  const left = Array.from({ length: 64 }, () => {
+    const socket = connect(proxy.port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.write(`GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: a\r\n\r\n`);
+    return socket;
+  });
+  while (asked.total < 64) await Bun.sleep(10);
+
+  const last = ask(proxy, `http://127.0.0.1:${port}/`).then((response) => response.text());
+  for (const socket of left) socket.destroy();
+
+  expect(await last).toBe("at last");
+  while (asked.open > 0) await Bun.sleep(10);
+});
+
+test("a client's requests on one connection share connections to their target, two clients' do not", async () => {
+  const connections = new Set<unknown>();
+  const server = createServer((request, response) => {
+    connections.add(request.socket);
+    response.end("ok");
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  cleanups.defer(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const proxy = await forwardFixture(cleanups);
+  const head = `GET http://127.0.0.1:${(server.address() as AddressInfo).port}/ HTTP/1.1\r\nHost: a\r\n`;
+
+  const client = async (): Promise<string> => {
+    const socket = connect(proxy.port, "127.0.0.1");
+    cleanups.defer(() => void socket.destroy());
+    let answers = "";
+    socket.on("data", (data) => (answers += data.toString()));
+    for (let i = 1; i <= 3; i++) {
+      socket.write(`${head}\r\n`);
+      while ((answers.match(/ok/g) ?? []).length < i) await Bun.sleep(5);
+    }
+    return answers;
+  };
+  await client();
+  expect(connections.size).toBe(1);
+  await client();
+  expect(connections.size).toBe(2);
+});
+
 test("T-29: readers that stall hold up their targets, not the memory: forwarded, opened and from the swarm", async () => {
   const authority = await certificateAuthority();
   const data = randomBytes(96 * MIB);

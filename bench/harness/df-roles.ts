@@ -11,6 +11,9 @@ export const DF = process.env["DF_EXECUTABLE"] ?? `${import.meta.dir}/../../dist
 /** State of a listening socket in /proc/net/tcp (TCP_LISTEN). */
 const LISTEN = "0A";
 
+/** The default is the machine's own, and one for all peers of a test. */
+export const NO_PROXY = ["--proxy-listen", "off"];
+
 /** How a command is run, e.g. inside another network namespace. */
 export type Wrap = (command: string[]) => string[];
 
@@ -52,7 +55,7 @@ export async function startSupernode(
 /** How a peer finds its supernodes: a given one, or those of the fleet whose join string is in a file. */
 export type PeerSwarm = { supernode: string } | { joinFile: string };
 
-/** Ready means connected to a supernode. */
+/** Ready means connected to a supernode. Without `--proxy-listen` it leaves the engines' port alone. */
 export async function startPeer(
   session: Session,
   options: PeerSwarm & { name: string; listen: string; wrap?: Wrap; flags?: string[] },
@@ -66,9 +69,9 @@ export async function startPeer(
     ...[DF, "peer", ...swarm, "--listen", options.listen],
     ...["--socket", socket, "--data-dir", dataDir],
   ];
-  const child = session.start(wrapped(options.wrap, [...command, ...(options.flags ?? [])]), {
-    logPath,
-  });
+  const { flags = [] } = options;
+  const all = [...command, ...(flags.includes("--proxy-listen") ? [] : NO_PROXY), ...flags];
+  const child = session.start(wrapped(options.wrap, all), { logPath });
   await untilConnected(options.name, { socket, child, logPath });
   return { socket, child, logPath };
 }

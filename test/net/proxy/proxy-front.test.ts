@@ -357,6 +357,38 @@ test("a head that does not end, and a body that does not come, end their connect
   ]);
 }, 20_000);
 
+test("T-29: a client that reads nothing of its answer is cut off, one that reads slowly is not", async () => {
+  const block = Buffer.alloc(MIB);
+  const { port, front } = await frontFixture({
+    limits: { stallMs: 2_000 },
+    handler: async ({ signal }, response) => {
+      response.writeHead(200, { "content-length": String(512 * MIB) });
+      const left = new Promise<void>((resolve) => response.once("close", () => resolve()));
+      while (!signal.aborted) {
+        if (response.write(block)) continue;
+        const drained = new Promise<void>((resolve) => response.once("drain", () => resolve()));
+        await Promise.race([drained, left]);
+      }
+    },
+  });
+  const clients = ["stalled", "slow"].map((name) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(REQUEST));
+    socket.on("error", () => {});
+    cleanups.defer(() => void socket.destroy());
+    socket.pause();
+    return { name, socket };
+  });
+  const slow = clients[1]!.socket;
+  const reading = setInterval(() => slow.read(), 100);
+  cleanups.defer(() => clearInterval(reading));
+  while (front.connections < 2) await Bun.sleep(10);
+
+  while (front.connections === 2) await Bun.sleep(100);
+
+  expect(slow.destroyed).toBe(false);
+  expect(front.connections).toBe(1);
+}, 20_000);
+
 test("T-28: two thousand clients that dribble their heads cost others nothing and are cut off", async () => {
   const { port, front } = await frontFixture({ limits: { headMs: 5_000 } });
   const ask = async (): Promise<number> => statusOf(await answerTo(port, REQUEST, 20_000));

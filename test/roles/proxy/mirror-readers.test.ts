@@ -1,0 +1,147 @@
+// Many engines of one host before its mirror: a slow one costs nobody memory or time, and one that leaves
+// costs nobody anything.
+
+import { expect, test } from "bun:test";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import { connect, type Socket } from "node:net";
+import { join } from "node:path";
+import { waitUntil, Session } from "../../../bench/harness/session.ts";
+import { LocalClient } from "../../../src/net/local-client.ts";
+import { askRaw, mirrorFixture } from "../../fixtures/mirror-fixture.ts";
+import { scriptedRegistry, type ScriptedRegistry } from "../../fixtures/scripted-registry.ts";
+import { Cleanups, randomBytes } from "../peer-fixture.ts";
+
+const MIB = 1 << 20;
+const MAIN = join(import.meta.dir, "../../../src/main.ts");
+
+interface PeerProcess {
+  registry: ScriptedRegistry;
+  client: LocalClient;
+  /** "127.0.0.1:40123" */
+  mirror: string;
+  /** Most memory that it had since it started, bytes. */
+  peakBytes(): number;
+}
+
+/** A peer in a process of its own: its memory is nobody else's. */
+function withPeerProcess(work: (peer: PeerProcess) => Promise<void>): Promise<void> {
+  return Session.run("mirror-readers", async (session) => {
+    const registry = await scriptedRegistry();
+    session.defer(() => registry.stop());
+    const socket = join(session.folder, "peer.sock");
+    const child = session.start([
+      ...[process.execPath, MAIN, "peer", "--listen", "127.0.0.1:0", "--socket", socket],
+      ...["--data-dir", join(session.folder, "data"), "--proxy-listen", "127.0.0.1:0"],
+      ...["--registry-default", registry.host],
+    ]);
+    const client = new LocalClient(socket);
+    let mirror: string | undefined;
+    await waitUntil("start the peer", async () => {
+      mirror = (await client.status().catch(() => null))?.proxy?.listen;
+      return mirror !== undefined;
+    });
+    const peakBytes = (): number => {
+      const text = readFileSync(`/proc/${child.pid}/status`, "utf8");
+      return Number(/VmHWM:\s+(\d+) kB/.exec(text)![1]) * 1024;
+    };
+    await work({ registry, client, mirror: mirror!, peakBytes });
+  });
+}
+
+/** Sends a request and reads no more than the head of its answer. */
+async function stalledReader(mirror: string, path: string): Promise<Socket> {
+  const [host, port] = mirror.split(":") as [string, string];
+  const socket = connect({ host, port: Number(port) });
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: ${mirror}\r\n\r\n`);
+  await once(socket, "data");
+  socket.pause();
+  return socket;
+}
+
+test("a hundred engines read one blob, one of them slowly: all are served and memory stays flat", async () => {
+  await withPeerProcess(async ({ registry, mirror, peakBytes }) => {
+    const blob = randomBytes(32 * MIB);
+    const path = `/v2/team/app/blobs/${registry.add(blob)}`;
+    const warm = await askRaw(`http://${mirror}${path}`);
+    const before = peakBytes();
+
+    const slow = await stalledReader(mirror, path);
+    const lengths = await Promise.all(
+      Array.from({ length: 99 }, () => countBody(`http://${mirror}${path}`)),
+    );
+    const rest = new Promise<void>((resolve) => slow.once("close", () => resolve()));
+    slow.destroy();
+    await rest;
+
+    expect(warm.body.equals(blob)).toBe(true);
+    expect(new Set(lengths)).toEqual(new Set([blob.length]));
+    expect(registry.bodyBytes).toBe(blob.length);
+    expect((peakBytes() - before) / MIB).toBeLessThan(192);
+  });
+}, 120_000);
+
+test("a hundred engines that stop reading hold no more than their share of memory", async () => {
+  await withPeerProcess(async ({ registry, mirror, peakBytes }) => {
+    const blob = randomBytes(32 * MIB);
+    const path = `/v2/team/app/blobs/${registry.add(blob)}`;
+    await askRaw(`http://${mirror}${path}`);
+    const before = peakBytes();
+
+    const sockets = await Promise.all(
+      Array.from({ length: 100 }, () => stalledReader(mirror, path)),
+    );
+    // Whoever comes after them is served as if they were not there.
+    const length = await countBody(`http://${mirror}${path}`);
+
+    expect(length).toBe(blob.length);
+    expect((peakBytes() - before) / MIB).toBeLessThan(192);
+    for (const socket of sockets) socket.destroy();
+  });
+}, 120_000);
+
+test("an engine that leaves in the middle lets the download end, and the next one gets all of it", async () => {
+  const cleanups = new Cleanups();
+  try {
+    const { registry, mirror } = await mirrorFixture(cleanups);
+    const blob = randomBytes(6 * MIB);
+    const digest = registry.add(blob);
+    const url = `${mirror.url}/v2/team/app/blobs/${digest}`;
+    const opened = Promise.withResolvers<void>();
+    registry.gate = ({ headers }) =>
+      headers.range === undefined || headers.range.startsWith("bytes=0-")
+        ? undefined
+        : opened.promise;
+
+    const request = http.get(url, { agent: false });
+    request.on("error", () => {});
+    const [message] = (await once(request, "response")) as [http.IncomingMessage];
+    await once(message, "data");
+    message.on("error", () => {});
+    request.destroy();
+    await waitUntil("have no reader", async () =>
+      mirror.peer.status().downloads.every(({ readers }) => readers === 0),
+    );
+    opened.resolve();
+    const again = await askRaw(url);
+
+    expect(again.body.equals(blob)).toBe(true);
+    const metrics = await (await (await mirror.peer.health()).request("/metrics")).text();
+    expect(metrics).toContain('dragonfly_mirror_requests_total{result="left"} 1');
+    expect(mirror.warnings).toEqual([]);
+  } finally {
+    await cleanups.run();
+  }
+}, 30_000);
+
+/** Reads a body as fast as it comes and keeps none of it. */
+async function countBody(url: string): Promise<number> {
+  const request = http.get(url, { agent: false });
+  const [message] = (await once(request, "response")) as [http.IncomingMessage];
+  let length = 0;
+  for await (const part of message) length += (part as Buffer).length;
+  return length;
+}

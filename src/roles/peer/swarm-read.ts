@@ -227,7 +227,7 @@ export class SwarmRead implements SwarmMember {
 
   failed(error: DfError): void {
     this.#inOrder(() => {
-      if (error.code === "forged") this.#refuse(error);
+      if (error.code === "forged" || error.code === "checksum") this.#refuse(error);
       else this.#options.events.contentFailed(error);
     });
   }

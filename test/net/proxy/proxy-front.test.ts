@@ -121,7 +121,7 @@ test.if(outside !== undefined)(
     const { port, seen } = await frontFixture({ access: guarded(), hostname: "0.0.0.0" });
     const ask = (fields: string): Promise<number> =>
       new Promise((resolve) => {
-        const socket = connect(port, outside!, () => {
+        const socket = connect(port, outside, () => {
           socket.write(`GET /v2/ HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
         });
         socket.once("data", (data) => {
@@ -247,7 +247,7 @@ test("bodies of unknown length and requests one after the other pass on one conn
   );
 
   expect(answer.match(/HTTP\/1\.1 200/g)).toHaveLength(3);
-  expect(requests.map((text) => JSON.parse(text).method).toSorted()).toEqual([
+  expect(requests.map((text): string => JSON.parse(text).method).toSorted()).toEqual([
     "DELETE",
     "HEAD",
     "POST",

@@ -6,6 +6,7 @@ import { type CommandDef, defineCommand } from "citty";
 import { CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { defaultSocket } from "../peer/peer-options.ts";
+import { PROXY_FLAGS, readProxyOptions } from "../proxy/proxy-options.ts";
 import { defaultFleetDir } from "../config/config-dir.ts";
 import { parseRate } from "../command-line/quantities.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
@@ -18,6 +19,7 @@ export const FLAGS: readonly Flag[] = [
   { name: "data-dir", value: "DIR", help: "where all of it is kept (~/.local/share/dragonfly/up)" },
   { name: "socket", value: "PATH", help: "local API of its peer (where df get looks for one)" },
   { name: "upload-rate", value: "RATE", help: "bytes per second its supernode gives to all peers" },
+  ...PROXY_FLAGS,
   { name: "json", help: "log as JSON, one object per line" },
   { name: "verbose", aliases: ["v"], help: "log more" },
 ];
@@ -38,6 +40,11 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
   const socketPath =
     flags.values.get("socket")?.at(-1) ?? defaultSocket(process.env, process.getuid?.() ?? -1);
   const uploadRate = flags.values.get("upload-rate")?.at(-1);
+  const textsOf = (name: string): readonly string[] => {
+    const variable = PROXY_FLAGS.find((flag) => flag.name === name)?.variable;
+    const set = variable === undefined ? undefined : process.env[variable] || undefined;
+    return flags.values.get(name) ?? (set === undefined ? [] : [set]);
+  };
   const fleet = await startFleet({
     dataDir,
     socketPath,
@@ -46,10 +53,12 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
     supernodePort: await freePort(SUPERNODE_PORT, 2),
     peerPort: await freePort(PIECE_PORT, 1),
     uploadRate: uploadRate === undefined ? undefined : parseRate("--upload-rate", uploadRate),
+    proxy: readProxyOptions(textsOf),
     onWarning: (message) => log.warn(message),
     onNotice: (message) => log.debug(message),
   });
-  const status = `config service http://${fleet.config}, supernode ${fleet.supernode}, peer ${socketPath}`;
+  const proxy = fleet.proxy === null ? "" : `, registry mirror and proxy ${fleet.proxy}`;
+  const status = `config service http://${fleet.config}, supernode ${fleet.supernode}, peer ${socketPath}${proxy}`;
   log.info(`ready: ${status}`);
   log.info(`API and its description: http://${fleet.config}/docs`);
   log.info(`admin token and join line: ${join(dataDir, "config")}`);

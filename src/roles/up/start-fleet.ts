@@ -7,6 +7,7 @@ import { parseJoin } from "../command-line/fleet-flags.ts";
 import { joinStringPath } from "../config/first-start.ts";
 import { startConfig } from "../config/start-config.ts";
 import { startPeer } from "../peer/start-peer.ts";
+import type { ProxyOptions } from "../proxy/proxy-options.ts";
 import { type ListenAddress, parseListenAddress } from "../supernode/listen-address.ts";
 import { startSupernode } from "../supernode/run.ts";
 
@@ -18,6 +19,8 @@ export interface FleetOptions {
   /** The port after it serves the pieces. */
   supernodePort: number;
   peerPort: number;
+  /** The peer's port for container engines; null: none. */
+  proxy: ProxyOptions | null;
   /** Of the supernode, bytes per second; null: no limit; undefined: as the fleet says. */
   uploadRate: number | null | undefined;
   onWarning: (message: string) => void;
@@ -28,6 +31,8 @@ export interface RunningFleet {
   /** "host:port" of each API. */
   readonly config: string;
   readonly supernode: string;
+  /** Null: it is not open. */
+  readonly proxy: string | null;
   stop(): Promise<void>;
 }
 
@@ -72,7 +77,11 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       diskRate: undefined,
       quotaBytes: undefined,
       originAllow: [],
-      otherListeners: [listenerOf(config.address), { hostname: HOST, port: options.peerPort }],
+      otherListeners: [
+        listenerOf(config.address),
+        { hostname: HOST, port: options.peerPort },
+        ...(options.proxy !== null && "port" in options.proxy.listen ? [options.proxy.listen] : []),
+      ],
       onWarning: warn("supernode"),
       onNotice,
     });
@@ -92,6 +101,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       quotaBytes: undefined,
       uploadSlots: undefined,
       otherListeners: [config.address, supernode.address, supernode.pieceAddress].map(listenerOf),
+      proxy: options.proxy,
       lingerMs: null,
       onWarning: warn("peer"),
     });
@@ -99,6 +109,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
     return {
       config: config.address,
       supernode: supernode.address,
+      proxy: peer.status().proxy?.listen ?? null,
       stop: async () => {
         await undo.disposeAsync().catch((error: unknown) => warn("stop")(messageOf(error)));
       },

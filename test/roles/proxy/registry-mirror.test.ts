@@ -239,7 +239,7 @@ test("a list of tags is the registry's own, and its next page is found at the mi
     return json(response, 200, { name: "team/app", tags }, isFirst ? link : {});
   };
   const nextOf = ({ headers }: { headers: http.IncomingHttpHeaders }) =>
-    /^<([^>]*)>; rel="next"$/.exec(String(headers.link))?.[1];
+    /^<([^>]*)>; rel="next"$/.exec(String(headers["link"]))?.[1];
 
   for (const path of [
     `/v2/${registry.host}/team/app/tags/list?n=2`,
@@ -250,7 +250,7 @@ test("a list of tags is the registry's own, and its next page is found at the mi
 
     expect(JSON.parse(first.body.toString())).toEqual({ name: "team/app", tags: ["a", "b"] });
     expect(JSON.parse(second.body.toString())).toEqual({ name: "team/app", tags: ["c"] });
-    expect(second.headers.link).toBeUndefined();
+    expect(second.headers["link"]).toBeUndefined();
   }
   expect(registry.requests.map(({ path }) => path)).toEqual([
     "/v2/team/app/tags/list?n=2",

@@ -98,6 +98,11 @@ export class ConnectionWatch {
     });
   }
 
+  /** Whether an answer to an earlier request is still on its way: other words would become part of it. */
+  isBusy(stream: TunnelEnd): boolean {
+    return this.#all.get(stream)?.phase === "busy";
+  }
+
   /** The connection is a tunnel's now. */
   letGo(stream: TunnelEnd): void {
     const watched = this.#all.get(stream);

@@ -1,17 +1,20 @@
 // A request that asks for another protocol on its connection (RFC 9110 §7.8), e.g. a WebSocket: passed on,
-// and where the target agrees the two connections become one. Whatever else it answers ends the client's.
+// and where the target agrees the two connections become one. Whatever else it answers is passed back, and is
+// the last thing on the client's connection, which no parser reads any more.
 
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { isDfError } from "../../errors.ts";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { DfError, isDfError } from "../../errors.ts";
 import { faultOfTransport } from "../source/source-fault.ts";
 import { enter, type Forwarding, requestTo } from "./forward-request.ts";
 import { endToEndFields, type Fields, withVia } from "./message-fields.ts";
 import type { ProxiedRequest } from "./proxied-request.ts";
 import { joinSockets, type TunnelEnd } from "./tunnel.ts";
 
-/** An answer other than 101 is an explanation for people. */
-const REFUSAL_BYTES_MAX = 64 << 10;
+/** HTTP/2 is for the connection's two ends, and may be offered on any request: here it is not taken up. */
+const NOT_PASSED_ON = /^h2c$/i;
 
 /**
  * Settles when both connections are closed.
@@ -23,22 +26,34 @@ export async function forwardUpgrade(
   head: Buffer,
   { outlet, url, via }: Forwarding,
 ): Promise<void> {
-  const passage = await enter(outlet, url, signal);
   const { upgrade = "" } = message.headers;
-  const fields = withVia(endToEndFields(message), message.httpVersion, via);
-  const request = requestTo(passage, message.method ?? "GET", {
-    ...{ ...fields, connection: "upgrade", upgrade },
-  });
+  if (
+    message.headers["transfer-encoding"] !== undefined ||
+    Number(message.headers["content-length"]) > 0
+  ) {
+    throw new DfError("usage", "upgrade: a request with a body cannot be another protocol's");
+  }
+  const passage = await enter(outlet, url, signal);
+  const { "http2-settings": _offer, ...fields } = withVia(
+    endToEndFields(message),
+    message.httpVersion,
+    via,
+  );
+  const asked = NOT_PASSED_ON.test(upgrade)
+    ? fields
+    : { ...fields, connection: "upgrade", upgrade };
+  const request = requestTo(passage, message.method ?? "GET", asked);
   const interrupt = (): void => void request.destroy(new Error("the client left"));
   signal.addEventListener("abort", interrupt, { once: true });
   try {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     request.once("error", reject);
     request.once("response", (answer) => {
-      refusal(answer, via).then((text) => {
-        client.end(text);
+      passBack(answer, client, via).then(resolve, () => {
+        // Only a broken connection tells that the rest is missing.
+        client.destroy();
         resolve();
-      }, reject);
+      });
     });
     request.once("upgrade", (answer, target: Socket, first: Buffer) => {
       const switched = {
@@ -62,18 +77,25 @@ export async function forwardUpgrade(
   }
 }
 
-async function refusal(answer: IncomingMessage, via: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > REFUSAL_BYTES_MAX) break;
-    chunks.push(chunk);
-  }
-  const body = Buffer.concat(chunks);
+/** Writes the answer; in chunks where it has no length, so that its end can be told from a broken connection. */
+async function passBack(answer: IncomingMessage, client: TunnelEnd, via: string): Promise<void> {
   const fields = withVia(endToEndFields(answer), answer.httpVersion, via);
-  const framed = { ...fields, "content-length": String(body.length), connection: "close" };
-  return Buffer.concat([Buffer.from(headOf(answer, framed), "latin1"), body]);
+  const isChunked = fields["content-length"] === undefined;
+  const framing: Fields = isChunked ? { "transfer-encoding": "chunked" } : {};
+  client.write(headOf(answer, { ...fields, ...framing, connection: "close" }), "latin1");
+  const parts = isChunked ? chunksOf(answer) : answer;
+  await pipeline(Readable.from(parts), client);
+}
+
+async function* chunksOf(answer: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const part of answer) {
+    yield Buffer.concat([
+      Buffer.from(`${part.length.toString(16)}\r\n`),
+      part,
+      Buffer.from("\r\n"),
+    ]);
+  }
+  yield Buffer.from("0\r\n\r\n");
 }
 
 function headOf({ statusCode, statusMessage }: IncomingMessage, fields: Fields): string {

@@ -102,7 +102,7 @@ class Front implements RunningFront {
       void this.#upgrade(message, socket as Socket, head);
     });
     // What can be read in two ways, or not at all.
-    this.#http.on("clientError", (_error, socket) => refuseSocket(socket, UNREADABLE));
+    this.#http.on("clientError", (_error, socket) => this.#refuse(socket as Socket, UNREADABLE));
   }
 
   get connections(): number {
@@ -155,8 +155,7 @@ class Front implements RunningFront {
   }
 
   async #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    if (!this.#isReadable(message)) return;
-    this.#watch.letGo(socket);
+    if (!this.#isReadable(message) || !this.#takeOver(socket)) return;
     const left = new AbortController();
     socket.once("close", () => left.abort());
     try {
@@ -170,8 +169,7 @@ class Front implements RunningFront {
 
   async #connect(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     const { access, egress, interception } = this.#options;
-    if (!this.#isReadable(message)) return;
-    this.#watch.letGo(socket);
+    if (!this.#isReadable(message) || !this.#takeOver(socket)) return;
     const left = new AbortController();
     socket.once("close", () => left.abort());
     const signal = AbortSignal.any([left.signal, this.#stopped.signal]);
@@ -215,8 +213,24 @@ class Front implements RunningFront {
     if (this.#ambiguous.has(socket)) return false;
     if (isUnambiguous(message)) return true;
     this.#ambiguous.add(socket);
-    refuseSocket(socket, UNREADABLE);
+    this.#refuse(socket, UNREADABLE);
     return false;
+  }
+
+  /** Says why nothing more is answered on a connection, unless that would end up in another answer. */
+  #refuse(socket: Socket, error: unknown): void {
+    if (this.#watch.isBusy(socket)) socket.destroy();
+    else refuseSocket(socket, error);
+  }
+
+  /** Takes a connection from the parser; false: an earlier request's answer is still on its way there. */
+  #takeOver(socket: Socket): boolean {
+    if (this.#watch.isBusy(socket)) {
+      socket.destroy();
+      return false;
+    }
+    this.#watch.letGo(socket);
+    return true;
   }
 
   /** @throws {DfError} for a request that is none, or not its sender's to ask */

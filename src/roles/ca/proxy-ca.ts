@@ -3,7 +3,7 @@
 // for clients of this machine, its path length is 0, and no machine of a fleet believes it.
 
 import { X509Certificate } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, lchownSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -100,7 +100,15 @@ export async function makeProxyCa(
   const made = readProxyCa(dataDir) ?? ca;
   await writeSecretFile(certificatePathOf(dataDir), made.certificate);
   chmodSync(certificatePathOf(dataDir), 0o644);
+  giveToOwner(dataDir, [dirname(path), path, certificatePathOf(dataDir)]);
   return made;
+}
+
+/** Made by root for a peer that is another user's, it is to be that user's: else the peer could not read it. */
+function giveToOwner(dataDir: string, paths: readonly string[]): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(dataDir);
+  if (uid !== 0) for (const path of paths) lchownSync(path, uid, gid);
 }
 
 /** SHA-256 of the certificate, as other tools print it. */

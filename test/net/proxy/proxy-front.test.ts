@@ -280,6 +280,29 @@ test.each([
   expect(seen).toEqual([]);
 });
 
+test.each([
+  "nonsense\r\n\r\n",
+  "GET /b HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+  "CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: a\r\n\r\n",
+])(
+  "T-26: %j behind a request whose answer is on its way becomes no part of that answer",
+  async (next) => {
+    const { port } = await frontFixture({
+      handler: async (_request, response) => {
+        response.writeHead(200, { "content-length": "1000" });
+        response.write("a".repeat(500));
+        await Bun.sleep(300);
+        response.end("a".repeat(500));
+      },
+    });
+
+    const answer = await answerTo(port, `GET /a HTTP/1.1\r\nHost: a\r\n\r\n${next}`);
+
+    expect(answer.match(/HTTP\/1\.1/g)?.length ?? 0).toBeLessThanOrEqual(1);
+    expect(answer).not.toContain("error");
+  },
+);
+
 test("T-32: no bytes bring the port down or open a connection", async () => {
   const { port: target, requests } = await echoServer();
   const { port } = await frontFixture();

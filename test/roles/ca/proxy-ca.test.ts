@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { isFleetCa } from "../../../src/net/tls/fleet-ca-name.ts";
@@ -38,6 +38,20 @@ test("a CA is made once, with a key that its owner alone can read", async () => 
   expect((await stat(certificatePathOf(dir))).mode & 0o777).toBe(0o644);
   expect(await readFile(certificatePathOf(dir), "utf8")).toBe(first.certificate);
   expect(await readFile(certificatePathOf(dir), "utf8")).not.toContain("PRIVATE");
+});
+
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn("SKIPPED: making another user's CA needs root");
+
+test.if(isRoot)("what root makes in another user's data directory is that user's", async () => {
+  const dir = await tempFolder(cleanups);
+  await chown(dir, 12_345, 12_345);
+
+  await openProxyCa(dir, ["a.test"]);
+
+  for (const path of ["proxy-ca", "proxy-ca/ca.json", "proxy-ca/ca.pem"]) {
+    expect((await stat(join(dir, path))).uid).toBe(12_345);
+  }
 });
 
 test("T-19: the proxy's CA is no fleet's, signs no CA, and each one is its own", async () => {

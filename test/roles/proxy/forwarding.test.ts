@@ -346,6 +346,39 @@ test("another protocol on a connection passes, when its target agrees", async ()
   expect(refused.endsWith("not!")).toBe(true);
 });
 
+test("a target that does not know the other protocol is answered from as ever, whole", async () => {
+  const data = randomBytes(3 * MIB);
+  const fields: IncomingMessage["headers"][] = [];
+  const server = createServer((request, response) => {
+    fields.push(request.headers);
+    if (request.url === "/length") response.setHeader("content-length", data.length);
+    Readable.from(chunksOf(data)).pipe(response);
+  });
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  cleanups.defer(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const proxy = await forwardFixture(cleanups);
+  const curl = async (path: string): Promise<Buffer> => {
+    const url = `http://127.0.0.1:${port}${path}`;
+    const command = ["curl", "-s", "--noproxy", "", "--http2", "--proxy", proxy.url, url];
+    const child = Bun.spawn(command, { stdout: "pipe" });
+    return Buffer.from(await new Response(child.stdout).arrayBuffer());
+  };
+
+  expect((await curl("/length")).equals(data)).toBe(true);
+  expect((await curl("/chunks")).equals(data)).toBe(true);
+  expect(
+    fields.every((one) => one.upgrade === undefined && one["http2-settings"] === undefined),
+  ).toBe(true);
+
+  const head = `GET http://127.0.0.1:${port}/length HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n`;
+  const answer = await answerTo(proxy.port, `${head}\r\n`);
+  expect(Buffer.from(answer.slice(answer.indexOf("\r\n\r\n") + 4), "latin1").equals(data)).toBe(
+    true,
+  );
+  expect(statusOf(await answerTo(proxy.port, `${head}Content-Length: 1\r\n\r\n.`))).toBe(400);
+});
+
 test("an answer that breaks off at its target breaks off at the client", async () => {
   const server = createServer((_request, response) => {
     response.writeHead(200, { "content-length": "1000000" });

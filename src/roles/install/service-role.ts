@@ -75,7 +75,10 @@ export const SERVICE_ROLES: readonly ServiceRole[] = [
     keepsState: false,
     arguments: () => ["--socket", PROXY_SOCKET],
     lines: ["CPUWeight=50"],
-    settingsHints: ["listen: 127.0.0.1:65001", "proxy-allow: [registry.example:5443]"],
+    settingsHints: [
+      "listen: 127.0.0.1:65001",
+      "registry-upstream: registry.example:5443=https://registry.example:5443",
+    ],
     flags: async () => (await import("../relay/command.ts")).FLAGS,
     dropIn: {
       role: "peer",

@@ -6,9 +6,10 @@ import { DfError } from "../../errors.ts";
 
 /**
  * Makes way for the socket: a file that a dead peer left is removed.
+ * @param flag by which another path can be chosen
  * @throws {DfError} usage when a living one has it
  */
-export async function clearSocket(path: string): Promise<void> {
+export async function clearSocket(path: string, flag = "--socket"): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   if (!existsSync(path)) return;
   const isAlive = await Bun.connect({ unix: path, socket: { data() {} } }).then(
@@ -20,7 +21,7 @@ export async function clearSocket(path: string): Promise<void> {
   );
   if (isAlive) {
     throw new DfError("usage", `listen on ${path}: another peer serves there`, {
-      hint: "stop it, or choose another --socket",
+      hint: `stop it, or choose another ${flag}`,
     });
   }
   removeSocket(path);

@@ -7,14 +7,16 @@ import { randomBytes } from "node:crypto";
 import { DfError, messageOf } from "../../errors.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import type { LocalApi } from "../../net/local/local-server.ts";
-import { portIn, type ProxyAccess, TUNNEL_PORTS } from "../../net/proxy/proxy-access.ts";
+import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { ProxyCredentials } from "../../net/proxy/proxy-credentials.ts";
 import { startProxyFront } from "../../net/proxy/proxy-front.ts";
 import { Forwarder } from "./forwarder.ts";
 import { type ForwardOptions, NO_FORWARDING } from "./forward-options.ts";
 import { interceptionBy } from "./interception.ts";
 import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
+import { clearSocket } from "../peer/socket-file.ts";
 import type { MirrorCounts } from "./mirror-counts.ts";
+import { tunnelPortsOf } from "./tunnel-ports.ts";
 import type { ProxyOptions } from "./proxy-options.ts";
 import { RegistryMirror } from "./registry-mirror.ts";
 
@@ -47,6 +49,8 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
   const { forward = NO_FORWARDING, local } = options;
   const { rules } = forward;
   const forwarder = new Forwarder({ ...{ rules, local, egress, via }, registries: mirror });
+  // A peer that was killed left its file, which nobody could listen on again.
+  if ("unix" in listen) await clearSocket(listen.unix, "--proxy-listen");
   const front = await startProxyFront({
     ...{ listen, egress, via },
     access: accessOf(forward, options.registries),
@@ -68,16 +72,9 @@ function accessOf(
   { credentials, allow, intercept }: ForwardOptions,
   registries: RegistryRules,
 ): ProxyAccess {
-  const { defaultRegistry, upstreams } = registries;
-  const named = [
-    ...intercept,
-    ...registries.allow,
-    defaultRegistry,
-    ...Object.entries(upstreams).flat(),
-  ];
   return {
     credentials: credentials === null ? null : new ProxyCredentials(credentials),
     allow,
-    tunnelPorts: new Set([...TUNNEL_PORTS, ...named.flatMap((pattern) => portIn(pattern) ?? [])]),
+    tunnelPorts: tunnelPortsOf({ intercept }, registries),
   };
 }

@@ -6,8 +6,9 @@ import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { PROXY_PORT } from "../../limits.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
-import { TUNNEL_PORTS } from "../../net/proxy/proxy-access.ts";
-import { FORWARD_FLAGS, readForwardOptions } from "../proxy/forward-options.ts";
+import { NO_FORWARDING } from "../proxy/forward-options.ts";
+import { PROXY_FLAGS, readProxyOptions } from "../proxy/proxy-options.ts";
+import { tunnelPortsOf } from "../proxy/tunnel-ports.ts";
 import { logLine } from "../service/log-line.ts";
 import type { LogLevel } from "../service/service-log.ts";
 import { surviveFaults } from "../service/survive-faults.ts";
@@ -15,8 +16,12 @@ import { Relay } from "./relay.ts";
 
 const PEER_SOCKET = "/run/dragonfly/proxy.sock";
 
-/** The peer's own flag and variable, so that one setting counts for both. */
-const ALLOW_FLAG = FORWARD_FLAGS.find(({ name }) => name === "proxy-allow")!;
+/** The peer's own flags and variables: what its proxy leads to is what the relay leads to. */
+const SHARED_NAMES = [
+  ...["proxy-allow", "proxy-intercept"],
+  ...["registry-default", "registry-allow", "registry-upstream"],
+];
+const SHARED_FLAGS = PROXY_FLAGS.filter(({ name }) => SHARED_NAMES.includes(name));
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -31,7 +36,7 @@ export const FLAGS: readonly Flag[] = [
     value: "PATH",
     help: `df peer --proxy-listen unix:PATH (default ${PEER_SOCKET}; DRAGONFLY_RELAY_SOCKET)`,
   },
-  ALLOW_FLAG,
+  ...SHARED_FLAGS,
   { name: "json", variable: "DRAGONFLY_RELAY_JSON", help: "log as JSON, one object per line" },
 ];
 
@@ -54,11 +59,16 @@ async function runRelay(parsed: ParsedFlags): Promise<void> {
   };
   surviveFaults((message) => log("error", message));
   const peerSocket = text("socket") ?? PEER_SOCKET;
-  const { allow } = readForwardOptions((name) => (name === ALLOW_FLAG.name ? texts(name) : []));
+  const { forward = NO_FORWARDING, registries } = readProxyOptions((name) =>
+    SHARED_NAMES.includes(name) ? texts(name) : [],
+  )!;
   const relay = new Relay({
     listen: parseLoopback("--listen", text("listen") ?? `127.0.0.1:${PROXY_PORT}`),
     peerSocket,
-    access: { credentials: null, allow, tunnelPorts: new Set(TUNNEL_PORTS) },
+    access: {
+      ...{ credentials: null, allow: forward.allow },
+      tunnelPorts: tunnelPortsOf(forward, registries),
+    },
     onPeer: (state) => {
       if (state === null) log("info", `connections go to the peer on ${peerSocket}`);
       else log("warning", `connections go straight to their targets: the peer: ${state}`);

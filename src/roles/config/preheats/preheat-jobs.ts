@@ -101,14 +101,14 @@ export class PreheatJobs {
    * @throws {DfError} as `create` and Registries.resolve
    */
   async createForImage(request: ImagePreheatRequest, by: PreheatAuthor): Promise<MadeJob> {
-    const { authorization, ...rest } = request;
+    const { authorization: _, ...rest } = request;
     const wish = await this.#wishFor(request);
     // Who names a key means one job, also when the tag has moved since.
     const identity = by.idempotencyKey === null ? { ...wish.kept, image: undefined } : rest;
     const made = await this.#make({ ...wish, identity }, by);
     const { job, isNew } = made;
     // His credentials may live longer than those that it has.
-    if (!isNew && job.sealedHeaders !== null && authorization !== undefined) {
+    if (!isNew && job.sealedHeaders !== null && Object.keys(wish.headers).length > 0) {
       const sealedHeaders = await this.#seal(wish.headers);
       await changePreheatJob(this.#database, { id: job.id, from: LIVE }, { sealedHeaders });
       this.opened.forget(job.id);

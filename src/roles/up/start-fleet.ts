@@ -3,9 +3,11 @@
 
 import { join } from "node:path";
 import { messageOf } from "../../errors.ts";
+import type { FleetAddress } from "../../net/fleet/membership.ts";
 import { parseJoin } from "../command-line/fleet-flags.ts";
 import { joinStringPath } from "../config/first-start.ts";
 import { startConfig } from "../config/start-config.ts";
+import type { PeerOptions } from "../peer/peer-options.ts";
 import { startPeer } from "../peer/start-peer.ts";
 import type { ProxyOptions } from "../proxy/proxy-options.ts";
 import { type ListenAddress, parseListenAddress } from "../supernode/listen-address.ts";
@@ -44,7 +46,7 @@ const listenerOf = (address: string): ListenAddress => parseListenAddress("addre
 
 /** @throws {DfError} usage, denied (another process uses the folder), file-unwritable */
 export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
-  const { dataDir, socketPath, onNotice } = options;
+  const { dataDir, onNotice } = options;
   const warn = (role: string) => (message: string) => options.onWarning(`${role}: ${message}`);
   const undo = new AsyncDisposableStack();
   try {
@@ -58,6 +60,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       intervalMs: HEARTBEAT_MS,
       urls: [],
       isAdminTokenWanted: false,
+      registryUpstreams: options.proxy?.registries.upstreams ?? {},
       onWarning: warn("config"),
     });
     undo.defer(() => config.stop());
@@ -86,23 +89,9 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       onNotice,
     });
     undo.defer(() => supernode.stop());
+    const listeners = [config.address, supernode.address, supernode.pieceAddress].map(listenerOf);
     const peer = await startPeer({
-      fleet,
-      labels: {},
-      supernodes: [],
-      listen: { hostname: HOST, port: options.peerPort },
-      advertise: null,
-      socketPath,
-      socketGroupId: null,
-      dataDir: join(dataDir, "peer"),
-      downloadRateBytesPerSec: undefined,
-      uploadRateBytesPerSec: undefined,
-      diskRateBytesPerSec: undefined,
-      quotaBytes: undefined,
-      uploadSlots: undefined,
-      otherListeners: [config.address, supernode.address, supernode.pieceAddress].map(listenerOf),
-      proxy: options.proxy,
-      lingerMs: null,
+      ...peerOptionsOf(options, fleet, listeners),
       onWarning: warn("peer"),
     });
     undo.defer(() => peer.stop());
@@ -118,4 +107,30 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
     await undo.disposeAsync();
     throw error;
   }
+}
+
+/** @param otherListeners of this process: no source is there */
+function peerOptionsOf(
+  { dataDir, socketPath, peerPort, proxy }: FleetOptions,
+  fleet: FleetAddress,
+  otherListeners: readonly ListenAddress[],
+): PeerOptions {
+  return {
+    fleet,
+    labels: {},
+    supernodes: [],
+    listen: { hostname: HOST, port: peerPort },
+    advertise: null,
+    socketPath,
+    socketGroupId: null,
+    dataDir: join(dataDir, "peer"),
+    downloadRateBytesPerSec: undefined,
+    uploadRateBytesPerSec: undefined,
+    diskRateBytesPerSec: undefined,
+    quotaBytes: undefined,
+    uploadSlots: undefined,
+    otherListeners,
+    proxy,
+    lingerMs: null,
+  };
 }

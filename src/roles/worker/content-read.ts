@@ -130,6 +130,8 @@ export class ContentRead implements SourceSink {
   #fail(error: DfError): void {
     this.#cancel.abort(error);
     this.#content.reject(error);
+    // Nobody waits until 30 GB are read back for a digest that is not wanted any more.
+    void this.#open?.digest?.stop();
   }
 
   #openContent(content: ContentOrder, file: FileHandle, have: PieceSet): OpenContent {

@@ -101,6 +101,24 @@ test.each<[string, Partial<CacheTerms>, Partial<typeof SOURCE_DECIDES>, string, 
 });
 
 test.each<[string, Partial<CacheTerms>, number]>([
+  ["a lifetime", { maxAgeSeconds: 3_600, sharedMaxAgeSeconds: 3_600 }, DAY_SECONDS],
+  ["nothing", {}, DAY_SECONDS],
+  ["stale-if-error=60", { maxAgeSeconds: 3_600, staleIfErrorSeconds: 60 }, 60],
+  ["must-revalidate", { maxAgeSeconds: 3_600, forbidsStale: true }, 0],
+])(
+  "a tag whose answer says %s is asked for at each use: %o is given for %d s when that fails",
+  (_, said, seconds) => {
+    const freshness = freshnessOf(terms(said), { ...SOURCE_DECIDES, isTag: true });
+
+    expect(freshness).toMatchObject({ kind: "timed", rule: "tag" });
+    expect(freshForMs(freshness, RECEIVED_AT)).toBe(0);
+    const endsAt = RECEIVED_AT + seconds * 1_000;
+    expect(isUsableIfError(freshness, endsAt)).toBe(false);
+    if (seconds > 0) expect(isUsableIfError(freshness, endsAt - 1)).toBe(true);
+  },
+);
+
+test.each<[string, Partial<CacheTerms>, number]>([
   ["nothing about errors", { maxAgeSeconds: 300 }, 300 + DAY_SECONDS],
   ["stale-if-error=600 (RFC 5861 §4)", { maxAgeSeconds: 300, staleIfErrorSeconds: 600 }, 900],
   ["stale-if-error=0", { maxAgeSeconds: 300, staleIfErrorSeconds: 0 }, 300],

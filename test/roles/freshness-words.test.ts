@@ -35,7 +35,11 @@ function whyOf(
     },
   };
   const content = { facts, digests: { md5: "", sha256: SHA256 } };
-  const freshness = freshnessOfContent(content, { checksum: rules.checksum ?? "" }, rules.cacheRules ?? {});
+  const freshness = freshnessOfContent(
+    content,
+    { checksum: rules.checksum ?? "" },
+    rules.cacheRules ?? {},
+  );
   return wordsOf(facts, freshness, NOW + afterSeconds * 1_000);
 }
 

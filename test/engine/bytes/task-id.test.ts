@@ -2,7 +2,13 @@
 
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { contentIdOf, taskIdOf, type TaskFields } from "../../../src/engine/bytes/task-id.ts";
+import {
+  contentIdOf,
+  isOfDigest,
+  ownershipOf,
+  taskIdOf,
+  type TaskFields,
+} from "../../../src/engine/bytes/task-id.ts";
 
 const word = fc.stringMatching(/^[a-z0-9:,|/=]{0,6}$/);
 const pathWord = fc.stringMatching(/^[a-z0-9]{0,3}$/);
@@ -111,4 +117,56 @@ test("versions of a task have IDs of their own, also when only the length differ
 
   expect(new Set(ids).size).toBe(ids.length);
   expect(contentIdOf(taskId, '"1"', 10)).toBe(ids[0]!);
+});
+
+const DIGEST = `sha256:${"ab".repeat(32)}`;
+const OTHER_DIGEST = `sha256:${"cd".repeat(32)}`;
+
+test("a digest names a task: of its URL only the origin counts", () => {
+  fc.assert(
+    fc.property(fields, fields, fc.boolean(), (a, b, isSame) => {
+      const [one, other] = [toFields(a), toFields(b)];
+      const digests = [DIGEST, isSame ? DIGEST : OTHER_DIGEST] as const;
+      const ids = [
+        taskIdOf({ ...one, digest: digests[0] }),
+        taskIdOf({ ...other, digest: digests[1] }),
+      ] as const;
+      const isOne =
+        isSame &&
+        new URL(one.url).origin === new URL(other.url).origin &&
+        one.visibility === other.visibility;
+
+      expect(ids[0] === ids[1]).toBe(isOne);
+      expect(ids.every((id) => /^[0-9a-f]{64}$/.test(id) && isOfDigest(id))).toBe(true);
+      // Whatever the origins: one owner.
+      expect(ownershipOf(ids[0]) === ownershipOf(ids[1])).toBe(isSame);
+    }),
+  );
+});
+
+test("a plain task's owner is decided by all of its ID", () => {
+  fc.assert(
+    fc.property(fields, (one) => {
+      const id = taskIdOf(toFields(one));
+      expect([ownershipOf(id), isOfDigest(id)]).toEqual([id, false]);
+    }),
+  );
+});
+
+test("what is sealed, and a tag of a registry, are tasks apart", () => {
+  const url = "http://a/v2/b/manifests/c";
+  const fieldsOf = (more: Partial<TaskFields>): TaskFields => ({
+    url,
+    visibility: "public",
+    ...more,
+  });
+  const ids = [
+    fieldsOf({}),
+    fieldsOf({ isTag: true }),
+    fieldsOf({ digest: DIGEST }),
+    fieldsOf({ digest: DIGEST, isSealed: true }),
+    fieldsOf({ digest: DIGEST, visibility: "private" }),
+  ].map(taskIdOf);
+
+  expect(new Set(ids).size).toBe(5);
 });

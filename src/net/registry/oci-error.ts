@@ -23,6 +23,8 @@ export interface OciError {
   readonly message: string;
   /** Seconds; undefined: the registry did not say. */
   readonly retryAfterSeconds?: number | undefined;
+  /** Of a 401: what to show. */
+  readonly challenge?: string;
 }
 
 /** What a request was for, as far as the answer to a failure differs. */

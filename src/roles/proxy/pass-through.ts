@@ -15,6 +15,7 @@ import type { SourceAnswer } from "../../net/source/exchange.ts";
 import { SourceClient } from "../../net/source/source-client.ts";
 import { SourceFault } from "../../net/source/source-fault.ts";
 import { DfError } from "../../errors.ts";
+import { shownBy } from "./shown-credentials.ts";
 import { writePart } from "./write-part.ts";
 
 /** A registry may have to ask a store of its own. */
@@ -62,6 +63,7 @@ export class PassThrough {
       });
     }
     const sent = withVia(endToEndFields(message), message.httpVersion, this.#via);
+    if (shownBy(message) === undefined) delete sent["authorization"];
     const fields = Object.entries(sent).map(([name, value]) => [name, [value].flat().join(", ")]);
     const client = new SourceClient({
       url,

@@ -10,13 +10,14 @@ export function refuse(
   fields: Readonly<Record<string, string>>,
 ): void {
   const body = formatOciError(error);
-  const { retryAfterSeconds } = error;
+  const { retryAfterSeconds, challenge } = error;
   response.writeHead(error.status, {
     ...fields,
     "content-type": "application/json",
     "content-length": String(Buffer.byteLength(body)),
     ...(error.status === 405 ? { allow: "GET, HEAD" } : {}),
     ...(retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) }),
+    ...(challenge === undefined ? {} : { "www-authenticate": challenge }),
     // What is left of a request's body is not waited for.
     ...(response.req.complete ? {} : { connection: "close" }),
   });

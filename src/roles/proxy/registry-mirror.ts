@@ -12,7 +12,7 @@ import type { LocalApi } from "../../net/local/local-server.ts";
 import type { Fields } from "../../net/proxy/message-fields.ts";
 import type { ProxiedRequest, ProxyHandler } from "../../net/proxy/proxied-request.ts";
 import { rewriteLinks } from "../../net/registry/link-field.ts";
-import { ociErrorOf } from "../../net/registry/oci-error.ts";
+import { type OciError, ociErrorOf } from "../../net/registry/oci-error.ts";
 import { isSha256 } from "../../net/registry/oci-path.ts";
 import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
 import { answerContent } from "./content-answer.ts";
@@ -178,35 +178,57 @@ export class RegistryMirror {
   }
 
   /**
-   * Whoever asks for nothing yet and names no registry is told by the default one what to show. Not so
-   * engines that name a registry in each path: its words would not be theirs. Nor does a registry that is
-   * down make the mirror one that is not there.
+   * Whoever asks for nothing yet and names no registry is told by the default one what to show. A registry
+   * that is down does not make the mirror one that is not there.
    */
   async #greet(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
     const { asked } = request;
     const url = registryUrlOf(request);
-    if (!NAMES_REGISTRY_IN_PATH.test(asked.message.headers["user-agent"] ?? "")) {
-      try {
-        const edit = (fields: Fields): Fields => withOwn(fields, request, url);
-        this.counts.bytes.registry += await this.#passing.answer(asked, response, { url, edit });
-        return "registry";
-      } catch (error) {
-        if (response.headersSent || asked.signal.aborted) throw error;
-      }
+    if (NAMES_REGISTRY_IN_PATH.test(asked.message.headers["user-agent"] ?? "")) {
+      if (asked.message.headers.authorization === undefined) throw new Refusal(SHOW_WHAT_IS_KEPT);
+      return this.#greetSelf(request, response);
     }
+    try {
+      const edit = (fields: Fields): Fields => withOwn(fields, request, url);
+      this.counts.bytes.registry += await this.#passing.answer(asked, response, { url, edit });
+      return "registry";
+    } catch (error) {
+      if (response.headersSent || asked.signal.aborted) throw error;
+      return this.#greetSelf(request, response);
+    }
+  }
+
+  #greetSelf(request: RegistryRequest, response: ServerResponse): MirrorResult {
     const body = "{}";
     const fields = {
       ...ownFields(request),
       "content-type": "application/json",
       "content-length": String(body.length),
     };
-    response.writeHead(200, fields).end(asked.message.method === "HEAD" ? undefined : body);
+    const isHead = request.asked.message.method === "HEAD";
+    response.writeHead(200, fields).end(isHead ? undefined : body);
     return "mirror";
   }
 }
 
-/** podman, CRI-O, skopeo, buildah and what else is built on containers/image. */
+/**
+ * podman, CRI-O, skopeo, buildah and what else is built on containers/image. The words of the default registry
+ * would not be those of the one that they name in each path.
+ */
 const NAMES_REGISTRY_IN_PATH = /^(?:libpod|podman|cri-o|skopeo|buildah|containers)\//i;
+
+/**
+ * They show what is kept for a registry only if the first answer of its host asks for it. Without anything
+ * kept they go on with an empty name and password, which count as none here.
+ */
+const SHOW_WHAT_IS_KEPT: OciError = {
+  ...{
+    status: 401,
+    code: "UNAUTHORIZED",
+    message: "show what is kept for the registry, if anything",
+  },
+  challenge: 'Basic realm="registry mirror"',
+};
 
 /** @returns bytes of the body that were written */
 function answerManifest(

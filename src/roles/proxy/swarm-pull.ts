@@ -14,6 +14,7 @@ import type { DownloadRequest } from "../../net/wire/local-api.ts";
 import type { RegistryKind } from "../../net/wire/task.ts";
 import { type BroughtContent, bringContent } from "./brought-content.ts";
 import { PrivateRepositories } from "./private-repositories.ts";
+import { shownBy } from "./shown-credentials.ts";
 import { registryUrlOf, type RegistryRequest } from "./registry-request.ts";
 
 /** A header field that tasks carry. */
@@ -34,7 +35,7 @@ export class SwarmPull {
   async bring(request: RegistryRequest): Promise<BroughtContent | null> {
     const { asked, upstream, name } = request;
     const task = taskOf(request);
-    const { authorization } = asked.message.headers;
+    const authorization = shownBy(asked.message);
     if (task === null) return null;
     const repository = `${upstream.origin}/${name}`;
     if (!this.#private.has(repository)) {

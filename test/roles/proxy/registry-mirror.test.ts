@@ -322,14 +322,37 @@ test("who names a registry in each path, or whose registry is down, is greeted b
   };
 
   const podman = await askRaw(`${mirror.url}/v2/`, { headers: { "user-agent": "libpod/4.3.1" } });
+  const shown = await askRaw(`${mirror.url}/v2/`, {
+    headers: { "user-agent": "libpod/4.3.1", authorization: "Basic Og==" },
+  });
   const docker = await askRaw(`${mirror.url}/v2/`, { headers: { "user-agent": "docker/20.10" } });
   await registry.stop();
   const down = await askRaw(`${mirror.url}/v2/`, { headers: { "user-agent": "docker/20.10" } });
   const named = await askRaw(`${mirror.url}/v2/?ns=${registry.host}`);
 
-  expect([podman.status, docker.status, down.status]).toEqual([200, 401, 200]);
+  expect([podman.status, podman.headers["www-authenticate"]]).toEqual([
+    401,
+    'Basic realm="registry mirror"',
+  ]);
+  expect([shown.status, docker.status, down.status]).toEqual([200, 401, 200]);
+  expect(docker.headers["www-authenticate"]).toBe('Bearer realm="x"');
   expect(down.headers["docker-distribution-api-version"]).toBe("registry/2.0");
   expect(named.status).toBe(502);
+});
+
+test("an empty name with an empty password is nobody's: such a request is everybody's", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups);
+  const digest = registry.add(randomBytes(1000));
+  registry.refuses = ({ headers }) => (headers.authorization === undefined ? undefined : 401);
+  const headers = { authorization: "Basic Og==" };
+
+  const swarm = await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`, { headers });
+  const passed = await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`, {
+    method: "HEAD",
+    headers,
+  });
+
+  expect([swarm.status, passed.status]).toEqual([200, 200]);
 });
 
 test("digests of other algorithms are the registry's affair alone", async () => {

@@ -161,6 +161,28 @@ async function tokenOf(realm: string, repository: string): Promise<string> {
   return ((await answer.json()) as { token: string }).token;
 }
 
+test.if(hasRegistry)(
+  "all supernodes of a cluster have a private image, which one of them read",
+  () =>
+    Session.run("image-preheat", async (session) => {
+      const tokens = await startTokenServer(session, { users: { ann: ANN.password } });
+      const registry = await startRegistry(session, { auth: { token: tokens } });
+      const image = buildImage({ layers: LAYERS });
+      const name = await pushImage(registry, { repository: "app" }, image, { credentials: ANN });
+      const fleet = await fleetFixture(session);
+      const supernodes = [await fleet.supernode("default"), await fleet.supernode("default")];
+      while ((await fleet.call("GET supernodes")).json.supernodes.length < 2) await Bun.sleep(20);
+      await registry.forgetAccess();
+
+      const job = await preheat(fleet, { image: name, authorization: AUTHORIZATION });
+
+      expect(job).toMatchObject({ state: "done", counts: { done: 2 * 5, failed: 0 } });
+      expect(await timesSent(registry, image)).toEqual(ONCE_EACH);
+      for (const { running } of supernodes) expect(running.status().store.contents).toBe(5);
+    }),
+  60_000,
+);
+
 test.if(hasRegistry && hasHtpasswd)(
   "a private image of a registry that knows passwords alone is brought to hosts too",
   () =>

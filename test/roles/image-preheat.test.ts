@@ -213,3 +213,40 @@ test.if(hasRegistry && hasHtpasswd)(
     }),
   60_000,
 );
+
+test.if(hasRegistry)(
+  "what is pushed to a registry that tells of it is on the hosts before anyone asks",
+  () =>
+    Session.run("image-preheat", async (session) => {
+      const fleet = await fleetFixture(session);
+      await fleet.supernode("default");
+      const peer = await mirrorOf(fleet);
+      while ((await fleet.call("GET hosts")).json.total < 1) await Bun.sleep(20);
+      const { secret } = (
+        await fleet.call("POST tokens", { body: { kind: "admin", role: "operator" } })
+      ).json;
+      const registry = await startRegistry(session, {
+        notifications: {
+          url: `${fleet.url}/registry/notifications?scope=peers&platforms=all`,
+          headers: { Authorization: [`Bearer ${secret}`] },
+        },
+      });
+      const images = ["amd64", "arm64"].map((architecture, seed) =>
+        buildImage({ layers: [40_960], seed, platform: { os: "linux", architecture } }),
+      );
+
+      await pushImage(registry, { repository: "team/app" }, buildIndex(images));
+      const contents = 1 + 2 * 3;
+      while (peer.running.status().store.contents < contents) await Bun.sleep(50);
+      await registry.forgetAccess();
+      await pullThroughMirror({
+        ...{ mirror: peer.mirror, registry: registry.address, repository: "team/app" },
+      });
+
+      for (const image of images)
+        for (const { digest } of [image.config, ...image.layers])
+          expect(egressOfDigest(await registry.access(), digest)).toBe(0);
+      expect(fleet.warnings).toEqual([]);
+    }),
+  60_000,
+);

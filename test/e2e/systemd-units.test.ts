@@ -129,6 +129,32 @@ test.each(ROLES)("df %s starts, answers, reloads and stops under its unit", asyn
   expect(await inGuest(["systemctl", "show", "-P", "Result", unit])).toBe("success\n");
 });
 
+test("the relay hands over to the peer beside it, outlives it, and finds it again", async () => {
+  if (!canBoot) return;
+  const ask = (): Promise<string> => inGuest(["curl", "-s", "http://127.0.0.1:65001/livez"]);
+  await inGuest(["systemctl", "start", "dragonfly-peer.service", "dragonfly-relay.service"]);
+
+  const answers = [await ask()];
+  await inGuest(["systemctl", "stop", "dragonfly-peer.service"]);
+  answers.push(await ask());
+  await inGuest(["systemctl", "start", "dragonfly-peer.service"]);
+  answers.push(await ask());
+  await inGuest(["systemctl", "restart", "dragonfly-relay.service"]);
+  answers.push(
+    await inGuest([
+      "curl",
+      "-s",
+      "--retry",
+      "3",
+      "--retry-connrefused",
+      "http://127.0.0.1:65001/livez",
+    ]),
+  );
+
+  const away = expect.stringContaining("does not answer");
+  expect(answers).toEqual(["ok\n", away, "ok\n", "ok\n"]);
+});
+
 test("a service finds no variable by which the runtime takes orders", async () => {
   if (!canBoot) return;
   await inGuest(["systemctl", "set-environment", "BUN_OPTIONS=--version", "NODE_OPTIONS=-p"]);

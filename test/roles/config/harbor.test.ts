@@ -4,10 +4,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Session } from "../../../bench/harness/session.ts";
 import type { Command, CommandResult } from "../../../src/net/wire/command.ts";
-import type { HarborJob, HarborPreheat } from "../../../src/net/wire/harbor-api.ts";
+import type { HarborJob } from "../../../src/net/wire/harbor-api.ts";
 import { jobOfNumber, newJobId, numberOfJob } from "../../../src/roles/config/preheats/job-id.ts";
 import type { ConfigOptions } from "../../../src/roles/config/start-config.ts";
 import {
+  type Answer,
   configFixture,
   type ConfigFixture,
   type LivingSupernode,
@@ -51,15 +52,17 @@ afterAll(async () => {
   await running;
 });
 
+type HarborAnswer = Pick<Answer, "status" | "json">;
+
 interface HarborFixture extends ConfigFixture {
   supernode: LivingSupernode;
   /** A token with the role operator. */
   operator: string;
   /** As Harbor's HTTP client sends it. */
-  harbor<Body>(
+  harbor: (
     route: string,
     options?: { body?: unknown; headers?: Record<string, string>; type?: string },
-  ): Promise<{ status: number; json: Body }>;
+  ) => Promise<HarborAnswer>;
 }
 
 async function harborFixture(change: Partial<ConfigOptions> = {}): Promise<HarborFixture> {
@@ -132,12 +135,12 @@ test.if(hasRegistry)(
     const url = `${registry.url}/v2/library/app/manifests/v1`;
 
     const healthy = await harbor("GET /healthy");
-    const made = await harbor<HarborJob>("POST /oapi/v1/jobs", { body: jobRequest(url) });
-    const waiting = await harbor<HarborJob>(`GET /oapi/v1/jobs/${made.json.id}`);
+    const made = await harbor("POST /oapi/v1/jobs", { body: jobRequest(url) });
+    const waiting = await harbor(`GET /oapi/v1/jobs/${made.json.id}`);
     const commands = await commandsOf(supernode, 4);
     await supernode.beat({ results: resultsOf(fixture, commands) });
-    const ask = () => harbor<HarborJob>(`GET /oapi/v1/jobs/${made.json.id}`);
-    const { json: done } = await until(ask, ({ json }) => json.state !== "PENDING");
+    const ask = () => harbor(`GET /oapi/v1/jobs/${made.json.id}`);
+    const done: HarborJob = (await until(ask, ({ json }) => json.state !== "PENDING")).json;
 
     expect(healthy.status).toBe(200);
     expect(made.status).toBe(200);
@@ -169,14 +172,14 @@ test.if(hasRegistry)(
     const fixture = await harborFixture();
     const { harbor, supernode } = fixture;
     const url = `${registry.url}/v2/library/app/manifests/v1`;
-    const { json } = await harbor<HarborJob>("POST /oapi/v1/jobs", { body: jobRequest(url) });
+    const { json } = await harbor("POST /oapi/v1/jobs", { body: jobRequest(url) });
     const commands = await commandsOf(supernode, 4);
 
     const error = { code: "source-not-found", message: "the source answered 404" };
     await supernode.beat({ results: resultsOf(fixture, commands, error) });
-    const ask = () => harbor<HarborJob>(`GET /oapi/v1/jobs/${json.id}`);
+    const ask = () => harbor(`GET /oapi/v1/jobs/${json.id}`);
     const failed = await until(ask, ({ json: now }) => now.state !== "PENDING");
-    const older = await harbor<HarborPreheat>(`GET /preheats/${jobOfNumber(json.id)}`);
+    const older = await harbor(`GET /preheats/${jobOfNumber(json.id)}`);
 
     expect(failed.json.state).toBe("FAILURE");
     expect(failed.json.result.job_states[0]!.error).toContain("the source answered 404");
@@ -202,15 +205,15 @@ test.if(hasRegistry)(
     };
 
     const ping = await harbor("GET /_ping");
-    const first = await harbor<{ ID: string }>("POST /preheats", { body });
-    const waiting = await harbor<HarborPreheat>(`GET /preheats/${first.json.ID}`);
-    const same = await harbor<{ ID: string }>("POST /preheats", { body });
+    const first = await harbor("POST /preheats", { body });
+    const waiting = await harbor(`GET /preheats/${first.json.ID}`);
+    const same = await harbor("POST /preheats", { body });
     const commands = await commandsOf(supernode, 4);
-    const running = await harbor<HarborPreheat>(`GET /preheats/${first.json.ID}`);
+    const running = await harbor(`GET /preheats/${first.json.ID}`);
     await supernode.beat({ results: resultsOf(fixture, commands) });
-    const ask = () => harbor<HarborPreheat>(`GET /preheats/${first.json.ID}`);
+    const ask = () => harbor(`GET /preheats/${first.json.ID}`);
     const done = await until(ask, ({ json }) => json.status === "SUCCESS");
-    const again = await harbor<{ ID: string }>("POST /preheats", { body });
+    const again = await harbor("POST /preheats", { body });
 
     expect(ping.status).toBe(200);
     expect([first.status, same.status]).toEqual([200, 200]);
@@ -231,7 +234,7 @@ test.if(hasRegistry)(
 
     const refused = await harbor("POST /oapi/v1/jobs", { body: jobRequest(url) });
     const headers = { Authorization: authorization };
-    const made = await harbor<HarborJob>("POST /oapi/v1/jobs", { body: jobRequest(url, headers) });
+    const made = await harbor("POST /oapi/v1/jobs", { body: jobRequest(url, headers) });
     const commands = await commandsOf(supernode, 4);
 
     expect(refused.status).toBe(401);
@@ -360,28 +363,30 @@ test("without a token orders are taken where an administrator opened that, on lo
 
 test("T-12: an order of Harbor's leads to no address that supernodes would not read either", async () => {
   const listen = { hostname: "0.0.0.0", port: 0 };
-  const { harbor } = await harborFixtureOverTls(listen);
+  const { harbor } = await sharedFixture(listen);
 
   for (const host of ["127.0.0.1:1", "169.254.169.254", "[::1]:1", "metadata.google.internal"]) {
     const body = jobRequest(`http://${host}/v2/app/manifests/v1`);
-    const { status, json } = await harbor<{ code: string }>("POST /oapi/v1/jobs", { body });
+    const { status, json } = await harbor("POST /oapi/v1/jobs", { body });
     expect([status, json.code]).toEqual([422, "not-shareable"]);
   }
 });
 
 /** Reached by others: loopback means another machine to them. */
-async function harborFixtureOverTls(listen: ConfigOptions["listen"]) {
+async function sharedFixture(
+  listen: ConfigOptions["listen"],
+): Promise<Pick<HarborFixture, "harbor">> {
   const fixture = await configFixture(session, { listen, tls: "off" });
   const url = fixture.url.replace("0.0.0.0", "127.0.0.1");
   return {
-    async harbor<Body>(route: string, { body }: { body: unknown }) {
+    async harbor(route, { body } = {}) {
       const [method, path] = route.split(" ") as [string, string];
       const headers = {
         "content-type": "application/json",
         authorization: `Bearer ${fixture.adminToken}`,
       };
       const response = await fetch(url + path, { method, headers, body: JSON.stringify(body) });
-      return { status: response.status, json: (await response.json()) as Body };
+      return { status: response.status, json: await response.json() };
     },
   };
 }
@@ -397,7 +402,7 @@ test.each([
 ])("%s is refused with a problem", async (_, body) => {
   const { harbor } = await harborFixture();
 
-  const { status, json } = await harbor<{ code: string }>("POST /oapi/v1/jobs", { body });
+  const { status, json } = await harbor("POST /oapi/v1/jobs", { body });
 
   expect([status, json.code]).toEqual([400, "usage"]);
 });
@@ -412,7 +417,7 @@ test("files are ordered like any URL, with the names of parameters that change n
     },
   };
 
-  const made = await harbor<HarborJob>("POST /oapi/v1/jobs", { body });
+  const made = await harbor("POST /oapi/v1/jobs", { body });
   const [command] = await commandsOf(supernode, 1);
 
   expect(made.json.args).toMatchObject({ type: "file", scope: "supernodes" });

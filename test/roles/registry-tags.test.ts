@@ -6,11 +6,13 @@ import { isDfError } from "../../src/errors.ts";
 import { VALIDATED_FRESH_MS } from "../../src/limits.ts";
 import type { LocalClient } from "../../src/net/local-client.ts";
 import type { DownloadRequest } from "../../src/net/wire/local-api.ts";
+import type { TaskRequest } from "../../src/net/wire/task.ts";
 import {
   digestOf,
   scriptedRegistry,
   type ScriptedRegistry,
 } from "../fixtures/scripted-registry.ts";
+import { taskOf } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { scriptedSupernode, type ScriptedChannel } from "../net/scripted-supernode.ts";
 import {
@@ -128,6 +130,31 @@ test("a registry that is down leaves its last word for a while, and readers are 
   expect(isDfError(refused, "source-not-found")).toBe(true);
 }, 60_000);
 
+test("why a tag, or what a digest names, is used or asked about is told as it is", async () => {
+  const { registry, node, first } = await tagged();
+  const client = await peerOf(node);
+  const { url } = latest(registry);
+  const digest = registry.add(randomBytes(20_000));
+  const layer = {
+    ...{ url: registry.blobUrl("team/app", digest), checksum: digest },
+    registryKind: "blob" as const,
+  };
+  await get(client, latest(registry));
+  await get(client, { ...layer, noOrigin: true });
+  const why = async (task: Partial<TaskRequest> & { url: string }) =>
+    client.freshness(taskOf(task.url, task), AbortSignal.timeout(5_000));
+
+  const tag = await why({ url, registryKind: "tag" });
+  const blob = await why(layer);
+  const other = await why({ ...layer, url: layer.url.replace("team/app", "library/base") });
+
+  expect(first).toMatch(/^sha256:/);
+  for (const told of [tag.here, tag.supernode])
+    expect(told).toMatchObject({ use: "revalidates", rule: "tag", header: null });
+  for (const told of [blob.here, blob.supernode, other.here, other.supernode])
+    expect(told).toMatchObject({ use: "fresh", rule: "digest" });
+}, 30_000);
+
 test("a tag, and the same URL asked for as a file, are two things: what a registry answers depends on it", async () => {
   const { registry, node, first } = await tagged();
   const client = await peerOf(node);
@@ -205,8 +232,8 @@ test.each([
     await supernode.stop();
     const { length } = eventOf(await events, "done");
     // What the registry was read for is another content than the supernode had named.
-  const contents = (await events).filter(({ event }) => event === "content");
-  const { contentId } = eventOf(contents.slice(-1), "content");
+    const contents = (await events).filter(({ event }) => event === "content");
+    const { contentId } = eventOf(contents.slice(-1), "content");
     const got = await bytesOf(client, contentId, length);
 
     expect(digestOf(got)).toBe(digestOf(registryKind === "tag" ? data : lies));

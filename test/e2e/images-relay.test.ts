@@ -27,10 +27,10 @@ interface RelayedEngine {
   registry: RunningRegistry;
   peer: FleetPeer;
   /** Pushes a new image and pulls it; who read its layers from the registry, and how many reads that were. */
-  pull(
+  pull: (
     repository: string,
     credentials?: RegistryCredentials,
-  ): Promise<{ by: string; reads: number }>;
+  ) => Promise<{ by: string; reads: number }>;
 }
 
 const LAYERS = [300_000, 50_000];

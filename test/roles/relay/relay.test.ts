@@ -130,7 +130,7 @@ async function untilPeerAnswers(): Promise<string> {
 
 test.each([
   ["HTTP/1.1 503 Service Unavailable\r\n\r\n", "it answers 503"],
-  [`${"no HTTP ".repeat(20)}`, "it answers no HTTP"],
+  ["no HTTP ".repeat(20), "it answers no HTTP"],
   ["", "it closed the connection"],
 ])("a peer whose answer is %j is none", async (answer, state) => {
   peer.answer = answer;

@@ -4,8 +4,9 @@
 import { dirname } from "node:path";
 import type { InstalledFile } from "../installation.ts";
 import { type EnginePlan, refuseEdit, type RuntimeTarget } from "./engine-plan.ts";
+import { hostsFile } from "./hosts-file.ts";
 import type { SystemFiles } from "./system-files.ts";
-import { parseToml, valueAt, withBlock, withText } from "./toml-edit.ts";
+import { parseToml, valueAt, withText } from "./toml-edit.ts";
 
 const SETTINGS = "/etc/containerd/config.toml";
 const HOSTS_FOLDER = "/etc/containerd/certs.d";
@@ -88,24 +89,6 @@ function versionOf(text: string): number {
 /** Every version reads the second; only the second generation of containerd reads the third. */
 function newVersion(files: SystemFiles): number {
   return / v?2\.\d/.test(files.output("containerd", ["--version"]) ?? "") ? 3 : 2;
-}
-
-function hostsFile(files: SystemFiles, folder: string, address: string): InstalledFile | null {
-  const path = `${folder}/_default/hosts.toml`;
-  const url = `http://${address}`;
-  const block = `[host."${url}"]\n  capabilities = ["pull", "resolve"]`;
-  const text = files.read(path);
-  const start =
-    text ?? "# For every registry without a folder of its own: the swarm, then the registry.\n";
-  const before = parseToml(start);
-  if (before === null) throw refuseEdit(path, "not TOML", block);
-  const hosts = (valueAt(before, ["host"]) ?? {}) as Record<string, unknown>;
-  if (url in hosts) return null;
-  const wanted = { ...before, host: { ...hosts, [url]: { capabilities: ["pull", "resolve"] } } };
-  // Hosts are asked in their order in the file.
-  const content = withBlock(start, block, ([first]) => first === "host", wanted);
-  if (content === null) throw refuseEdit(path, "its tables are not as expected", block);
-  return { path, mode: files.modeOf(path), content };
 }
 
 /** Registries with a folder of their own do not read the one for all others. */

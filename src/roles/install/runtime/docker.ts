@@ -5,10 +5,12 @@
 import { isDeepStrictEqual } from "node:util";
 import type { InstalledFile } from "../installation.ts";
 import { type EnginePlan, refuseEdit, type RuntimeTarget } from "./engine-plan.ts";
+import { hostsFile } from "./hosts-file.ts";
 import { parseObject, withFirstItem, withMember } from "./json-edit.ts";
 import type { SystemFiles } from "./system-files.ts";
 
 const SETTINGS = "/etc/docker/daemon.json";
+const HOSTS_FOLDER = "/etc/docker/certs.d";
 const SERVICE_LINES = "/etc/systemd/system/docker.service.d";
 const PROXY_LINES = `${SERVICE_LINES}/50-dragonfly.conf`;
 
@@ -28,19 +30,31 @@ function mirrorPlan(files: SystemFiles, address: string): EnginePlan {
   const url = `http://${address}`;
   const text = files.read(SETTINGS) ?? "";
   const mirrors = parseObject(text)?.[key];
-  const notes = ["docker asks mirrors for docker.io alone; --docker --proxy serves every registry"];
-  if (Array.isArray(mirrors) && mirrors.includes(url)) return { files: [], reload: [], notes };
+  const hosts = usesContainerdStore(text) ? hostsFile(files, HOSTS_FOLDER, address) : null;
+  const hostsFiles = hosts === null ? [] : [hosts];
+  const notes = usesContainerdStore(text)
+    ? []
+    : ["docker asks mirrors for docker.io alone; --docker --proxy serves every registry"];
+  if (Array.isArray(mirrors) && mirrors.includes(url)) {
+    return { files: hostsFiles, reload: [], notes };
+  }
   const byHand = JSON.stringify({ [key]: [url] }, null, 2);
   requireNoFlag(files, `--${key.slice(0, -1)}`, byHand);
   const content =
     mirrors === undefined ? withMember(text, key, [url]) : withFirstItem(text, key, url);
   if (content === null) throw refuseEdit(SETTINGS, "not a JSON object that is understood", byHand);
   return {
-    files: [{ path: SETTINGS, mode: files.modeOf(SETTINGS), content }],
+    files: [{ path: SETTINGS, mode: files.modeOf(SETTINGS), content }, ...hostsFiles],
     reload: [["systemctl", "reload", "docker"]],
     notes,
     check: () => validate(files, content, byHand),
   };
+}
+
+/** Its images then lie in containerd's store, and every registry may have a file of hosts. */
+function usesContainerdStore(text: string): boolean {
+  const features = parseObject(text)?.["features"];
+  return (features as Record<string, unknown> | undefined)?.["containerd-snapshotter"] === true;
 }
 
 function proxyPlan(files: SystemFiles, target: RuntimeTarget): EnginePlan {

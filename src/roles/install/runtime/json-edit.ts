@@ -71,18 +71,18 @@ function membersOf(text: string): Member[] {
     key = null;
     valueStart = -1;
   };
-  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
-    if (token === "}" || token === "]") {
+  for (const { 0: word, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
+    if (word === "}" || word === "]") {
       depth--;
       if (depth === 0) endValue(index);
       continue;
     }
-    if (depth === 1 && token === ",") endValue(index);
-    else if (depth === 1 && token !== ":") {
-      if (key === null) key = { text: JSON.parse(token) as string, start: index };
+    if (depth === 1 && word === ",") endValue(index);
+    else if (depth === 1 && word !== ":") {
+      if (key === null) key = { text: JSON.parse(word) as string, start: index };
       else if (valueStart < 0) valueStart = index;
     }
-    if (token === "{" || token === "[") depth++;
+    if (word === "{" || word === "[") depth++;
   }
   return members;
 }

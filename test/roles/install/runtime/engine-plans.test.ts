@@ -85,6 +85,18 @@ test("docker that has the mirror already needs nothing", () => {
   expect(plan("docker")).toMatchObject({ files: [], reload: [] });
 });
 
+test("docker with containerd's image store gets the file for every registry too", () => {
+  system.place(DAEMON, '{"features":{"containerd-snapshotter":true}}');
+
+  const made = plan("docker");
+
+  expect(contentOf(made, "/etc/docker/certs.d/_default/hosts.toml")).toContain(
+    '[host."http://127.0.0.1:65001"]',
+  );
+  expect(contentOf(made, DAEMON)).toContain("registry-mirrors");
+  expect(made.notes).toEqual([]);
+});
+
 test("docker's settings that are no JSON are left alone, and what belongs there is told", () => {
   system.place(DAEMON, '{"debug": true,}');
 
@@ -218,7 +230,7 @@ test("podman and CRI-O get the same file, each registry with a mirror that names
 
   expect(text).toContain('location = "127.0.0.1:65001/docker.io"\n');
   expect(text).toEndWith(MIRROR);
-  expect(contentOf(plan("crio", target), REGISTRIES)).toBe(text!);
+  expect(contentOf(plan("crio", target), REGISTRIES)).toEqual(text);
   expect(plan("crio", target).reload).toEqual([["systemctl", "reload", "crio"]]);
 });
 

@@ -2,6 +2,7 @@
 // that what they stand on works.
 
 import { expect, test } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
 import { Session } from "../../bench/harness/session.ts";
 import { certificateAuthority } from "../fixtures/certificate-authority.ts";
 import { hasContainerd, startContainerd } from "../fixtures/engines/containerd.ts";
@@ -117,5 +118,42 @@ test.if(hasRegistry && hasHtpasswd && hasSkopeo)(
 
       expect(digests).toEqual(digestsOfImage(image));
     });
+  },
+);
+
+/** Command lines of processes and mounts of this machine that name a folder. */
+function tracesOf(folder: string): string[] {
+  const commands = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      } catch {
+        // It ended meanwhile.
+        return "";
+      }
+    });
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  return [...commands, ...mounts].filter((line) => line.includes(folder));
+}
+
+test.if(hasRegistry && hasDocker)(
+  "nothing that an engine started or mounted outlives the test, also when that fails",
+  async () => {
+    const seen = { folder: "", whileRunning: 0 };
+
+    const failed = Session.run("images", async (session) => {
+      const registry = await startRegistry(session);
+      const reference = await pushImage(registry, { repository: "team/app" }, image);
+      const docker = await startDockerd(session);
+      await docker.pull(reference);
+      seen.folder = session.folder;
+      seen.whileRunning = tracesOf(session.folder).length;
+      throw new Error("the test's own");
+    });
+
+    await expect(failed).rejects.toThrow("the test's own");
+    expect(seen.whileRunning).toBeGreaterThan(0);
+    expect(tracesOf(seen.folder)).toEqual([]);
   },
 );

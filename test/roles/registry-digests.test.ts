@@ -302,6 +302,28 @@ test("one member of a cluster owns a digest, whichever registry is asked: the se
   expect(registries.map(({ bodyBytes }) => bodyBytes)).toEqual([200_000, 0, 0]);
 }, 60_000);
 
+test("a cluster takes another registry's content of the digest from the cluster above it", async () => {
+  const [upper] = await startCluster(1);
+  const [lower] = await startCluster(1, { upstream: [upper!.address] });
+  for (const { supernode: one } of [lower!, upper!]) cleanups.defer(() => one.stop());
+  const [first, second, third] = await Promise.all([
+    registryFixture(),
+    registryFixture(),
+    registryFixture(),
+  ]);
+  const bytes = randomBytes(200_000);
+  const digest = first.add(bytes);
+  second.add(bytes);
+  await get(await peerOf(upper!.supernode), blob(first, "team/app", digest));
+
+  const below = await get(await peerOf(lower!.supernode), blob(second, "team/app", digest));
+  const again = await get(await peerOf(lower!.supernode), blob(third, "team/app", digest));
+
+  expect([below.digest, again.digest]).toEqual([digest, digest]);
+  expect(again.contentId).toBe(below.contentId);
+  expect([second.bodyBytes, third.requests.length]).toEqual([0, 0]);
+}, 60_000);
+
 test("a fleet signs what is shared under its digest, and what somebody alone may have is not shared", async () => {
   await Session.run("digests", async (session) => {
     const fleet = await fleetFixture(session);

@@ -102,9 +102,9 @@ test("a repository that lacks the layer refuses those who asked there, once, and
   const [first, second, third] = await Promise.all([peerOf(node), peerOf(node), peerOf(node)]);
 
   const ends = await Promise.all([
-    endOf(first!, blob(registry, "team/bogus", digest)),
-    codeOf(second!, blob(registry, "team/app", digest)),
-    codeOf(third!, blob(registry, "team/bogus", digest)),
+    endOf(first, blob(registry, "team/bogus", digest)),
+    codeOf(second, blob(registry, "team/app", digest)),
+    codeOf(third, blob(registry, "team/bogus", digest)),
   ]);
 
   const [refused] = ends;
@@ -137,9 +137,9 @@ test("a read that is refused for one repository goes on with another one's that 
   registry.chunkDelayMs = 40;
   const [first, second] = await Promise.all([peerOf(node), peerOf(node)]);
 
-  const reading = get(first!, blob(registry, "team/gone", digest));
+  const reading = get(first, blob(registry, "team/gone", digest));
   while (registry.bodyBytes === 0) await Bun.sleep(5);
-  const waiting = get(second!, blob(registry, "team/app", digest));
+  const waiting = get(second, blob(registry, "team/app", digest));
   while (heads(registry, "team/app") === 0) await Bun.sleep(5);
   registry.refuses = (_, repository) => (repository === "team/gone" ? 403 : undefined);
   registry.chunkDelayMs = 0;
@@ -164,15 +164,15 @@ test("a registry that says yes to a digest which it has not gets nothing kept, a
   const [first, second] = await Promise.all([peerOf(node), peerOf(node)]);
 
   const ends = await Promise.all([
-    codeOf(first!, blob(evil, "team/app", digest)),
-    codeOf(second!, blob(honest, "team/app", digest)),
+    codeOf(first, blob(evil, "team/app", digest)),
+    codeOf(second, blob(honest, "team/app", digest)),
   ]);
-  const again = await codeOf(second!, blob(honest, "team/app", digest));
+  const again = await codeOf(second, blob(honest, "team/app", digest));
 
   expect(ends).toEqual(["checksum", "done"]);
   expect(again).toBe("done");
   expect(node.current.status().store.contents).toBe(1);
-  expect((await first!.status()).store.contents).toBe(0);
+  expect((await first.status()).store.contents).toBe(0);
 }, 60_000);
 
 test.each([["names another digest", { "docker-content-digest": digestOf(Buffer.from("other")) }]])(
@@ -207,8 +207,8 @@ test("a registry that is slow delays those who asked there, and nobody else", as
   slow.gate = () => gate.promise;
   const [first, second] = await Promise.all([peerOf(node), peerOf(node)]);
 
-  const delayed = codeOf(first!, blob(slow, "team/app", digest));
-  expect(await codeOf(second!, blob(quick, "team/app", digest))).toBe("done");
+  const delayed = codeOf(first, blob(slow, "team/app", digest));
+  expect(await codeOf(second, blob(quick, "team/app", digest))).toBe("done");
   gate.resolve();
 
   expect(await delayed).toBe("done");
@@ -406,7 +406,7 @@ test.each<[string, Partial<DownloadRequest>]>([
   const child = await scriptedSwarmPeer(node.current.address);
   cleanups.defer(() => child.close());
   const joined = child.join(task.url, {
-    task: { headers: {}, tag: "", filterQuery: [], checksum: "", ...task } as never,
+    task: { headers: {}, tag: "", filterQuery: [], checksum: "", ...task },
   });
   await expect(joined).rejects.toThrow("usage");
   expect(registry.requests).toEqual([]);

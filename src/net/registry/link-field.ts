@@ -21,7 +21,7 @@ export function rewriteLinks(field: string, { url, path, ns }: ListPlace): strin
       // A link to elsewhere would take the client, and what it shows, past the mirror.
       if (origin !== list.origin || pathname !== list.pathname) return [];
       if (ns !== null) searchParams.set("ns", ns);
-      return [`<${path}?${searchParams}>${parameters}`];
+      return [`<${path}?${searchParams.toString()}>${parameters}`];
     },
   );
   return links.length === 0 ? null : links.join(", ");

@@ -144,5 +144,5 @@ export function isForSwarm({ asked, resource }: RegistryRequest): boolean {
 export function queryOf({ searchParams }: URL): string {
   const query = new URLSearchParams(searchParams);
   query.delete("ns");
-  return query.size === 0 ? "" : `?${query}`;
+  return query.size === 0 ? "" : `?${query.toString()}`;
 }

@@ -22,7 +22,7 @@ interface PeerProcess {
   /** "127.0.0.1:40123" */
   mirror: string;
   /** Most memory that it had since it started, bytes. */
-  peakBytes(): number;
+  peakBytes: () => number;
 }
 
 /** A peer in a process of its own: its memory is nobody else's. */

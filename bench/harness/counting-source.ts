@@ -15,7 +15,8 @@ export interface CountingSourceOptions {
 /** Serves one file under any path until closed. */
 export class CountingSource implements AsyncDisposable {
   readonly bytes: Uint8Array;
-  readonly #bytesPerSec: number;
+  /** Counts from the next chunk on. */
+  bytesPerSec: number;
   readonly #etag: string;
   readonly #server = createServer((request, response) => {
     this.#answer(request, response).catch(() => response.destroy());
@@ -26,7 +27,7 @@ export class CountingSource implements AsyncDisposable {
 
   private constructor(options: CountingSourceOptions) {
     this.bytes = options.bytes;
-    this.#bytesPerSec = options.bytesPerSec ?? Infinity;
+    this.bytesPerSec = options.bytesPerSec ?? Infinity;
     this.#etag = `"${Bun.hash(options.bytes).toString(16)}"`;
   }
 
@@ -115,9 +116,9 @@ export class CountingSource implements AsyncDisposable {
 
   /** Hands out time slots in order, one clock for all connections. */
   async #pace(bytes: number): Promise<void> {
-    if (this.#bytesPerSec === Infinity) return;
+    if (this.bytesPerSec === Infinity) return;
     const now = performance.now();
-    this.#nextSendAt = Math.max(now, this.#nextSendAt) + (bytes / this.#bytesPerSec) * 1000;
+    this.#nextSendAt = Math.max(now, this.#nextSendAt) + (bytes / this.bytesPerSec) * 1000;
     await Bun.sleep(this.#nextSendAt - now);
   }
 }

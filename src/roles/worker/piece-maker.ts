@@ -11,6 +11,7 @@
 //
 // Invariant: of what is to be sealed no plain byte is written.
 
+import { shrinksInParts } from "../../engine/bytes/compression.ts";
 import {
   encodePiece,
   PassingSeal,
@@ -189,8 +190,13 @@ export class PieceMaker {
     return { ...encoded, lookMs: shrank || key !== null ? lookMs : elapsedMs };
   }
 
+  /** What to do with a whole piece; a gamble only where parts of it shrink. */
   #attempt(plain: Uint8Array): FormAttempt {
-    return this.#compresses ? this.#choice.look(plain) : "leave";
+    if (!this.#compresses) return "leave";
+    const attempt = this.#choice.look(plain);
+    if (attempt !== "gamble" || shrinksInParts(plain)) return attempt;
+    this.#choice.tried(attempt, false);
+    return "leave";
   }
 }
 

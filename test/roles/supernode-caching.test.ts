@@ -316,7 +316,7 @@ describe("a source that is down", () => {
 
       expect(answer).toMatchObject({ type: "refused", error: { code: "network" } });
     },
-    30_000,
+    60_000,
   );
 
   test("is not one that says that the file is gone", async () => {

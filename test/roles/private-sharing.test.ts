@@ -207,15 +207,17 @@ test(
   "a read whose credential dies goes on with another requester's, and nothing is read twice",
   () =>
     withPrivateSource(
-      async ({ fleet, source, as }) => {
+      async ({ fleet, supernode, source, as }) => {
         source.allowed.add("Bearer a").add("Bearer b");
-        source.chunkDelayMs = 20;
-        source.diesAfter.set("Bearer a", 2 << 20);
+        source.chunkDelayMs = 300;
         const [one, two] = [await fleet.peer(), await fleet.peer()];
 
         const a = get(one, as("Bearer a"));
         while (source.bodyBytes === 0) await Bun.sleep(10);
         const b = get(two, as("Bearer b"));
+        while (supernode.running.status().contents[0]?.children !== 2) await Bun.sleep(10);
+        source.diesAfter.set("Bearer a", 0);
+        source.chunkDelayMs = 0;
         const [gotA, gotB] = await Promise.all([a, b]);
 
         expect(gotA.bytes.equals(source.bytes)).toBe(true);

@@ -15,8 +15,7 @@ export interface CountingSourceOptions {
 /** Serves one file under any path until closed. */
 export class CountingSource implements AsyncDisposable {
   readonly bytes: Uint8Array;
-  /** Counts from the next chunk on. */
-  bytesPerSec: number;
+  #bytesPerSec: number;
   readonly #etag: string;
   readonly #server = createServer((request, response) => {
     this.#answer(request, response).catch(() => response.destroy());
@@ -27,7 +26,7 @@ export class CountingSource implements AsyncDisposable {
 
   private constructor(options: CountingSourceOptions) {
     this.bytes = options.bytes;
-    this.bytesPerSec = options.bytesPerSec ?? Infinity;
+    this.#bytesPerSec = options.bytesPerSec ?? Infinity;
     this.#etag = `"${Bun.hash(options.bytes).toString(16)}"`;
   }
 
@@ -41,6 +40,12 @@ export class CountingSource implements AsyncDisposable {
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/file`;
+  }
+
+  /** Of chunks that do not wait for their turn yet. */
+  set bytesPerSec(rate: number) {
+    this.#bytesPerSec = rate;
+    this.#nextSendAt = 0;
   }
 
   get bodyBytes(): number {
@@ -116,9 +121,9 @@ export class CountingSource implements AsyncDisposable {
 
   /** Hands out time slots in order, one clock for all connections. */
   async #pace(bytes: number): Promise<void> {
-    if (this.bytesPerSec === Infinity) return;
+    if (this.#bytesPerSec === Infinity) return;
     const now = performance.now();
-    this.#nextSendAt = Math.max(now, this.#nextSendAt) + (bytes / this.bytesPerSec) * 1000;
+    this.#nextSendAt = Math.max(now, this.#nextSendAt) + (bytes / this.#bytesPerSec) * 1000;
     await Bun.sleep(this.#nextSendAt - now);
   }
 }

@@ -5,6 +5,7 @@ import type { FileHandle } from "node:fs/promises";
 import { decodeOwnPiece } from "../../engine/bytes/wire-form.ts";
 import type { Manifest, PieceRow } from "../../engine/core/manifest.ts";
 import { pieceOffset } from "../../engine/core/piece-layout.ts";
+import { DfError, isDfError } from "../../errors.ts";
 import { readError } from "../../store/file-errors.ts";
 
 export interface ReadBackOptions {
@@ -32,20 +33,30 @@ export class ReadBack {
   /**
    * Plain bytes that lie within one piece. One call at a time.
    * @returns memory that the next call uses again
-   * @throws {DfError} file-unreadable; checksum when a piece is not what its row says
+   * @throws {DfError} file-unreadable, also when a piece is not what its row says; denied when one is
+   *   sealed and there is no key
    */
   async read(offset: number, length: number): Promise<Uint8Array> {
-    const { manifest, contentId, key } = this.#options;
+    const { manifest } = this.#options;
     const { layout } = manifest;
     const index = Math.floor(offset / layout.pieceLength);
     const row = manifest.row(index)!;
     if (row.form === "plain") return this.#readFile(offset, length);
     const start = pieceOffset(layout, index);
-    if (this.#decoded?.row !== row) {
-      const wire = await this.#readFile(start, row.wireLength);
-      this.#decoded = { row, plain: await decodeOwnPiece(wire, row, { contentId, index, key }) };
-    }
+    if (this.#decoded?.row !== row) this.#decoded = { row, plain: await this.#decode(index, row) };
     return this.#decoded.plain.subarray(offset - start, offset - start + length);
+  }
+
+  async #decode(index: number, row: PieceRow): Promise<Uint8Array> {
+    const { manifest, contentId, key } = this.#options;
+    const wire = await this.#readFile(pieceOffset(manifest.layout, index), row.wireLength);
+    try {
+      return await decodeOwnPiece(wire, row, { contentId, index, key });
+    } catch (cause) {
+      if (!isDfError(cause, "checksum")) throw cause;
+      const message = `read back piece ${index} of content ${contentId}: it is damaged on disk`;
+      throw new DfError("file-unreadable", message, { cause });
+    }
   }
 
   async #readFile(offset: number, length: number): Promise<Uint8Array> {

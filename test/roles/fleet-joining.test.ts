@@ -208,8 +208,8 @@ test("who answers for another fleet is not joined", () =>
       fleet: { urls: [other.url], fleetKey: fleet.config.fleetKey, token: undefined },
     });
 
-    expect(joining).rejects.toThrow("does not have the fleet's key");
-    expect(
+    await expect(joining).rejects.toThrow("does not have the fleet's key");
+    await expect(
       fleet.peer({ fleet: { urls: [fleet.url], token: new Secret(`${token?.reveal()}x`) } }),
     ).rejects.toThrow();
   }));

@@ -18,7 +18,7 @@ function source(session: Session, data: Uint8Array) {
 
 async function download(peer: PeerOfFleet, url: string, isFromSwarm = true): Promise<number> {
   const request = { url, noOrigin: isFromSwarm };
-  const events = await eventsOf(peer.client.download(request, AbortSignal.timeout(20_000)));
+  const events = await eventsOf(peer.client.download(request, AbortSignal.timeout(60_000)));
   return eventOf(events, "done").length;
 }
 

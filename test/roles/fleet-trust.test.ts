@@ -208,7 +208,7 @@ test("T-21: who was known to speak TLS is never asked in plain text", () =>
     ];
     const { urls, fleetKey } = fleet.config;
     const again = await fleet.peer({ dataDir: peer.dataDir, fleet: { urls, fleetKey } });
-    const read = again.client.download({ url: source.url }, AbortSignal.timeout(20_000));
+    const read = again.client.download({ url: source.url }, AbortSignal.timeout(60_000));
     expect(eventOf(await eventsOf(read), "done").length).toBe(100_000);
     const newcomer = fleet.peer({ fleet: { urls, fleetKey, token: new Secret("dfj_0_0") } });
 

@@ -56,7 +56,7 @@ interface Got {
 async function get(
   { client }: Pick<PeerOfFleet, "client">,
   request: DownloadRequest,
-  signal = AbortSignal.timeout(30_000),
+  signal = AbortSignal.timeout(60_000),
 ): Promise<Got> {
   let content: Extract<DownloadStreamEvent, { event: "content" }> | undefined;
   for await (const event of client.download(request, signal)) {
@@ -77,7 +77,7 @@ async function bytesOf(
 ): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   const range = { from: 0, to, ...(access === undefined ? {} : { access }) };
-  for await (const chunk of client.contents(contentId, range, AbortSignal.timeout(10_000)))
+  for await (const chunk of client.contents(contentId, range, AbortSignal.timeout(60_000)))
     chunks.push(chunk);
   return Buffer.concat(chunks);
 }
@@ -349,7 +349,7 @@ test(
       const two = await fleet.peer();
 
       const told: string[] = [];
-      for await (const event of two.client.download(as("Bearer b"), AbortSignal.timeout(30_000)))
+      for await (const event of two.client.download(as("Bearer b"), AbortSignal.timeout(60_000)))
         if (event.event === "content") told.push(event.contentId);
 
       expect(told.length).toBeGreaterThan(0);

@@ -123,7 +123,7 @@ test.if(outer !== undefined)(
       const host = await fleet.peer();
       const events = host.client.download(
         { url: source.url, noOrigin: true },
-        AbortSignal.timeout(20_000),
+        AbortSignal.timeout(60_000),
       );
       for await (const _ of events);
       const { taskId } = supernode.running.status().contents[0]!;
@@ -135,7 +135,7 @@ test.if(outer !== undefined)(
         askHolder(
           { address: `${outer}:${port}`, proof },
           { taskId: taskId!, credential },
-          AbortSignal.timeout(5_000),
+          AbortSignal.timeout(60_000),
         );
 
       expect(await ask(member.credential)).toMatchObject({ isComplete: true });
@@ -171,7 +171,7 @@ test.if(outer !== undefined)(
         });
         const events = host.client.download(
           { ...asked, noOrigin: true },
-          AbortSignal.timeout(20_000),
+          AbortSignal.timeout(60_000),
         );
         for await (const _ of events);
         const { credential } = await joinedFixture(fleet);

@@ -15,7 +15,7 @@ export interface CountingSourceOptions {
 /** Serves one file under any path until closed. */
 export class CountingSource implements AsyncDisposable {
   readonly bytes: Uint8Array;
-  readonly #bytesPerSec: number;
+  #bytesPerSec: number;
   readonly #etag: string;
   readonly #server = createServer((request, response) => {
     this.#answer(request, response).catch(() => response.destroy());
@@ -40,6 +40,12 @@ export class CountingSource implements AsyncDisposable {
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/file`;
+  }
+
+  /** Of chunks that do not wait for their turn yet. */
+  set bytesPerSec(rate: number) {
+    this.#bytesPerSec = rate;
+    this.#nextSendAt = 0;
   }
 
   get bodyBytes(): number {

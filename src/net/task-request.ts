@@ -214,7 +214,9 @@ function publicUrlOf(text: string): string {
   url.hash = "";
   // By hand: what stays keeps its spelling, which a server may look at.
   const kept = queryParts(url, "public");
-  if (kept.length < url.search.slice(1).split("&").length) url.search = kept.join("&");
+  // With its question mark: without one, the first name's own would be taken for it.
+  if (kept.length < url.search.slice(1).split("&").length)
+    url.search = kept.length === 0 ? "" : `?${kept.join("&")}`;
   return url.href;
 }
 

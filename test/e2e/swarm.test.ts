@@ -9,6 +9,7 @@ import {
   sha256HexOfFile,
 } from "../../bench/harness/counting-source.ts";
 import { peerStatus } from "../../bench/harness/local-api-client.ts";
+import { waitUntil } from "../../bench/harness/session.ts";
 import { pieceLengthFor, SINGLE_PIECE_BYTES } from "../../src/engine/core/piece-layout.ts";
 import { INLINE_BYTES_MAX } from "../../src/limits.ts";
 import {
@@ -80,13 +81,17 @@ test.if(hasDf)("two gets of one URL on one host are one download", async () => {
 
 test.if(hasDf)("two gets to one output: the second one exits 11 and spoils nothing", async () => {
   const bytes = randomPayload(4 * MB);
-  await using source = await CountingSource.start({ bytes, bytesPerSec: 2 * MB });
+  // The first one ends after the second one, however long that takes to begin.
+  await using source = await CountingSource.start({ bytes, bytesPerSec: MB / 10 });
 
   await withSwarm({ peerCount: 1 }, async ({ session, peers }) => {
     const output = outputIn(session, "output");
     const first = runDf(session, getArgs(source.url, output, peers[0]!));
-    await Bun.sleep(700);
+    await waitUntil("the output is open", async () =>
+      (await readdir(session.folder)).some((name) => name.includes(".df-part")),
+    );
     const second = await runDf(session, getArgs(source.url, output, peers[0]!));
+    source.bytesPerSec = Infinity;
 
     expect(second.exitCode).toBe(11);
     expect(second.stderr).toContain("hint:");

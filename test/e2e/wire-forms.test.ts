@@ -8,6 +8,7 @@ import {
   sha256HexOfFile,
 } from "../../bench/harness/counting-source.ts";
 import { peerStatus } from "../../bench/harness/local-api-client.ts";
+import { waitUntil } from "../../bench/harness/session.ts";
 import type { SupernodeStatus } from "../../src/roles/supernode/status.ts";
 import {
   getArgs,
@@ -64,10 +65,11 @@ test.if(hasDf)("what shrinks reaches two hosts whole, in less than half of its b
 
     expect(digests).toEqual(Array(2).fill(sha256Hex(bytes)));
     expect(source.bodyBytes).toBe(bytes.length);
-    // Counts reach the status about once a second.
-    await Bun.sleep(1_500);
-    const travelled = await wireBytes(swarm);
     const { wire, contents } = await supernodeStatus(swarm);
+    // Counts reach the status about once a second.
+    await waitUntil("all is counted", async () => (await wireBytes(swarm)) >= 2 * wire.wireBytes);
+    await Bun.sleep(1_100);
+    const travelled = await wireBytes(swarm);
     expect(wire).toMatchObject({ plainBytes: bytes.length });
     expect(wire.wireBytes + wire.savedBytes).toBe(bytes.length);
     expect(contents[0]!.wire.wireBytes).toBe(wire.wireBytes);

@@ -47,6 +47,22 @@ describe("an extra seed", () => {
     expect(parents).toContain(EXTRA);
   });
 
+  // The seed that came first was given all that its slots hold: four children took everything from one.
+  test("and the owner share what few children ask, whichever came first", () => {
+    const empty = ".".repeat(32);
+    const swarm = new DrawnSwarm(`${"#".repeat(32)}  ${empty}  ${empty}  ${empty}`, {
+      seedSlots: 32,
+    });
+    swarm.step({ kind: "hostArrived", host: EXTRA, isSeed: true, uploadSlots: 32 });
+    for (let piece = 0; piece < 32; piece++)
+      swarm.step({ kind: "pieceSeeded", content: 0, host: EXTRA, piece });
+
+    const parents = [1, 2, 3].flatMap((child) => swarm.pulls(child, 4)).map(({ parent }) => parent);
+
+    expect(parents.filter((parent) => parent === EXTRA)).toHaveLength(6);
+    expect(parents.filter((parent) => parent === SEED_HOST)).toHaveLength(6);
+  });
+
   test("comes first at the owner, until it has half of its slots", () => {
     const empty = ".".repeat(20);
     const swarm = new DrawnSwarm(`${"#".repeat(20)}  ${empty}  ${empty}  ${empty}`, {

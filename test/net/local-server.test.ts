@@ -158,4 +158,4 @@ test("a download outlives a silence longer than the server's default idle timeou
   await events.next();
 
   expect((await events.next()).value).toMatchObject({ message: "the source is back" });
-}, 30_000);
+}, 60_000);

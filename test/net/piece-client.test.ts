@@ -281,7 +281,7 @@ test("piece client passes on what the store throws", async () => {
 
   const fetching = client.fetch(request(address, { store: () => Promise.reject(full) }), never);
 
-  expect(fetching).rejects.toBe(full);
+  await expect(fetching).rejects.toBe(full);
 });
 
 test("piece client keeps a connection for the next piece, and bears that a parent closed it", async () => {

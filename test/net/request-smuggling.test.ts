@@ -43,7 +43,8 @@ function answersTo(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {
     let answer = "";
     const socket = connect(port, "127.0.0.1", () => socket.write(text));
-    socket.setTimeout(1_000, () => socket.destroy());
+    // The server ends each connection; one that it kept open would never come to an end here.
+    socket.setTimeout(20_000, () => socket.destroy());
     socket.on("data", (data) => (answer += data.toString("latin1")));
     socket.on("error", () => socket.destroy());
     socket.on("close", () => resolve(answer));

@@ -29,7 +29,7 @@ async function startedCluster(
 }
 
 async function download({ client }: PeerOfFleet, url: string): Promise<number> {
-  const events = client.download({ url, noOrigin: true }, AbortSignal.timeout(20_000));
+  const events = client.download({ url, noOrigin: true }, AbortSignal.timeout(60_000));
   return eventOf(await eventsOf(events), "done").length;
 }
 

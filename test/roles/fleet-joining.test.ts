@@ -18,7 +18,7 @@ function source(session: Session, data: Uint8Array) {
 
 async function download(peer: PeerOfFleet, url: string, isFromSwarm = true): Promise<number> {
   const request = { url, noOrigin: isFromSwarm };
-  const events = await eventsOf(peer.client.download(request, AbortSignal.timeout(20_000)));
+  const events = await eventsOf(peer.client.download(request, AbortSignal.timeout(60_000)));
   return eventOf(events, "done").length;
 }
 
@@ -208,8 +208,8 @@ test("who answers for another fleet is not joined", () =>
       fleet: { urls: [other.url], fleetKey: fleet.config.fleetKey, token: undefined },
     });
 
-    expect(joining).rejects.toThrow("does not have the fleet's key");
-    expect(
+    await expect(joining).rejects.toThrow("does not have the fleet's key");
+    await expect(
       fleet.peer({ fleet: { urls: [fleet.url], token: new Secret(`${token?.reveal()}x`) } }),
     ).rejects.toThrow();
   }));

@@ -20,7 +20,7 @@ import {
 import { eventOf, eventsOf } from "./peer-fixture.ts";
 
 async function download({ client }: PeerOfFleet, url: string): Promise<number> {
-  const events = client.download({ url, noOrigin: true }, AbortSignal.timeout(20_000));
+  const events = client.download({ url, noOrigin: true }, AbortSignal.timeout(60_000));
   return eventOf(await eventsOf(events), "done").length;
 }
 
@@ -45,7 +45,7 @@ const isConnected = ({ running }: PeerOfFleet): boolean =>
 async function strangersHear(address: string): Promise<string[]> {
   const codeOf = (error: unknown): string => (error as { code?: string }).code ?? "";
   const ask = (url: string): Promise<string> =>
-    fetch(url, { signal: AbortSignal.timeout(5_000) }).then(({ status }) => `${status}`, codeOf);
+    fetch(url, { signal: AbortSignal.timeout(60_000) }).then(({ status }) => `${status}`, codeOf);
   return Promise.all([ask(`https://${address}/livez`), ask(`http://${address}/livez`)]);
 }
 

@@ -13,6 +13,7 @@ import {
 import { peerStatus } from "../../bench/harness/local-api-client.ts";
 import { Session, waitUntil } from "../../bench/harness/session.ts";
 import type { PeerStatus } from "../../src/net/wire/local-api.ts";
+import type { SupernodeStatus } from "../../src/roles/supernode/status.ts";
 import { hasDf, runDf, startDf, supernodeFixture } from "../fixtures/spawn-df.ts";
 
 const MB = 1_000_000;
@@ -116,8 +117,15 @@ test.if(hasDf)(
       ];
       const first = startDf(session, args, envOf(session));
       await waitUntil("half of the file", async () => source.bodyBytes > 4 * MB);
+      // Else the rest is sent to a busy machine before some of this has arrived there.
+      source.bytesPerSec = MB / 10;
+      await waitUntil("some of it passed on", async () => {
+        const answer = await fetch(`http://${supernode.address}/v1/status`);
+        return ((await answer.json()) as SupernodeStatus).uploadedBytes > MB;
+      });
       first.child.kill("SIGKILL");
       await first.finished;
+      source.bytesPerSec = Infinity;
       expect(existsSync(join(session.folder, "out"))).toBe(false);
       const { exitCode, stdout, stderr } = await runDf(
         session,

@@ -259,7 +259,7 @@ test("a peer that dies in mid-transfer is found again and the copy goes on", asy
       if (number > 0) return stream.sendWhole(bytes, ONE);
       stream.send(contentEvent(ONE, bytes.length));
       stream.send(progressEvent(200_000));
-      setTimeout(() => stream.breakOff(), 50);
+      void stream.bytesAsked.then(() => stream.breakOff());
     },
     async ({ session, peer, get }) => {
       peer.contents.set(ONE, bytes);

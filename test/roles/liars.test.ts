@@ -89,7 +89,7 @@ test("T-42: a liar that accuses twenty honest hosts has none of them shut out", 
 
   const { handle } = await liar.join(source.url);
   liar.pull(handle, { slots: 4 });
-  for (const deadline = Date.now() + 30_000; accused.size < 20 && Date.now() < deadline;) {
+  while (accused.size < 20) {
     const { assignments } = await liar.next(isKind("assign"));
     const reports = assignments.map(({ piece, parent, address: from }) => {
       if (addresses.has(from)) accused.add(from);

@@ -265,4 +265,4 @@ test("T-32: whatever a local command asks for, it is answered below 500", async 
   );
 
   expect((await client.status()).downloads).toEqual([]);
-}, 20_000);
+}, 60_000);

@@ -339,7 +339,7 @@ test("a version that is gone at the source when the supernode is gone too gives 
   expect((await bytesOf(client, last.contentId, 300_000)).equals(Buffer.from(source.data))).toBe(
     true,
   );
-}, 30_000);
+}, 60_000);
 
 test("an owner whose words contradict each other fails the download, not the peer", async () => {
   const content = await seededContent(cleanups, URL_OF_TASK, { data: randomBytes(200_000) });
@@ -493,7 +493,7 @@ test("a download goes on at the next supernode when its owner is gone", async ()
 
   expect(eventOf(await download, "done").md5).toBe(content.md5);
   expect(content.server.uploadCount).toBe(4);
-}, 20_000);
+}, 60_000);
 
 test("a peer whose supernodes are gone reads the source and says so", async () => {
   const data = randomBytes(200_000);
@@ -509,7 +509,7 @@ test("a peer whose supernodes are gone reads the source and says so", async () =
   expect(eventOf(events, "notice").message).toContain("no supernode answers");
   expect(eventOf(events, "done").bytes.source).toBe(data.length);
   await expect(refused).rejects.toMatchObject({ code: "no-supernode" });
-}, 20_000);
+}, 60_000);
 
 test("a download that nobody reads any more is left after a grace, and what it has is offered", async () => {
   const content = await seededContent(cleanups, URL_OF_TASK, { data: randomBytes(200_000) });
@@ -534,7 +534,7 @@ test("a download that nobody reads any more is left after a grace, and what it h
     { contentId: content.contentId, taskId: content.taskId, have: "BA==" },
   ]);
   expect((await client.status()).downloads).toEqual([]);
-}, 20_000);
+}, 60_000);
 
 test("pieces in doubt are offered once they were hashed again, and only those that are right", async () => {
   const data = randomBytes(200_000);

@@ -98,7 +98,7 @@ test("peers that have all pieces among them end without the source", async () =>
     expect(bytes.equals(swarm.data)).toBe(true);
   }
   expect(swarm.source.gets).toBe(0);
-}, 30_000);
+}, 60_000);
 
 test("without a supernode's word the digest of what is proven is computed", async () => {
   const parts = [{ gives: range(0, 4) }, { gives: range(4, 8) }];
@@ -106,7 +106,7 @@ test("without a supernode's word the digest of what is proven is computed", asyn
 
   for (const events of await Promise.all(swarm.downloads))
     expect(eventOf(events, "done").md5).toBe(swarm.content.md5);
-}, 30_000);
+}, 60_000);
 
 test("pieces that no neighbour has are read from the source, by ranges, and told to readers", async () => {
   const swarm = await orphans([{ gives: range(0, 3) }, { gives: range(3, 6) }]);
@@ -123,7 +123,7 @@ test("pieces that no neighbour has are read from the source, by ranges, and told
   expect(swarm.source.gets).toBeLessThanOrEqual(4);
   const notices = ends.flatMap((events) => events.filter(({ event }) => event === "notice"));
   expect(notices.length).toBeGreaterThan(0);
-}, 30_000);
+}, 60_000);
 
 test("a source that gives no ranges is read whole for what is missing", async () => {
   const swarm = await orphans([{ gives: range(0, 6), neighbours: [] }]);
@@ -133,7 +133,7 @@ test("a source that gives no ranges is read whole for what is missing", async ()
 
   expect(eventOf(events!, "done").md5).toBe(swarm.content.md5);
   expect(eventOf(events!, "done").bytes).toMatchObject({ source: 2 * PIECE_LENGTH - 1_000 });
-}, 30_000);
+}, 60_000);
 
 test("with --no-origin the source is never read, and the supernode's return ends the download", async () => {
   const parts = [{ gives: range(0, 3) }, { gives: range(3, 6) }];

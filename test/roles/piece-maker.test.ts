@@ -1,9 +1,11 @@
-// How much of a source waits in memory while pieces are made: bounded, whatever the disk does.
+// How much of a source waits in memory while pieces are made: bounded, whatever the disk does. And
+// what of a sealed content is written, without a wait.
 
 import { expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import { randomPayload } from "../../bench/harness/counting-source.ts";
 import { digestNow } from "../../src/engine/bytes/digest.ts";
+import { decodePiece } from "../../src/engine/bytes/wire-form.ts";
 import type { PieceRow } from "../../src/engine/core/manifest.ts";
 import { PieceMaker, type PieceMakerOptions } from "../../src/roles/worker/piece-maker.ts";
 import { PieceMakers } from "../../src/roles/worker/piece-makers.ts";
@@ -17,10 +19,14 @@ interface Written {
   length: number;
 }
 
+const KEY = digestNow("sha256", "a content key");
+
 /** A maker of one content that notes what it writes; `disk` holds each write up. */
 function makerFixture(overrides: Partial<PieceMakerOptions> & { disk?: () => Promise<void> } = {}) {
   const { disk = async () => {}, ...options } = overrides;
   const written: Written[] = [];
+  /** What the data file holds. */
+  const file = new Uint8Array(100 * PIECE);
   const made = new Map<number, PieceRow>();
   const makers = overrides.makers ?? new PieceMakers();
   const maker = new PieceMaker({
@@ -29,6 +35,7 @@ function makerFixture(overrides: Partial<PieceMakerOptions> & { disk?: () => Pro
     write: async (offset, bytes) => {
       await disk();
       written.push({ offset, length: bytes.length });
+      file.set(bytes, offset);
     },
     made: (index, row) => void made.set(index, row),
     failed: (error) => {
@@ -36,7 +43,13 @@ function makerFixture(overrides: Partial<PieceMakerOptions> & { disk?: () => Pro
     },
     ...options,
   });
-  return { maker, makers, written, made };
+  /** The piece as whoever has its row and key gets it. */
+  const decoded = (index: number) => {
+    const row = made.get(index)!;
+    const wire = file.slice(index * PIECE, index * PIECE + row.wireLength);
+    return decodePiece(wire, row, { contentId: "c", index, key: options.key ?? null });
+  };
+  return { maker, makers, written, made, file, decoded };
 }
 
 /** A whole piece, as a source sends it. */
@@ -129,4 +142,68 @@ test("pieces of many contents leave buffers for a few, for as long as others are
   expect(second.filter(({ bytes }) => firstBytes.has(bytes))).toHaveLength(15);
   const former = new Set([...firstBytes, ...second.map(({ bytes }) => bytes)]);
   expect(third.filter(({ bytes }) => former.has(bytes))).toHaveLength(0);
+});
+
+test("what is sealed and not compressed is written as it comes, sealed, and never waits in memory", async () => {
+  const stuck = Promise.withResolvers<void>();
+  const makers = new PieceMakers();
+  const busy = Array.from({ length: 2 * MAKERS_MAX }, () => makers.run(() => stuck.promise));
+  const { maker, made, written, file, decoded } = makerFixture({
+    ...{ makers, key: KEY, compresses: false },
+  });
+
+  for (let index = 0; index < 5; index++) await give(maker, index, words);
+  stuck.resolve();
+  await Promise.all(busy);
+
+  expect([...made.values()].map(({ form }) => form)).toEqual(Array(5).fill("sealed"));
+  expect(written.every(({ length }) => length === 16 << 10)).toBe(true);
+  expect(Buffer.from(file).includes("for every peer")).toBe(false);
+  for (const index of made.keys()) expect(await decoded(index)).toEqual(words);
+});
+
+test("T-23: a sealed piece that begins anew has another nonce, and its row says what came last", async () => {
+  const { maker, made, file, decoded } = makerFixture({ key: KEY, compresses: false });
+  await maker.take(0, words.subarray(0, 16 << 10), NO_SIGNAL);
+  const firstTry = file.slice(0, 16 << 10);
+
+  await give(maker, 0, words);
+
+  expect(await decoded(0)).toEqual(words);
+  expect(file.subarray(0, 16 << 10)).not.toEqual(firstTry);
+  expect(made.get(0)!.wireSha256).toEqual(digestNow("sha256", file.subarray(0, PIECE)));
+});
+
+test("a sealed content that does not shrink is sealed as it comes or looked at first, none of it plain", async () => {
+  const { maker, made, written, decoded } = makerFixture({ key: KEY });
+  const pieces = Array.from({ length: 40 }, () => randomPayload(PIECE));
+
+  for (const [index, bytes] of pieces.entries()) await give(maker, index, bytes);
+  await maker.settled();
+
+  expect([...made.values()].every(({ form }) => form === "sealed")).toBe(true);
+  expect(new Set(written.map(({ length }) => length))).toEqual(new Set([PIECE, 16 << 10]));
+  for (const [index, bytes] of pieces.entries()) expect(await decoded(index)).toEqual(bytes);
+});
+
+test("the last piece of a sealed content whose length is not known is sealed at its own length", async () => {
+  const { maker, made, decoded } = makerFixture({
+    ...{ key: KEY, compresses: false, layout: { length: null, pieceLength: PIECE } },
+  });
+
+  await give(maker, 0, words);
+  await give(maker, 1, words.subarray(0, 1000));
+  await maker.settled();
+
+  expect(made.get(1)).toMatchObject({ form: "sealed", plainLength: 1000 });
+  expect(await decoded(1)).toEqual(words.subarray(0, 1000));
+});
+
+test("a piece of a sealed content without its first bytes is a bug, not a plain write", async () => {
+  const { maker, written } = makerFixture({ key: KEY, compresses: false });
+
+  const taken = maker.take(1000, words.subarray(1000, 2000), NO_SIGNAL);
+
+  await expect(taken).rejects.toThrow("no plain byte");
+  expect(written).toEqual([]);
 });

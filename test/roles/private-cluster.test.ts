@@ -17,7 +17,7 @@ async function get({ client }: PeerOfFleet, request: DownloadRequest): Promise<B
   const events = await eventsOf(client.download(request, AbortSignal.timeout(60_000)));
   const { contentId, access } = eventOf(events, "content");
   const { length } = eventOf(events, "done");
-  return bytesOf(client, contentId, length, AbortSignal.timeout(10_000), access);
+  return bytesOf(client, contentId, length, AbortSignal.timeout(60_000), access);
 }
 
 test(

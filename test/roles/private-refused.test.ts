@@ -29,7 +29,7 @@ test("a supernode without a fleet shares nothing private, and does not ask the s
 
   const asked = [asA(url), { url, isSealed: true }];
   const got = await Promise.allSettled(
-    asked.map((one) => eventsOf(client.download(one, AbortSignal.timeout(20_000)))),
+    asked.map((one) => eventsOf(client.download(one, AbortSignal.timeout(60_000)))),
   );
 
   const refused = { status: "rejected", reason: { code: "not-shareable" } };
@@ -41,7 +41,7 @@ test("without a supernode a peer brings nothing private: the user reads it himse
   const { url, proofs, readers } = await source();
   const { client } = await peerFixture(cleanups);
 
-  const got = eventsOf(client.download(asA(url), AbortSignal.timeout(20_000)));
+  const got = eventsOf(client.download(asA(url), AbortSignal.timeout(60_000)));
 
   await expect(got).rejects.toMatchObject({ code: "not-shareable" });
   expect([...proofs, ...readers]).toEqual([]);
@@ -52,7 +52,7 @@ test("T-05: a peer refuses credentials that are not of the task's own URL", asyn
   const { client } = await peerFixture(cleanups);
   const lie = { ...asA(url), url: "http://files.example/secret" };
 
-  const got = eventsOf(client.download(lie, AbortSignal.timeout(20_000)));
+  const got = eventsOf(client.download(lie, AbortSignal.timeout(60_000)));
 
   await expect(got).rejects.toMatchObject({ code: "usage" });
 });

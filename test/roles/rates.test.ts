@@ -6,6 +6,7 @@ import { Pacer } from "../../src/engine/bytes/pacing.ts";
 import { pieceCountOf, pieceLengthAt } from "../../src/engine/core/piece-layout.ts";
 import { piecePath } from "../../src/net/wire/piece-api.ts";
 import { startBadSource } from "../fixtures/bad-source.ts";
+import type { Lateness } from "../fixtures/late-thread.ts";
 import { isType, scriptedSwarmPeer } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { scriptedSupernode } from "../net/scripted-supernode.ts";
@@ -17,11 +18,15 @@ const never = new AbortController().signal;
 const cleanups = new Cleanups();
 afterEach(() => cleanups.run());
 
-/** Notes when bytes passed, and how long this thread kept them waiting before it looked. */
+/**
+ * Notes when bytes passed, and how long they waited before this thread looked, or for a thread that
+ * sent or passed them: where the CPU is scarce, what was admitted in its time comes late and together.
+ */
 class Ledger {
   readonly #entries: { atMs: number; bytes: number }[] = [];
-  readonly #lags: { atMs: number; lagMs: number }[] = [];
+  readonly #lags: Lateness[] = [];
   readonly #timer: Timer;
+  readonly #other = new Worker(new URL("../fixtures/late-thread.ts", import.meta.url));
 
   constructor() {
     const everyMs = 5;
@@ -31,7 +36,13 @@ class Ledger {
       this.#lags.push({ atMs, lagMs: Math.max(0, atMs - lookedAtMs - everyMs) });
       lookedAtMs = atMs;
     }, everyMs);
-    cleanups.defer(() => clearInterval(this.#timer));
+    this.#other.addEventListener("message", ({ data }: MessageEvent<Lateness>) => {
+      this.#lags.push({ ...data, atMs: data.atMs - performance.timeOrigin });
+    });
+    cleanups.defer(() => {
+      clearInterval(this.#timer);
+      this.#other.terminate();
+    });
   }
 
   note(bytes: number): void {
@@ -46,7 +57,7 @@ class Ledger {
   worstExcess(): number {
     let worst = -Infinity;
     for (const [first, { atMs }] of this.#entries.entries()) {
-      // What the thread saw late had passed before the window began.
+      // What was late had passed before the window began.
       const lagMs = Math.max(
         0,
         ...this.#lags

@@ -100,7 +100,7 @@ test("a host that comes back is not dialled again", async () => {
   }
 
   expect(asked()).toBe(1);
-}, 20_000);
+}, 60_000);
 
 test("a host that becomes reachable later is a parent from then on", async () => {
   const node = await supernode();
@@ -140,4 +140,4 @@ test("a host that becomes reachable later is a parent from then on", async () =>
   }
 
   expect(other.isClosed()).toBe(false);
-}, 30_000);
+}, 60_000);

@@ -90,7 +90,7 @@ test.if(outer !== undefined)(
       expect((await send("GET /v1/status")).status).toBe(401);
       expect((await send("GET /v1/holds/:taskId", peer)).status).toBe(403);
     }),
-  30_000,
+  60_000,
 );
 
 test("T-10: no route is without a rule, and few are everybody's", () => {
@@ -123,7 +123,7 @@ test.if(outer !== undefined)(
       const host = await fleet.peer();
       const events = host.client.download(
         { url: source.url, noOrigin: true },
-        AbortSignal.timeout(20_000),
+        AbortSignal.timeout(60_000),
       );
       for await (const _ of events);
       const { taskId } = supernode.running.status().contents[0]!;
@@ -135,14 +135,14 @@ test.if(outer !== undefined)(
         askHolder(
           { address: `${outer}:${port}`, proof },
           { taskId: taskId!, credential },
-          AbortSignal.timeout(5_000),
+          AbortSignal.timeout(60_000),
         );
 
       expect(await ask(member.credential)).toMatchObject({ isComplete: true });
       expect(await ask(peer.credential)).toBeNull();
       expect(await ask(undefined)).toBeNull();
     }),
-  30_000,
+  60_000,
 );
 
 test("T-20: a supernode of a fleet that speaks plain HTTP beyond loopback says so at its start", () =>
@@ -171,7 +171,7 @@ test.if(outer !== undefined)(
         });
         const events = host.client.download(
           { ...asked, noOrigin: true },
-          AbortSignal.timeout(20_000),
+          AbortSignal.timeout(60_000),
         );
         for await (const _ of events);
         const { credential } = await joinedFixture(fleet);
@@ -194,7 +194,7 @@ test.if(outer !== undefined)(
         await source.stop();
       }
     }),
-  30_000,
+  60_000,
 );
 
 test("T-32: whatever is asked of the control port is answered below 500", async () => {
@@ -233,4 +233,4 @@ test("T-32: whatever is asked of the control port is answered below 500", async 
     { numRuns: 150 },
   );
   await node.stop();
-}, 30_000);
+}, 60_000);

@@ -316,7 +316,7 @@ describe("a source that is down", () => {
 
       expect(answer).toMatchObject({ type: "refused", error: { code: "network" } });
     },
-    30_000,
+    60_000,
   );
 
   test("is not one that says that the file is gone", async () => {
@@ -405,7 +405,12 @@ test("asks one after the other within one moment share one probe, though the sou
   const headers = { "cache-control": "no-cache" };
   const { source: log, node, asked } = await broughtAndRestarted({ headers });
 
+  const startedMs = performance.now();
   for (let i = 0; i < 20; i++) await bring(node, log.url);
 
-  expect(methodsOf(log, asked)).toEqual(["HEAD"]);
+  // One, unless the machine is so slow that moments have passed.
+  const moments = 1 + Math.floor((performance.now() - startedMs) / VALIDATED_FRESH_MS);
+  const methods = methodsOf(log, asked);
+  expect(methods.length).toBeWithin(1, moments + 1);
+  expect(new Set(methods)).toEqual(new Set(["HEAD"]));
 });

@@ -227,7 +227,7 @@ describe("a partition", () => {
 
     expect(sourceReads(nodes)).toBe(2);
     expect(started.bodyBytes).toBe(2 * bytes.length);
-  }, 30_000);
+  }, 60_000);
 });
 
 describe("an upstream cluster", () => {
@@ -267,7 +267,7 @@ describe("an upstream cluster", () => {
     await download(url, bytes, addressesOf(nodes));
 
     expect(sourceReads(nodes)).toBe(1);
-  }, 20_000);
+  }, 60_000);
 });
 
 describe("a member that comes", () => {

@@ -64,7 +64,7 @@ test("peers of two zones that see only the supernode both end, and only it feeds
   for (const events of ends)
     expect(eventOf(events, "done").bytes).toMatchObject({ supernode: data.length, peers: 0 });
   expect(strangers).toBe(0);
-}, 30_000);
+}, 60_000);
 
 test("a peer is told the address that a parent has for its zone", async () => {
   const { address, pieceAddress } = await supernode();
@@ -102,7 +102,7 @@ test("a peer is told the address that a parent has for its zone", async () => {
   expect(west).not.toContain(bridge.host.address);
   const north = await parents(inNorth);
   expect([...north]).toEqual([pieceAddress]);
-}, 30_000);
+}, 60_000);
 
 /** Takes every piece and says so; returns how many there are. */
 async function takeAll(peer: ScriptedSwarmPeer, handle: number): Promise<number> {

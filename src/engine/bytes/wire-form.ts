@@ -11,10 +11,11 @@ import {
   sameBytes,
   wireFormOf,
 } from "../core/manifest.ts";
+import { assert } from "../core/machine.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import { compress, decompress } from "./compression.ts";
-import { digestNow, sha256 } from "./digest.ts";
-import { freshNonce, seal, unseal } from "./sealing.ts";
+import { digestNow, RunningDigest, sha256 } from "./digest.ts";
+import { freshNonce, RunningSeal, seal, unseal } from "./sealing.ts";
 
 /** Up to this length a digest is computed on the calling thread: 256 KiB take 0.15 ms there, the way to the pool half of it. */
 const DIGEST_ON_THREAD_BYTES_MAX = 256 << 10;
@@ -62,7 +63,7 @@ export async function encodePiece(
   const bytes = isShorter ? packed : plain;
   if (zstdLevel === 0 && key === null)
     return { wire: plain, row: plainRow(plain.length, plainSha256) };
-  const sealing = await sealed(bytes, options, { plainLength: plain.length, nonce: freshNonce() });
+  const sealing = sealed(bytes, options, { plainLength: plain.length, nonce: freshNonce() });
   const { wire, seal: pieceSeal } = sealing;
   const row: PieceRow = {
     form: wireFormOf({ zstdLevel, seal: pieceSeal }),
@@ -74,6 +75,45 @@ export async function encodePiece(
     seal: pieceSeal,
   };
   return { wire: bytesOf(wire), row };
+}
+
+/**
+ * Makes the wire form of a piece that is sealed and not compressed while its bytes come, under a fresh
+ * nonce: none of them stays in memory. For pieces whose length is known before.
+ */
+export class PassingSeal {
+  readonly #seal: RunningSeal;
+  readonly #plainLength: number;
+  readonly #digest = new RunningDigest("sha256");
+  #length = 0;
+
+  constructor({ contentId, index, key }: PiecePlace & { key: Uint8Array }, plainLength: number) {
+    const bound = boundTo({ contentId, index }, plainLength);
+    this.#seal = new RunningSeal({ key, nonce: freshNonce(), bound });
+    this.#plainLength = plainLength;
+  }
+
+  /** Takes the next bytes. @returns the wire bytes that stand in their place */
+  take(plain: Uint8Array): Uint8Array {
+    const wire = this.#seal.update(plain);
+    this.#digest.update(wire);
+    this.#length += wire.length;
+    return wire;
+  }
+
+  /** The row of what was taken. Use it once. */
+  finish(plainSha256: Uint8Array): PieceRow {
+    assert(this.#length === this.#plainLength, "a piece is as long as was bound to its seal");
+    return {
+      form: "sealed",
+      zstdLevel: 0,
+      wireLength: this.#length,
+      plainLength: this.#length,
+      wireSha256: this.#digest.finish(),
+      plainSha256,
+      seal: this.#seal.finish(),
+    };
+  }
 }
 
 /**
@@ -96,7 +136,7 @@ export async function remakePiece(
     plainLength,
     seal: { nonce },
   } = row;
-  const { wire } = await sealed(bytes, place, { plainLength, nonce });
+  const { wire } = sealed(bytes, place, { plainLength, nonce });
   return wireIfRight(row, wire);
 }
 
@@ -112,22 +152,45 @@ export async function decodePiece(
   row: PieceRow,
   place: PiecePlace,
 ): Promise<Uint8Array> {
-  const what = `decode piece ${place.index} of content ${place.contentId}`;
+  const plain = await openPiece(wire, row, place);
+  if (row.form !== "plain" && !sameBytes(await digestOf(plain), row.plainSha256))
+    throw new DfError("checksum", `${triedOn(place)}: the plain bytes have another digest`);
+  return plain;
+}
+
+/**
+ * As `decodePiece`, for who made the piece: the word of its seal, where it has one, is taken for the
+ * bytes in it, and no digest is made of them once more.
+ */
+export function decodeOwnPiece(
+  wire: Uint8Array,
+  row: PieceRow,
+  place: PiecePlace,
+): Promise<Uint8Array> {
+  return row.seal === null ? decodePiece(wire, row, place) : openPiece(wire, row, place);
+}
+
+async function openPiece(wire: Uint8Array, row: PieceRow, place: PiecePlace): Promise<Uint8Array> {
+  const what = triedOn(place);
   if (wire.length !== row.wireLength) throw new DfError("checksum", `${what}: it is cut short`);
   if (row.form === "plain") return wire;
-  const packed = await opened(wire, row, place, what);
+  const packed = opened(wire, row, place, what);
   const plain = row.zstdLevel === 0 ? packed : await unpacked(packed, row, what);
-  if (plain.length !== row.plainLength || !sameBytes(await digestOf(plain), row.plainSha256))
-    throw new DfError("checksum", `${what}: the plain bytes have another digest`);
+  if (plain.length !== row.plainLength)
+    throw new DfError("checksum", `${what}: the plain bytes are more or fewer`);
   return bytesOf(plain);
 }
 
-async function opened(
+function triedOn({ contentId, index }: PiecePlace): string {
+  return `decode piece ${index} of content ${contentId}`;
+}
+
+function opened(
   wire: Uint8Array,
   { seal: pieceSeal, plainLength }: PieceRow,
   place: PiecePlace,
   what: string,
-): Promise<Uint8Array> {
+): Uint8Array {
   if (pieceSeal === null) return wire;
   if (place.key === null) {
     throw new DfError("denied", `${what}: it is sealed, and its key is not here`, {
@@ -136,7 +199,7 @@ async function opened(
   }
   const bound = boundTo(place, plainLength);
   try {
-    return await unseal(wire, { key: place.key, seal: pieceSeal, bound });
+    return unseal(wire, { key: place.key, seal: pieceSeal, bound });
   } catch (cause) {
     throw new DfError("checksum", `${what}: its seal does not hold`, { cause });
   }
@@ -150,19 +213,22 @@ async function unpacked(bytes: Uint8Array, row: PieceRow, what: string): Promise
   }
 }
 
-async function sealed(
+function sealed(
   bytes: Uint8Array,
   place: PiecePlace,
   { plainLength, nonce }: { plainLength: number; nonce: Uint8Array },
-): Promise<{ wire: Uint8Array; seal: PieceSeal | null }> {
+): { wire: Uint8Array; seal: PieceSeal | null } {
   if (place.key === null) return { wire: bytes, seal: null };
   const bound = boundTo(place, plainLength);
-  const result = await seal(bytes, { key: place.key, nonce, bound });
+  const result = seal(bytes, { key: place.key, nonce, bound });
   return { wire: result.sealed, seal: result.seal };
 }
 
 /** What a sealed piece cannot be moved away from: its content, its place in it, its length. */
-function boundTo({ contentId, index }: PiecePlace, plainLength: number): Uint8Array {
+function boundTo(
+  { contentId, index }: Pick<PiecePlace, "contentId" | "index">,
+  plainLength: number,
+): Uint8Array {
   return new TextEncoder().encode(`df piece 1\n${contentId}\n${index}\n${plainLength}`);
 }
 

@@ -24,13 +24,17 @@ const ENTROPY_SHARE_MIN = 0.95;
  * system's 414 pieces of 1 MiB that loses 10 which shrink, where one verdict over all runs loses 31.
  */
 export function looksRandom(piece: Uint8Array): boolean {
-  if (piece.length <= SAMPLE_BYTES) return isRandomRun(piece);
-  const step = (piece.length - RUN_BYTES) / (RUN_COUNT - 1);
-  for (let run = 0; run < RUN_COUNT; run++) {
+  return evenRuns(piece, RUN_BYTES).every(isRandomRun);
+}
+
+/** Four runs of a piece, evenly spread from its first byte to its last; one, the piece, where it is no longer. */
+export function evenRuns(piece: Uint8Array, runBytes: number): Uint8Array[] {
+  if (piece.length <= RUN_COUNT * runBytes) return [piece];
+  const step = (piece.length - runBytes) / (RUN_COUNT - 1);
+  return Array.from({ length: RUN_COUNT }, (_, run) => {
     const from = Math.floor(run * step);
-    if (!isRandomRun(piece.subarray(from, from + RUN_BYTES))) return false;
-  }
-  return true;
+    return piece.subarray(from, from + runBytes);
+  });
 }
 
 function isRandomRun(run: Uint8Array): boolean {

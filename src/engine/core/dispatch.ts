@@ -3,9 +3,8 @@
 
 import { Blocklist } from "./blocklist.ts";
 import { DenseList } from "./columns.ts";
-import { windowEnd } from "./download-window.ts";
 import { HOST_SEED } from "./host-columns.ts";
-import { choosePiece, firstCommonPiece, lowestPiece, type PieceQuestion } from "./piece-choice.ts";
+import { PiecePicker } from "./piece-picker.ts";
 import type { Prng } from "./prng.ts";
 import { reservationUs } from "./reservation-time.ts";
 import { Reservations } from "./reservations.ts";
@@ -25,10 +24,6 @@ const TICK_LOOKS_MAX = 20_000;
 /** Waiting children compared for one free upload slot. */
 const CHILDREN_COMPARED = 6;
 
-/** Pieces compared for rarity: light among peers, stronger when a seed repeats a piece. */
-const PEER_PIECE_SAMPLES = 2;
-const SEED_PIECE_SAMPLES = 8;
-
 export class Dispatcher {
   readonly reservations = new Reservations();
   readonly blocks = new Blocklist();
@@ -36,6 +31,7 @@ export class Dispatcher {
   readonly #activeContents = new DenseList();
   readonly #state: SwarmState;
   readonly #prng: Prng;
+  readonly #pieces: PiecePicker;
   #effects: SchedulerEffect[] = [];
   #nowUs = 0;
   #takesAnyParent = false;
@@ -43,21 +39,13 @@ export class Dispatcher {
   #looks = PARENTS_LOOKED_AT;
   /** Members that were given something in this step. */
   readonly #given: number[] = [];
-
-  /** One object for all questions: there are several for each assignment. */
-  readonly #question: PieceQuestion = {
-    words: new Uint32Array(0),
-    haveRow: 0,
-    takenRow: 0,
-    from: 0,
-    end: 0,
-    availability: new Uint32Array(0),
-    samples: 1,
-  };
+  /** Seeds that may still have something for the child that is served. */
+  readonly #seedsLeft: number[] = [];
 
   constructor(state: SwarmState, prng: Prng) {
     this.#state = state;
     this.#prng = prng;
+    this.#pieces = new PiecePicker(state, prng);
   }
 
   get waitsAnywhere(): boolean {
@@ -83,7 +71,22 @@ export class Dispatcher {
     }
     this.updateWaiting(swarm, child);
     if (!swarm.waiting.has(child)) return;
-    for (const seed of swarm.seeds) this.serveParent(swarm, seed, child);
+    this.#serveFromSeeds(swarm, child);
+  }
+
+  /**
+   * Uses the seeds' free slots, each time where the fewest uploads run. In the order of their list, the
+   * first one was given all that its slots hold, and a swarm with less to ask for never used another.
+   */
+  #serveFromSeeds(swarm: Swarm, child: number): void {
+    const seeds = this.#seedsLeft;
+    seeds.push(...swarm.seeds);
+    while (seeds.length > 0) {
+      let at = 0;
+      for (let i = 1; i < seeds.length; i++)
+        if (this.#isBetterParent(seeds[i]!, seeds[at]!)) at = i;
+      if (!this.#giveOneUpload(swarm, seeds[at]!, child)) seeds.splice(at, 1);
+    }
   }
 
   /**
@@ -135,14 +138,7 @@ export class Dispatcher {
 
   /** Uses a parent's free slots for children of one content. */
   serveParent(swarm: Swarm, parent: number, preferred: number): void {
-    const { hosts, members } = this.#state;
-    const host = members.host[parent]!;
-    if (members.haveCount[parent] === 0) return;
-    while (
-      hosts.hasFreeSlot(host) &&
-      swarm.waiting.length > 0 &&
-      this.#giveToWaiting(swarm, parent, preferred)
-    ) {
+    while (this.#giveOneUpload(swarm, parent, preferred)) {
       // Each round fills one upload slot.
     }
   }
@@ -239,7 +235,7 @@ export class Dispatcher {
       // Load is looked at first: it costs less than to look for a piece.
       if (bestParent === -1 || this.#isBetterParent(parent, bestParent)) {
         if (!this.#mayUse(swarm, child, parent)) continue;
-        const piece = this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
+        const piece = this.#pieces.fromPeer(swarm, child, parent);
         if (piece === -1) continue;
         bestParent = parent;
         bestPiece = piece;
@@ -254,6 +250,16 @@ export class Dispatcher {
   #isBetterParent(a: number, b: number): boolean {
     const { members, hosts } = this.#state;
     return hosts.uploading[members.host[a]!]! < hosts.uploading[members.host[b]!]!;
+  }
+
+  #giveOneUpload(swarm: Swarm, parent: number, preferred: number): boolean {
+    const { hosts, members } = this.#state;
+    return (
+      members.haveCount[parent] !== 0 &&
+      hosts.hasFreeSlot(members.host[parent]!) &&
+      swarm.waiting.length > 0 &&
+      this.#giveToWaiting(swarm, parent, preferred)
+    );
   }
 
   #giveToWaiting(swarm: Swarm, parent: number, preferred: number): boolean {
@@ -271,7 +277,7 @@ export class Dispatcher {
       if (members.content[child] !== swarm.content) continue;
       const score = members.inFlight[child]! * 0x100_0000 + members.haveCount[child]!;
       if (score >= bestScore || !this.#mayUse(swarm, child, parent)) continue;
-      const piece = this.#pieceOf(swarm, child, parent);
+      const piece = this.#pieces.from(swarm, child, parent);
       if (piece === -1) continue;
       bestChild = child;
       bestPiece = piece;
@@ -293,56 +299,13 @@ export class Dispatcher {
     if (swarm.seeds.length < 2 || hosts.kind[host] !== HOST_SEED) return false;
     for (const seed of swarm.seeds) {
       if (!swarm.waiting.has(seed) || members.inFlight[seed]! * 2 >= hosts.slots[host]!) continue;
-      const piece = this.#mayUse(swarm, seed, parent) ? this.#pieceOf(swarm, seed, parent) : -1;
+      const piece = this.#mayUse(swarm, seed, parent) ? this.#pieces.from(swarm, seed, parent) : -1;
       if (piece === -1) continue;
       this.#assign(swarm, seed, parent, piece);
       this.updateWaiting(swarm, seed);
       return true;
     }
     return false;
-  }
-
-  #pieceOf(swarm: Swarm, child: number, parent: number): number {
-    const { members, hosts, arena } = this.#state;
-    if (hosts.kind[members.host[parent]!] !== HOST_SEED)
-      return this.#usefulPiece(swarm, child, parent, PEER_PIECE_SAMPLES);
-    if (swarm.freshCount > 0 && swarm.wantingCount > 1) {
-      const fresh = firstCommonPiece(
-        arena.words,
-        swarm.freshRow,
-        members.haveRow[parent]!,
-        swarm.wordCount,
-      );
-      if (fresh !== -1 && !this.#state.isTaken(child, fresh)) return fresh;
-    }
-    return this.#usefulPiece(swarm, child, parent, SEED_PIECE_SAMPLES);
-  }
-
-  #usefulPiece(swarm: Swarm, child: number, parent: number, samples: number): number {
-    const { members, hosts, arena } = this.#state;
-    const from = members.firstGap[child]!;
-    // Chance makes children differ in what they have; one that is alone is rather served in order.
-    const isAlone = swarm.wantingCount === 1;
-    // No reader follows a seed that fills itself: what lies scattered is the more worth having.
-    const isSeed = hosts.kind[members.host[child]!] === HOST_SEED;
-    const end =
-      isAlone || isSeed
-        ? swarm.pieceCount
-        : windowEnd({
-            firstGap: from,
-            pieceCount: swarm.pieceCount,
-            pieceLength: swarm.pieceLength,
-            rateBytesPerSec: hosts.downSpeed[members.host[child]!]! * members.slots[child]!,
-          });
-    const question = this.#question;
-    question.words = arena.words;
-    question.haveRow = members.haveRow[parent]!;
-    question.takenRow = members.takenRow[child]!;
-    question.from = from;
-    question.end = end;
-    question.availability = swarm.availability;
-    question.samples = samples;
-    return isAlone ? lowestPiece(question) : choosePiece(question, this.#prng);
   }
 
   #mayUse(swarm: Swarm, child: number, parent: number): boolean {

@@ -330,8 +330,13 @@ export class NeighbourScheduler implements Machine<NeighbourEvent, NeighbourEffe
   }
 
   #usefulPiece({ haveRow }: Neighbour, from: number, end: number): number {
-    const rows = { words: this.#words, haveRow, takenRow: 0, availability: this.#availability };
-    return choosePiece({ ...rows, from, end, samples: PIECE_SAMPLES }, this.#prng);
+    const words = this.#words;
+    const availability = this.#availability;
+    const samples = PIECE_SAMPLES;
+    return choosePiece(
+      { words, haveRow, takenRow: 0, from, end, availability, samples },
+      this.#prng,
+    );
   }
 
   /** Takes a second neighbour for a piece that is long under way. */

@@ -1,8 +1,9 @@
-// Decides which pieces of one content are worth compressing. Three looks, each dearer than the one
-// before and taken less often once it was in vain:
+// Decides which pieces of one content are worth compressing. Looks, each dearer than the one before
+// and taken less often once it was in vain:
 //
 //   start of the content ── compressed format ──▶ never again, or now and then
-//   8 KiB of a piece ────── looks random ───────▶ a gamble, taken ever more rarely while it is lost
+//   8 KiB of a piece ────── looks random ───────▶ a gamble, taken ever more rarely while it is lost:
+//                           128 KiB of it do not shrink ──▶ lost
 //   the piece itself ────── shrinks by 10 % ────▶ kept
 //
 // A tar of mixed files changes its character within a few pieces, so nothing is forever but a

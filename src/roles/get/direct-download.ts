@@ -5,6 +5,7 @@
 import { type DigestAlgorithm, type Checksum } from "../../engine/bytes/digest.ts";
 import { InOrderDigest } from "../../engine/bytes/in-order-digest.ts";
 import { Pacer, requestBytesThroughAll } from "../../engine/bytes/pacing.ts";
+import { firstGap } from "../../engine/core/first-gap.ts";
 import {
   type PieceLayout,
   pieceCountOf,
@@ -16,7 +17,12 @@ import { SOURCE_RETRY } from "../../engine/core/retry.ts";
 import { DfError, isDfError } from "../../errors.ts";
 import { SOURCE_CONNECTIONS } from "../../limits.ts";
 import { readSource } from "../../net/source/read-source.ts";
-import type { SourceAddress, SourceFacts, SourceSink } from "../../net/source/source-read.ts";
+import type {
+  SourceAddress,
+  SourceFacts,
+  SourceRequest,
+  SourceSink,
+} from "../../net/source/source-read.ts";
 import { verifyDigests } from "./verify-digests.ts";
 import type { Output, OutputVersion } from "./output.ts";
 import { NO_BYTES, type TransferResult, type TransferWatcher } from "./transfer.ts";
@@ -101,16 +107,13 @@ class DirectSink implements SourceSink {
   }
 
   /** The part of the source request that asks to go on with the earlier version. */
-  resumeAt(): { expected: { validator: string; length: number | null } | null; startAt?: number } {
+  resumeAt(): Pick<SourceRequest, "expected" | "startAt" | "startBytes"> {
     if (this.#earlier === null) return { expected: null };
     const { version, have } = this.#earlier;
-    // The first request takes a stretch of its own size: behind the last piece there is, nothing
-    // is read twice. A complete file still asks, so that the source can say that it changed.
-    const behind = [...have].at(-1)! + 1;
-    const first = behind < have.size ? behind : Math.min(have.firstMissing(), have.size - 1);
+    // A complete file still asks, so that the source can say that it changed.
     return {
       expected: { validator: version.validator!, length: version.length },
-      startAt: first * version.pieceLength,
+      ...(firstGap(have, version) ?? { startBytes: 1 }),
     };
   }
 

@@ -2,7 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
-import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
+import { firstGap } from "../../engine/core/first-gap.ts";
+import { pieceLengthFor } from "../../engine/core/piece-layout.ts";
 import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
 import { pieceLengthMinOf } from "../../net/registry/registry-task.ts";
 import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
@@ -44,11 +45,6 @@ export function resumePoint(
   const { have, manifest } = partial;
   const { layout } = manifest;
   const expected = { validator, length: layout.length };
-  const first = have.firstMissing();
   // A full content that lost only its digests: the first answer's headers are all that is needed.
-  if (first === have.size) return { expected, startBytes: 1 };
-  let next = first + 1;
-  while (next < have.size && !have.has(next)) next++;
-  const startAt = pieceOffset(layout, first);
-  return { expected, startAt, startBytes: pieceOffset(layout, next) - startAt };
+  return { expected, ...(firstGap(have, layout) ?? { startBytes: 1 }) };
 }

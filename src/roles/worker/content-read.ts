@@ -6,18 +6,16 @@ import { InOrderDigest } from "../../engine/bytes/in-order-digest.ts";
 import { Pacer, admitThroughAll, requestBytesThroughAll } from "../../engine/bytes/pacing.ts";
 import { Manifest, type PieceRow } from "../../engine/core/manifest.ts";
 import { assert } from "../../engine/core/machine.ts";
-import { pieceLengthAt } from "../../engine/core/piece-layout.ts";
+import { type PieceLayout, pieceLengthAt } from "../../engine/core/piece-layout.ts";
 import { PieceSet } from "../../engine/core/piece-set.ts";
 import { DfError, messageOf } from "../../errors.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { readSource } from "../../net/source/read-source.ts";
 import type { SourceFacts, SourceSink } from "../../net/source/source-read.ts";
-import { DataFiles } from "../../store/data-files.ts";
-import type { DecodedPieces } from "../../store/decoded-pieces.ts";
 import { writeError } from "../../store/file-errors.ts";
-import { PlainReads } from "../../store/plain-reads.ts";
 import { PieceMaker } from "./piece-maker.ts";
 import type { PieceMakers } from "./piece-makers.ts";
+import { ReadBack } from "./read-back.ts";
 import type { SourceWorkerOrder, SourceWorkerReport } from "./source-worker-messages.ts";
 
 type ReadOrder = Extract<SourceWorkerOrder, { kind: "read" }>;
@@ -29,8 +27,6 @@ export interface SharedByReads {
   diskPacer: Pacer;
   egress: EgressGuard;
   makers: PieceMakers;
-  /** Pieces that were read back for a digest. */
-  decoded: DecodedPieces;
   report: (message: SourceWorkerReport) => void;
 }
 
@@ -138,7 +134,6 @@ export class ContentRead implements SourceSink {
     const { contentId, dataPath, layout, forming, rows: known } = content;
     const { makers, diskPacer } = this.#shared;
     const { signal } = this.#cancel;
-    const files = new DataFiles();
     /** Rows of the pieces that are in the data file, to read them back by. */
     const manifest = new Manifest(layout);
     const rows = new Map<number, PieceRow>();
@@ -146,9 +141,8 @@ export class ContentRead implements SourceSink {
       if (have.has(index)) manifest.append(index, row);
       else rows.set(index, row);
     }
-    const digest = this.#order.isPart
-      ? null
-      : this.#digestOf({ contentId, dataPath, manifest, files, key: forming.key });
+    const back = new ReadBack({ contentId, dataPath, file, manifest, key: forming.key });
+    const digest = this.#order.isPart ? null : this.#digestOf(layout, back);
     const write = async (offset: number, bytes: Uint8Array): Promise<void> => {
       await diskPacer.admit(bytes.length, signal);
       await writeAll(file, offset, bytes);
@@ -165,28 +159,18 @@ export class ContentRead implements SourceSink {
     for (const index of have) digest?.pieceDone(index, pieceLengthAt(layout, index));
     const close = async (): Promise<void> => {
       await maker.close();
-      // What it read after this would open the file again, for nobody to close.
+      // It reads this very file.
       await digest?.stop();
-      await Promise.all([file.close(), files.closeAll()]);
+      await file.close();
     };
     return { maker, digest, close };
   }
 
-  #digestOf(content: {
-    contentId: string;
-    dataPath: string;
-    manifest: Manifest;
-    files: DataFiles;
-    key: Uint8Array | null;
-  }): InOrderDigest {
-    // A damaged piece fails the read; the store finds it again when it verifies.
-    const { decoded } = this.#shared;
-    const plain = new PlainReads({ ...content, decoded, onDamaged() {} });
-    if (content.key !== null) plain.unlock(content.key);
+  #digestOf({ pieceLength }: PieceLayout, back: ReadBack): InOrderDigest {
     return new InOrderDigest({
-      pieceLength: content.manifest.layout.pieceLength,
+      pieceLength,
       algorithms: this.#order.wantsSha256 ? ["md5", "sha256"] : ["md5"],
-      read: (offset, length) => plain.read(offset, length),
+      read: (offset, length) => back.read(offset, length),
     });
   }
 }

@@ -2,13 +2,23 @@
 // data file:
 //
 //   bytes ─┬─ plain for sure ────────────────────────────────▶ written as they come
+//          ├─ sealed, not compressed ─▶ sealed as they come ─▶ written
 //          └─ collected ─▶ whole ─▶ look, zstd?, seal? ─▶ wire form written; the plain piece never
 //                                └▶ a row is known: made again as it says
 //
-// What is to be sealed is always collected: its plain bytes reach no disk. Memory holds the pieces
-// that arrive and those that wait for a maker; while too many do, `take` does not return.
+// Memory holds the pieces that arrive and those that wait for a maker; while too many do, `take` does
+// not return.
+//
+// Invariant: of what is to be sealed no plain byte is written.
 
-import { encodePiece, remakePiece, type PiecePlace } from "../../engine/bytes/wire-form.ts";
+import { shrinksInParts } from "../../engine/bytes/compression.ts";
+import {
+  encodePiece,
+  PassingSeal,
+  remakePiece,
+  type PiecePlace,
+} from "../../engine/bytes/wire-form.ts";
+import { assert } from "../../engine/core/machine.ts";
 import { type PieceRow, plainRow } from "../../engine/core/manifest.ts";
 import { type PieceLayout, pieceLengthAt, pieceOffset } from "../../engine/core/piece-layout.ts";
 import {
@@ -39,6 +49,7 @@ export class PieceMaker {
   readonly #compresses: boolean;
   readonly #choice = new WireFormChoice();
   readonly #collected = new Map<number, HeldPiece>();
+  readonly #sealing = new Map<number, PassingSeal>();
   readonly #making = new Set<Promise<void>>();
 
   constructor(options: PieceMakerOptions) {
@@ -57,20 +68,25 @@ export class PieceMaker {
     makers.noteArrived(bytes.length);
     const index = Math.floor(offset / layout.pieceLength);
     const at = offset - pieceOffset(layout, index);
-    let piece = this.#collected.get(index);
-    if (piece === undefined && at === 0 && this.#collects(index, bytes)) {
-      piece = await makers.hold(pieceLengthAt(layout, index), signal);
-      this.#collected.set(index, piece);
+    const length = pieceLengthAt(layout, index);
+    if (at === 0 && !this.#collected.has(index)) {
+      this.#sealing.delete(index);
+      if (this.#collects(index, bytes))
+        this.#collected.set(index, await makers.hold(length, signal));
+      else this.#sealInPassing(index, length);
     }
-    if (piece === undefined) await write(offset, bytes);
-    else piece.bytes.set(bytes, at);
+    const piece = this.#collected.get(index);
+    if (piece !== undefined) piece.bytes.set(bytes, at);
+    else await write(offset, this.#passing(index, bytes));
   }
 
   /** All bytes of a piece were taken; `made` or `failed` follows. @param sha256 of these bytes */
   finish(index: number, length: number, sha256: Uint8Array): void {
     const piece = this.#collected.get(index);
     if (piece === undefined) {
-      this.#options.made(index, plainRow(length, sha256), 0);
+      const row = this.#sealing.get(index)?.finish(sha256) ?? plainRow(length, sha256);
+      this.#sealing.delete(index);
+      this.#options.made(index, row, 0);
       return;
     }
     this.#collected.delete(index);
@@ -93,13 +109,34 @@ export class PieceMaker {
   }
 
   #collects(index: number, start: Uint8Array): boolean {
-    const { key, rows, makers } = this.#options;
+    const { key, layout, rows, makers } = this.#options;
     const known = rows.get(index);
     if (known !== undefined) return known.form !== "plain";
     if (index === 0) this.#choice.begins(start);
-    if (key !== null) return true;
-    if (!this.#compresses) return false;
-    return !makers.isOverloaded && this.#choice.wantsPiece();
+    // A seal is bound to the piece's length, and that of the last one is not known before its end.
+    if (key !== null && layout.length === null) return true;
+    return this.#compresses && !makers.isOverloaded && this.#choice.wantsPiece();
+  }
+
+  /** Begins a piece that is not collected, under a nonce of its own each time its bytes come. */
+  #sealInPassing(index: number, length: number): void {
+    const { contentId, key } = this.#options;
+    if (this.#isPlain(index) || key === null) return;
+    this.#sealing.set(index, new PassingSeal({ contentId, index, key }, length));
+  }
+
+  /** What is written of a piece that is not collected. */
+  #passing(index: number, bytes: Uint8Array): Uint8Array {
+    const sealing = this.#sealing.get(index);
+    if (sealing !== undefined) return sealing.take(bytes);
+    assert(this.#isPlain(index), "of what is to be sealed no plain byte is written");
+    return bytes;
+  }
+
+  /** Whether the piece may be written as it comes. */
+  #isPlain(index: number): boolean {
+    const { key, rows } = this.#options;
+    return key === null || rows.get(index)?.form === "plain";
   }
 
   async #make(
@@ -153,8 +190,13 @@ export class PieceMaker {
     return { ...encoded, lookMs: shrank || key !== null ? lookMs : elapsedMs };
   }
 
+  /** What to do with a whole piece; a gamble only where parts of it shrink. */
   #attempt(plain: Uint8Array): FormAttempt {
-    return this.#compresses ? this.#choice.look(plain) : "leave";
+    if (!this.#compresses) return "leave";
+    const attempt = this.#choice.look(plain);
+    if (attempt !== "gamble" || shrinksInParts(plain)) return attempt;
+    this.#choice.tried(attempt, false);
+    return "leave";
   }
 }
 

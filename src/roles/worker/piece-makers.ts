@@ -9,8 +9,8 @@ import {
 } from "../../engine/core/compression-level.ts";
 
 /**
- * Pieces held in memory take at most so much. What is to be sealed is held even so: twelve connections
- * to one source hold twelve pieces.
+ * Pieces held in memory take at most so much. What must be held is held even so, as pieces whose rows
+ * are known: twelve connections to one source hold twelve pieces.
  */
 const HELD_BYTES_MAX = 256 << 20;
 
@@ -67,7 +67,7 @@ export class PieceMakers {
     this.#arrivedBytes += bytes;
   }
 
-  /** Whether pieces fill the memory already: those that may as well go plain should. */
+  /** Whether pieces fill the memory already: those that may as well go uncompressed should. */
   get isOverloaded(): boolean {
     return this.#heldBytes >= HELD_BYTES_MAX;
   }

@@ -5,7 +5,6 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { READ_CONNECTIONS } from "../../limits.ts";
 import { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { DEFAULT_EGRESS } from "../../net/egress/egress-policy.ts";
-import { DecodedPieces } from "../../store/decoded-pieces.ts";
 import { ContentRead } from "./content-read.ts";
 import { PieceMakers } from "./piece-makers.ts";
 import type { SourceWorkerOrder, SourceWorkerReport } from "./source-worker-messages.ts";
@@ -17,7 +16,6 @@ const shared = {
   diskPacer: new Pacer(null),
   egress: new EgressGuard({ policy: DEFAULT_EGRESS, ...READ_CONNECTIONS }),
   makers: new PieceMakers(),
-  decoded: new DecodedPieces(),
   report: (message: SourceWorkerReport): void => self.postMessage(message),
 };
 const reads = new Map<number, ContentRead>();

@@ -7,8 +7,10 @@ import { compress } from "../../../src/engine/bytes/compression.ts";
 import { digestNow } from "../../../src/engine/bytes/digest.ts";
 import { freshNonce } from "../../../src/engine/bytes/sealing.ts";
 import {
+  decodeOwnPiece,
   decodePiece,
   encodePiece,
+  PassingSeal,
   remakePiece,
   type PiecePlace,
 } from "../../../src/engine/bytes/wire-form.ts";
@@ -172,6 +174,53 @@ test("T-23: nonces do not repeat in a million seals, and a piece sealed twice lo
   expect(one.row.seal!.nonce).not.toEqual(other.row.seal!.nonce);
   expect(one.wire).not.toEqual(other.wire);
 });
+
+test("a piece that is sealed while its bytes come is the piece its row says, however they are cut", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uint8Array({ minLength: 1, maxLength: 3000 }),
+      fc.array(fc.nat(3000), { maxLength: 6 }),
+      async (plain, cuts) => {
+        const sealing = new PassingSeal({ ...placeOf(), key: KEY }, plain.length);
+        const ends = [...cuts.filter((cut) => cut < plain.length), plain.length];
+        let at = 0;
+        const parts = ends
+          .toSorted((a, b) => a - b)
+          .map((end) => sealing.take(plain.subarray(at, (at = end))));
+        const wire = new Uint8Array(Buffer.concat(parts));
+        const row = sealing.finish(digestNow("sha256", plain));
+
+        expect(row.wireSha256).toEqual(digestNow("sha256", wire));
+        expect(await decodePiece(wire, row, placeOf())).toEqual(plain);
+        expect(await remakePiece(plain, row, placeOf())).toEqual(wire);
+      },
+    ),
+  );
+});
+
+test("a piece that ends before the length that its seal is bound to has no row", () => {
+  const sealing = new PassingSeal({ ...placeOf(), key: KEY }, 100);
+  sealing.take(new Uint8Array(99));
+
+  expect(() => sealing.finish(digestNow("sha256", new Uint8Array(99)))).toThrow("as long as");
+});
+
+test.each([...FORMS])(
+  "T-22: a damaged piece that travels $form is not taken back by its maker either",
+  async ({ form, zstdLevel, key }) => {
+    const plain = compressible(5000);
+    const { wire, row } = await encodePiece(plain, { ...placeOf({ key }), zstdLevel });
+
+    expect(await decodeOwnPiece(wire, row, placeOf())).toEqual(plain);
+    if (form === "plain") return;
+    for (const at of [0, 17, wire.length - 1]) {
+      const refused = decodeOwnPiece(flipped(wire, at), row, placeOf());
+      await expect(refused).rejects.toMatchObject({ code: "checksum" });
+    }
+    const short = decodeOwnPiece(wire.subarray(1), row, placeOf());
+    await expect(short).rejects.toMatchObject({ code: "checksum" });
+  },
+);
 
 test("T-23: other bytes than its row describes are never sealed under a known nonce", async () => {
   const plain = compressible(LONG);

@@ -42,7 +42,7 @@ async function ask(
   resolve: ResolveName = nobody,
 ): Promise<number | string> {
   const egress = egressFixture({ reach: "network", ...policy }, { resolve });
-  const timeoutMs = { connect: 500, firstByte: 500 };
+  const timeoutMs = { connect: 500, firstByte: 10_000 };
   const client = new SourceClient({ url, headers: {}, egress, timeoutMs });
   try {
     const answer = await client.ask({}, never);
@@ -128,7 +128,7 @@ describe("T-12: no form of a URL leads a service into its own machine, link or c
       return Promise.resolve([{ address, family: 4 }]);
     };
     const egress = egressFixture({ reach: "host" }, { resolve });
-    const timeoutMs = { connect: 500, firstByte: 500 };
+    const timeoutMs = { connect: 10_000, firstByte: 10_000 };
     const url = `http://files.example:${source.port}/`;
     const client = new SourceClient({ url, headers: {}, egress, timeoutMs });
 

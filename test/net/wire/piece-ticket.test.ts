@@ -66,12 +66,13 @@ test("no ticket lasts longer than five minutes, whatever is asked", () => {
 
 const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
+const nowSeconds = Math.floor(Date.now() / 1000);
 const claims = {
   jti: "1",
   sub: HOST,
   content: CONTENT,
-  iat: Math.floor(Date.now() / 1000),
-  exp: Math.floor(Date.now() / 1000) + 300,
+  iat: nowSeconds,
+  exp: nowSeconds + 300,
 };
 
 function hmacTicket(header: object, secret: string | Buffer): string {

@@ -192,6 +192,15 @@ test("T-31: a body that is too large, too deep, no JSON or of another type is re
   });
 });
 
+/**
+ * A merge patch without a key is right and changes nothing (RFC 7396): chance brings one in a tenth of
+ * all runs.
+ */
+function isEmptyPatch(route: string, body: string | Uint8Array): boolean {
+  const text = typeof body === "string" ? body : new TextDecoder().decode(body);
+  return route === "PATCH /api/v1/settings/fleet" && /^\s*\{\s*\}\s*$/.test(text);
+}
+
 test("T-32: any body and any header value is answered with a problem, and the service goes on", async () => {
   await Session.run("access", async (session) => {
     const fixture = await configFixture(session, { isOpen: true });
@@ -209,12 +218,16 @@ test("T-32: any body and any header value is answered with a problem, and the se
           };
           const url = fixture.url + path.replaceAll(/:\w+/g, "%00x");
           const response = await fetch(url, { method, headers, body });
+          if (isEmptyPatch(route, body)) {
+            expect(await response.json()).toMatchObject({ version: 0, settings: {} });
+            return;
+          }
           expect(response.status).toBeGreaterThanOrEqual(400);
           expect(response.status).toBeLessThan(500);
           expect(problemSchema.safeParse(await response.json()).success).toBe(true);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 200, examples: [["PATCH /api/v1/settings/fleet", "{}"]] },
     );
 
     expect((await fetch(`${fixture.url}/livez`)).status).toBe(200);

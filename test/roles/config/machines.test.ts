@@ -310,7 +310,7 @@ test("a silent supernode leaves every list, and comes back with its next heartbe
     const { json } = await fixture.call("GET supernodes?state=alive");
     expect(json.supernodes).toHaveLength(2);
   });
-}, 30_000);
+}, 60_000);
 
 test("a standstill of df config ends no lease", async () => {
   await Session.run("machines", async (session) => {
@@ -330,7 +330,7 @@ test("a standstill of df config ends no lease", async () => {
 
     expect(json.state).toBe("alive");
   });
-}, 30_000);
+}, 60_000);
 
 test("a removed supernode is out at once: of lists, and by its credential", async () => {
   await Session.run("machines", async (session) => {

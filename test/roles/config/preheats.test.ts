@@ -94,7 +94,7 @@ test("hosts that the labels name are told through their supernode, and the job e
     expect(hosts!.toSorted()).toEqual(fleet.hosts.slice(0, 2).toSorted());
   const job = await stateOf(fleet, made.json.id, "done");
   expect(job).toMatchObject({ counts: { done: 4, pending: 0 }, doneBytes: 40 });
-}, 30_000);
+}, 60_000);
 
 test("a share of the hosts is chosen once, by a digest, and is at least one host", () => {
   const ids = Array.from({ length: 100 }, (_, index) => `host-${index}`);
@@ -153,7 +153,7 @@ test("the same request finds its job, by its content while it runs and by its ke
   const later = await fleet.call("POST preheats", { body });
   expect(later.json).toMatchObject({ state: "running" });
   expect(later.json.id).not.toBe(first.json.id);
-}, 30_000);
+}, 60_000);
 
 test("a cancelled job tells those that were told, and is over when they say so", async () => {
   const fleet = await fleetFixture(2, () => ({}));
@@ -175,7 +175,7 @@ test("a cancelled job tells those that were told, and is over when they say so",
   expect(commands[0]!.hosts!.toSorted()).toEqual(fleet.hosts.toSorted());
   const { json: after } = await fleet.call(`GET preheats/${json.id}`);
   expect(after.counts).toMatchObject({ cancelling: 0, cancelled: 2 });
-}, 30_000);
+}, 60_000);
 
 test("what was cancelled before anyone was told is over at once, and may be asked for again", async () => {
   const fleet = await fleetFixture(1, () => ({}));
@@ -187,7 +187,7 @@ test("what was cancelled before anyone was told is over at once, and may be aske
 
   expect(json).toMatchObject({ state: "cancelled", counts: { cancelled: 1, cancelling: 0 } });
   expect(second.json.id).not.toBe(first.json.id);
-}, 30_000);
+}, 60_000);
 
 test("when a host's supernode leaves, another one that the host comes to is told", async () => {
   const fleet = await fleetFixture(1, () => ({}));
@@ -222,7 +222,7 @@ test("a job that is kept fresh is done again by the same machines when its time 
   expect((await fleet.call(`GET preheats/${json.id}`)).json).toMatchObject({
     ...{ state: "running", round: 2, counts: { sent: 1 } },
   });
-}, 30_000);
+}, 60_000);
 
 test("a host that is away does not keep the others from the next round", async () => {
   const fleet = await fleetFixture(2, () => ({}));
@@ -245,7 +245,7 @@ test("a host that is away does not keep the others from the next round", async (
   expect((await fleet.call(`GET preheats/${json.id}`)).json).toMatchObject({
     ...{ state: "running", round: 2, counts: { sent: 1, pending: 1 } },
   });
-}, 30_000);
+}, 60_000);
 
 test("headers rest sealed, and private ones are refused with the reason", async () => {
   const fleet = await fleetFixture(1, () => ({}));
@@ -276,7 +276,7 @@ test("headers rest sealed, and private ones are refused with the reason", async 
   const [row] = database.query("SELECT * FROM preheat_jobs WHERE sealed_headers IS NOT NULL").all();
   expect(JSON.stringify(row)).toContain("sealed_headers");
   expect(JSON.stringify(row)).not.toContain("recognisable");
-}, 30_000);
+}, 60_000);
 
 test.each([
   ["an unknown field", { urls: [URL_A], priority: 1 }],
@@ -309,7 +309,7 @@ test("jobs and targets are listed page by page", async () => {
   const hosts = [...some.targets, ...more.targets].map(({ hostId }: { hostId: string }) => hostId);
   expect(hosts).toEqual(fleet.hosts.toSorted());
   expect(more.next).toBeNull();
-}, 30_000);
+}, 60_000);
 
 test("a restarted df config goes on with its jobs", async () => {
   const fleet = await fleetFixture(1, () => ({}));
@@ -329,4 +329,4 @@ test("a restarted df config goes on with its jobs", async () => {
 
   const job = await stateOf(again, json.id, "done");
   expect(job.counts.done).toBe(1);
-}, 30_000);
+}, 60_000);

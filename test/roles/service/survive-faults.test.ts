@@ -2,20 +2,15 @@
 
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { Session, waitUntil } from "../../../bench/harness/session.ts";
+import { Session } from "../../../bench/harness/session.ts";
 import { startProcess } from "../../fixtures/start-process.ts";
 
 test("T-32, T-35: faults that nobody catches end no service, are logged, and tell no secret", () =>
   Session.run("faults", async (session) => {
     const service = join(import.meta.dir, "faulty-service.ts");
-    const { child, finished } = startProcess(session, [process.execPath, service]);
-    let isOver = false;
-    void finished.then(() => (isOver = true));
 
-    const timer = setTimeout(() => child.kill("SIGTERM"), 2_000);
-    await waitUntil("it has ended", () => isOver);
-    clearTimeout(timer);
-    const { exitCode, stdout, stderr } = await finished;
+    const { exitCode, stdout, stderr } = await startProcess(session, [process.execPath, service])
+      .finished;
 
     expect(new TextDecoder().decode(stdout)).toContain("still here");
     expect(exitCode).toBe(0);
@@ -29,13 +24,11 @@ test("T-32, T-35: faults that nobody catches end no service, are logged, and tel
 test.if(process.platform === "linux")("T-35: a service leaves no dump of its memory", () =>
   Session.run("faults", async (session) => {
     const service = join(import.meta.dir, "faulty-service.ts");
-    const { child, finished } = startProcess(session, [
+
+    const { stdout } = await startProcess(session, [
       ...["sh", "-c", 'ulimit -S -c unlimited 2>/dev/null; exec "$@"', "sh"],
       ...[process.execPath, service],
-    ]);
-    setTimeout(() => child.kill("SIGTERM"), 2_000);
-
-    const { stdout } = await finished;
+    ]).finished;
 
     expect(new TextDecoder().decode(stdout)).toMatch(/Max core file size +0 +0 /);
   }),

@@ -25,4 +25,4 @@ test("commands beside df up use its first admin token without being told where i
     expect(exitCode).toBe(0);
     expect(new TextDecoder().decode(stdout)).toContain("0 of 0 supernodes alive");
   });
-}, 30_000);
+}, 60_000);

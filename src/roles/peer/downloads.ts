@@ -292,6 +292,8 @@ export class Downloads {
   /** Swarm and source would write into one file: two writers in one piece could spoil it. */
   async #start(download: PeerDownload, other: PeerDownload | undefined): Promise<void> {
     if (other !== undefined) await settled(other);
+    // Its readers have all of a download before its content is synced: asked again meanwhile, the source would be.
+    await this.#options.shared.completed(download.taskId);
     if (download.state.kind === "running") download.start();
   }
 

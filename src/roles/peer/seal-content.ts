@@ -17,7 +17,7 @@ export async function sealContent(
   const { content } = transfer;
   try {
     await shared.ending(async () => {
-      if (content.digests === null) await content.complete(digests);
+      if (content.digests === null) await shared.complete(content, digests);
       await Bun.sleep(DONE_LEASE_MS);
       transfer.stop();
     });

@@ -1,7 +1,7 @@
 // What this host shares: tells the piece worker what to serve, and takes back everywhere what the
 // store evicted to make room.
 
-import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
+import type { ContentDigests, PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { PieceService } from "../worker/piece-service.ts";
 
 export class SharedContents {
@@ -9,6 +9,8 @@ export class SharedContents {
   readonly #pieces: PieceService;
   readonly #onEvicted: (contentId: string) => void;
   readonly #shared = new Set<string>();
+  /** By task: what is whole and being synced. */
+  readonly #completing = new Map<string, Promise<void>>();
   #endings = 0;
   #isStopped = false;
 
@@ -30,6 +32,23 @@ export class SharedContents {
     this.#shared.add(content.facts.contentId);
     this.#pieces.serve(content);
     this.withdrawGone();
+  }
+
+  /** Records a whole content as complete. @throws {DfError} as StoredContent.complete */
+  async complete(content: StoredContent, digests: ContentDigests): Promise<void> {
+    const { taskId } = content.facts;
+    const completing = content.complete(digests);
+    this.#completing.set(taskId, completing);
+    try {
+      await completing;
+    } finally {
+      if (this.#completing.get(taskId) === completing) this.#completing.delete(taskId);
+    }
+  }
+
+  /** Resolves when the task's content is no longer about to be complete: until then it is not known to be here. */
+  async completed(taskId: string): Promise<void> {
+    await this.#completing.get(taskId)?.catch(() => {});
   }
 
   /**

@@ -50,6 +50,34 @@ test("the worker serves a piece from the moment it is committed, and stops when 
   await rm(dir, { recursive: true });
 });
 
+test("a child that asks as soon as it is told finds the piece: it was left alone for 10 s as one that has nothing", async () => {
+  const dir = await mkdtemp(`${tmpdir()}/df-piece-service-`);
+  const store = await openStore({ dir, quotaBytes: null, onWarning: () => {} });
+  const service = await startPieceService({ hostname: "127.0.0.1", port: 0, limits: LIMITS });
+  const bytes = crypto.getRandomValues(new Uint8Array(100));
+  const statuses: number[] = [];
+  for (let i = 0; i < 300; i++) {
+    const contentId = i.toString(16).padStart(64, "0");
+    const content = await store.create({
+      ...{ contentId, taskId: contentId, url: "http://a.test/", validator: '"v"' },
+      ...{ lastModified: null, answer: null, layout: { length: 100, pieceLength: 65_536 } },
+    });
+    await content.write(0, bytes);
+    content.addRow(0, plainRow(100, digestNow("sha256", bytes)));
+    content.commitPiece(0);
+
+    service.serve(content);
+    const answer = await fetch(`http://127.0.0.1:${service.port}/v1/pieces/${contentId}/0`);
+    statuses.push(answer.status);
+    await answer.arrayBuffer();
+  }
+
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  await service.stop();
+  await store.close();
+  await rm(dir, { recursive: true });
+});
+
 test("an address that is taken is one clear error", async () => {
   const taken = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
 

@@ -167,6 +167,9 @@ export class PieceServer {
     const path = queryAt < 0 ? target : target.slice(0, queryAt);
     const query = queryAt < 0 ? "" : target.slice(queryAt);
     const content = CONTENT_PATH.exec(path);
+    // On a thread of its own: who ordered that it be served told children after that, but the order may
+    // wait behind their requests. Taken for missing, they would leave this parent alone for seconds.
+    if (content !== null && !this.#contents.has(content[1]!)) await nextTurn();
     const refused = content === null ? null : this.#refusedTo(request, content[1]!, target);
     if (refused !== null) return refused;
     const piece = PIECE_PATH.exec(path);
@@ -317,6 +320,11 @@ function rangeOf(
   const start = Number(match[1]);
   const end = Math.min(match[2] === "" ? wireLength : Number(match[2]) + 1, wireLength);
   return start < end ? { start, length: end - start, isAsked: true } : null;
+}
+
+/** Lets what came to this thread before now be heard. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
 }
 
 function refusal(status: number, reason: string, headers: Record<string, string> = {}): Response {

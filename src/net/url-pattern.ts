@@ -9,23 +9,40 @@
 //
 // Hosts are compared without regard to case, IPv6 addresses in brackets.
 
+import { portOf } from "./port-of.ts";
+
 const PATTERN =
   /^(?:(https?):\/\/)?(\*|(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]{2,45}\])(?::(\d{1,5}))?(\/[^\s?#]*)?$/;
 
-/** Whether `text` is a pattern as this file describes it. */
+/** What a pattern says, part by part; null: it does not name that. */
+export interface UrlPattern {
+  readonly scheme: string | null;
+  /** In lower case: a name, "*.example.org", "*", or an address as URLs have it. */
+  readonly host: string;
+  readonly port: number | null;
+  readonly path: string | null;
+}
+
+/** Null: `text` is no pattern as this file describes it. */
+export function parseUrlPattern(text: string): UrlPattern | null {
+  const [, scheme = null, host = "", portText, path = null] = PATTERN.exec(text) ?? [];
+  const port = portText === undefined ? null : Number(portText);
+  if (host === "" || port === 0 || (port ?? 0) > 65_535) return null;
+  return { scheme, host: host.toLowerCase(), port, path };
+}
+
 export function isUrlPattern(text: string): boolean {
-  const port = PATTERN.exec(text)?.[3] ?? "1";
-  return PATTERN.test(text) && Number(port) >= 1 && Number(port) <= 65_535;
+  return parseUrlPattern(text) !== null;
 }
 
 /** Whether a source lies under a pattern; a text that is no pattern matches nothing. */
 export function matchesUrl(pattern: string, url: URL): boolean {
-  const match = PATTERN.exec(pattern);
-  if (match === null) return false;
-  const [, scheme, host, port, path] = match;
-  if (scheme !== undefined && url.protocol !== `${scheme}:`) return false;
-  if (port !== undefined && Number(port) !== portOf(url)) return false;
-  return matchesHost(host!.toLowerCase(), url.hostname) && matchesPath(path ?? "/", url.pathname);
+  const parts = parseUrlPattern(pattern);
+  if (parts === null) return false;
+  const { scheme, host, port, path } = parts;
+  if (scheme !== null && url.protocol !== `${scheme}:`) return false;
+  if (port !== null && port !== portOf(url)) return false;
+  return matchesHost(host, url.hostname) && matchesPath(path ?? "/", url.pathname);
 }
 
 /** What the pattern that says most about `url` stands for: the longest one that matches. */
@@ -34,10 +51,6 @@ export function mostSpecific<T>(rules: Readonly<Record<string, T>>, url: URL): T
     .filter(([pattern]) => matchesUrl(pattern, url))
     .toSorted(([a], [b]) => b.length - a.length || (a < b ? -1 : 1));
   return best?.[1];
-}
-
-function portOf(url: URL): number {
-  return Number(url.port || (url.protocol === "https:" ? 443 : 80));
 }
 
 function matchesHost(pattern: string, hostname: string): boolean {

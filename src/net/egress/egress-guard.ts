@@ -8,6 +8,7 @@
 
 import tls from "node:tls";
 import { DfError } from "../../errors.ts";
+import { portOf } from "../port-of.ts";
 import { redactUrl } from "../task-request.ts";
 import { addressKind, type AddressKind } from "./address-kind.ts";
 import { type BulkheadLimits, Bulkheads } from "./bulkheads.ts";
@@ -18,7 +19,6 @@ import {
   isLiteral,
   isNear,
   literalOf,
-  portOf,
   proxiedKind,
   proxiedRefusal,
   urlRefusal,

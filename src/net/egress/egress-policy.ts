@@ -1,6 +1,8 @@
 // Where requests may go that others named: plain data, which travels to the worker that reads sources.
 // What it means for one URL and its addresses is decided here; who resolves and connects is the guard.
 
+import { bareHost } from "../bare-host.ts";
+import { portOf } from "../port-of.ts";
 import { matchesUrl } from "../url-pattern.ts";
 import { addressKind, type AddressKind } from "./address-kind.ts";
 import { isBadPort } from "./bad-ports.ts";
@@ -97,11 +99,7 @@ export function isLiteral(url: URL): boolean {
 
 /** The address of a literal, without brackets. */
 export function literalOf(url: URL): string {
-  return url.hostname.replace(/^\[|\]$/g, "");
-}
-
-export function portOf(url: URL): number {
-  return Number(url.port || (url.protocol === "https:" ? 443 : 80));
+  return bareHost(url.hostname);
 }
 
 /** One line for a service's log; no proxy is shown, for it may have a password. */

@@ -3,6 +3,7 @@
 
 import { networkInterfaces } from "node:os";
 import ipaddr from "ipaddr.js";
+import { bareHost } from "../bare-host.ts";
 import { addressKind } from "./address-kind.ts";
 
 /** "host:port" that this process listens on; an unspecified host stands for all of this machine's. */
@@ -43,6 +44,6 @@ function isUnspecified(address: string): boolean {
 
 /** An address as sockets take it: IPv4 within IPv6 as IPv4, without brackets and zone. */
 function plainAddress(text: string): string {
-  const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
+  const bare = bareHost(text).replace(/%.*$/, "");
   return ipaddr.isValid(bare) ? ipaddr.process(bare).toString() : bare;
 }

@@ -1,6 +1,7 @@
 // Which proxy a source is read through, where a network lets nothing out by itself: by patterns of
 // sources. A proxy resolves names itself, so the guard can check only literal addresses behind one.
 
+import { bareHost } from "../bare-host.ts";
 import { basicAuthorization } from "../basic-authorization.ts";
 import { mostSpecific } from "../url-pattern.ts";
 
@@ -27,7 +28,7 @@ export function parseProxy(text: string): SourceProxy | null {
   const { protocol, hostname, port } = url;
   if (protocol !== "http:" || hostname === "") return null;
   return {
-    hostname: hostname.replace(/^\[|\]$/g, ""),
+    hostname: bareHost(hostname),
     port: Number(port || 80),
     authorization: basicAuthorization(url),
   };

@@ -1,6 +1,7 @@
 // Opens a TCP connection only to learn from it, and closes it.
 
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
+import { bareHost } from "../bare-host.ts";
 
 export interface Connected {
   /** How long it took to open. */
@@ -19,7 +20,7 @@ export async function tryConnect(
 ): Promise<Connected | null> {
   const startedMs = performance.now();
   const connected = Bun.connect({
-    hostname: hostname.replace(/^\[|\]$/g, ""),
+    hostname: bareHost(hostname),
     port,
     socket: { data() {}, error() {} },
   });

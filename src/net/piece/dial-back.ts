@@ -5,6 +5,7 @@
 
 import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
+import { bareHost } from "../bare-host.ts";
 import { addressKind } from "../egress/address-kind.ts";
 import { isBadPort } from "../egress/bad-ports.ts";
 import { resolveWithoutThreads } from "../egress/resolve-name.ts";
@@ -43,7 +44,7 @@ export async function dialBack(
   signal: AbortSignal,
 ): Promise<DialBackAnswer> {
   const colon = told.lastIndexOf(":");
-  const name = told.slice(0, colon).replace(/^\[|\]$/g, "");
+  const name = bareHost(told.slice(0, colon));
   const port = Number(told.slice(colon + 1));
   if (isBadPort(port)) return { kind: "forbidden" };
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);

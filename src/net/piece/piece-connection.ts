@@ -6,6 +6,7 @@
 //                   any state ─ error, close, bytes nobody asked for ─▶ closed
 
 import type { Socket } from "bun";
+import { bareHost } from "../bare-host.ts";
 import { ReceiveThreshold } from "./receive-threshold.ts";
 
 /** What a parent answers before its bytes. */
@@ -90,7 +91,7 @@ export class PieceConnection {
     signal.addEventListener("abort", abandon);
     const deadline = setTimeout(abandon, options.stallTimeoutMs);
     const opening = Bun.connect({
-      hostname: address.slice(0, colon).replace(/^\[|\]$/g, ""),
+      hostname: bareHost(address.slice(0, colon)),
       port: Number(address.slice(colon + 1)),
       socket: {
         open: (socket) => connection.#opened(socket),

@@ -1,5 +1,7 @@
 // The target of a CONNECT request: "host:port" and nothing else (RFC 9110 §9.3.6, RFC 9112 §3.2.3).
 
+import { portOf } from "../port-of.ts";
+
 const AUTHORITY =
   /^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_.])?):(\d{1,5})$/;
 
@@ -17,5 +19,5 @@ export function parseAuthority(text: string): URL | null {
 
 /** "host:port" of a URL, IPv6 in brackets, the scheme's own port written out. */
 export function authorityOf(url: URL): string {
-  return `${url.hostname}:${url.port || (url.protocol === "https:" ? 443 : 80)}`;
+  return `${url.hostname}:${portOf(url)}`;
 }

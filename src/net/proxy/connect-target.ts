@@ -5,9 +5,9 @@ import { connect, type Socket } from "node:net";
 import { DfError, messageOf } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
 import type { EgressGuard } from "../egress/egress-guard.ts";
-import { portOf } from "../egress/egress-policy.ts";
 import type { ResolvedAddress } from "../egress/resolve-name.ts";
 import { openTunnel } from "../egress/tunnel-agent.ts";
+import { portOf } from "../port-of.ts";
 import { authorityOf } from "./authority.ts";
 import { refusalToClient } from "./forward-request.ts";
 

@@ -8,7 +8,7 @@
 //   rewrite=URL               the pattern's beginning becomes URL, then as swarm
 //   tls+direct, direct+rewrite=URL    changed, and then to its target
 
-import { isUrlPattern, matchesUrl } from "../url-pattern.ts";
+import { isUrlPattern, matchesUrl, parseUrlPattern } from "../url-pattern.ts";
 
 export interface ForwardRule {
   readonly pattern: string;
@@ -60,9 +60,9 @@ function isPrefix(text: string): boolean {
 
 /** What follows the literal beginning of the pattern's path follows the new beginning, and the query. */
 function rewritten(url: URL, pattern: string, prefix: string): URL {
-  const path = /^(?:https?:\/\/)?[^/]*(\/[^*]*)?/.exec(pattern)?.[1] ?? "/";
+  const [beginning = ""] = (parseUrlPattern(pattern)?.path ?? "/").split("*");
   const changed = new URL(prefix);
-  changed.pathname = changed.pathname + url.pathname.slice(path.length);
+  changed.pathname = changed.pathname + url.pathname.slice(beginning.length);
   changed.search = url.search;
   return changed;
 }

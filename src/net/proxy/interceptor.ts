@@ -3,6 +3,7 @@
 
 import type { Socket } from "node:net";
 import tls from "node:tls";
+import { bareHost } from "../bare-host.ts";
 import type { Interception } from "./proxy-front.ts";
 import type { TunnelEnd } from "./tunnel.ts";
 
@@ -49,7 +50,7 @@ export class Interceptor implements Interception {
   }
 
   async secure(socket: Socket, target: URL): Promise<TunnelEnd> {
-    const name = target.hostname.replace(/^\[|\]$/g, "");
+    const name = bareHost(target.hostname);
     const secureContext = await this.#contextFor(name);
     // The certificate is for the host that CONNECT named, which is what the client compares it with: what
     // it says in SNI, if anything, is of no account, and addresses have none.

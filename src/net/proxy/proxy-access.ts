@@ -2,8 +2,8 @@
 // be is the egress guard's affair, as for every request to an address that somebody else named.
 
 import { addressKind } from "../egress/address-kind.ts";
-import { portOf } from "../egress/egress-policy.ts";
-import { matchesUrl } from "../url-pattern.ts";
+import { portOf } from "../port-of.ts";
+import { matchesUrl, parseUrlPattern } from "../url-pattern.ts";
 import type { ProxyCredentials } from "./proxy-credentials.ts";
 
 export interface ProxyAccess {
@@ -25,19 +25,10 @@ export function isTarget(url: URL, { allow }: ProxyAccess): boolean {
 
 /** Whether a tunnel may lead there: through one passes anything, so its port must be the web's or named. */
 export function isTunnelTarget(url: URL, access: ProxyAccess): boolean {
-  const named = (access.allow ?? []).some((pattern) => isOfPort(pattern, url));
+  const named = (access.allow ?? []).some(
+    (pattern) => parseUrlPattern(pattern)?.port !== null && matchesUrl(pattern, url),
+  );
   return named || (isTarget(url, access) && access.tunnelPorts.has(portOf(url)));
-}
-
-/** Whether a pattern names the URL's port itself, not only its host. */
-function isOfPort(pattern: string, url: URL): boolean {
-  return portIn(pattern) === portOf(url) && matchesUrl(pattern, url);
-}
-
-/** The port that a pattern names; null: none. */
-export function portIn(pattern: string): number | null {
-  const port = /^(?:https?:\/\/)?(?:\[[^\]]*\]|[^/:]*):(\d{1,5})(?:\/|$)/.exec(pattern)?.[1];
-  return port === undefined ? null : Number(port);
 }
 
 /** @param address as a socket tells it; undefined: a unix socket's, whose file says who may use it */

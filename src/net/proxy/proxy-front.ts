@@ -13,6 +13,7 @@ import { createServer, type AddressInfo, type Server as NetServer, type Socket }
 import { rm } from "node:fs/promises";
 import type { Duplex } from "node:stream";
 import { DfError } from "../../errors.ts";
+import { bareHost } from "../bare-host.ts";
 import type { EgressGuard } from "../egress/egress-guard.ts";
 import { authorityOf, parseAuthority } from "./authority.ts";
 import { connectTarget } from "./connect-target.ts";
@@ -114,7 +115,7 @@ class Front implements RunningFront {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#server.once("error", reject);
     if ("unix" in listen) this.#server.listen(listen.unix, resolve);
-    else this.#server.listen(listen.port, bare(listen.hostname), resolve);
+    else this.#server.listen(listen.port, bareHost(listen.hostname), resolve);
     await promise;
     if ("unix" in listen) this.address = listen.unix;
     else this.address = `${listen.hostname}:${(this.#server.address() as AddressInfo).port}`;
@@ -310,8 +311,4 @@ function noTarget(target: URL): DfError {
   return new DfError("denied", `connect to ${authorityOf(target)}: the proxy does not lead there`, {
     hint: `allow it with --proxy-allow ${authorityOf(target)}`,
   });
-}
-
-function bare(hostname: string): string {
-  return hostname.replace(/^\[|\]$/g, "");
 }

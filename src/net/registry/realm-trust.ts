@@ -6,6 +6,7 @@
 //   harbor.example       ─▶ auth.harbor.example  below it
 
 import ipaddr from "ipaddr.js";
+import { bareHost } from "../bare-host.ts";
 
 /** @param registry its origin @param realm an http or https URL */
 export function mayHearPassword(registry: string, realm: string): boolean {
@@ -33,5 +34,5 @@ function domainAbove(hostname: string): string | null {
 }
 
 function isAddress(hostname: string): boolean {
-  return ipaddr.isValid(hostname.replace(/^\[|\]$/g, ""));
+  return ipaddr.isValid(bareHost(hostname));
 }

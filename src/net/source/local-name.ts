@@ -2,15 +2,14 @@
 // them on behalf of a peer, because it would read its own services (or someone else's). What a name
 // resolves to is looked at by the egress guard.
 
+import { bareHost } from "../bare-host.ts";
+
 /**
  * Whether `hostname`, as in `URL.hostname`, is loopback, link-local, unspecified or unqualified.
  * IPv6 addresses may stand in brackets; an IPv4 address within IPv6 counts as itself.
  */
 export function isLocalName(hostname: string): boolean {
-  const name = hostname
-    .toLowerCase()
-    .replace(/^\[|\]$/g, "")
-    .replace(/\.$/, "");
+  const name = bareHost(hostname.toLowerCase()).replace(/\.$/, "");
   if (name.includes(":")) return isLocalIpv6(name);
   if (/^\d+(\.\d+){3}$/.test(name)) return isLocalIpv4(name);
   if (!name.includes(".")) return true;

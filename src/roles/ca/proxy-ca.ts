@@ -8,6 +8,8 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { DfError } from "../../errors.ts";
+import { bareHost } from "../../net/bare-host.ts";
+import { parseUrlPattern } from "../../net/url-pattern.ts";
 import { writeError } from "../../store/file-errors.ts";
 import { writeSecretFile } from "../config/secret-file.ts";
 import { nameConstraints } from "./name-constraints.ts";
@@ -118,6 +120,5 @@ export function fingerprintOf({ certificate }: ProxyCa): string {
 
 /** The host of a pattern, IPv6 without brackets. */
 export function hostIn(pattern: string): string {
-  const [, host = pattern] = /^(?:https?:\/\/)?(\[[^\]]*\]|[^/:]*)/.exec(pattern) ?? [];
-  return host.replace(/^\[|\]$/g, "").toLowerCase();
+  return bareHost(parseUrlPattern(pattern)?.host ?? pattern);
 }

@@ -5,6 +5,7 @@
 import type { Handler } from "hono";
 import ipaddr from "ipaddr.js";
 import { DfError } from "../../errors.ts";
+import { bareHost } from "../../net/bare-host.ts";
 
 /** @param ownNames host names under which this service may be called, in lower case; addresses always may */
 export function browserGuard(ownNames: () => ReadonlySet<string>): Handler {
@@ -47,7 +48,7 @@ function refuseForeign(
 }
 
 function isAddress(hostname: string): boolean {
-  return hostname === "localhost" || ipaddr.isValid(hostname.replace(/^\[|\]$/g, ""));
+  return hostname === "localhost" || ipaddr.isValid(bareHost(hostname));
 }
 
 /** "null" and other words that are no origin name no host. */

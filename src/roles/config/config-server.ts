@@ -3,6 +3,7 @@
 
 import { hostname } from "node:os";
 import { DfError, messageOf } from "../../errors.ts";
+import { bareHost } from "../../net/bare-host.ts";
 import { RenewableServer, type ServerTls } from "../../net/tls/renewable-server.ts";
 import type { TlsMode } from "../command-line/tls-mode.ts";
 import {
@@ -149,5 +150,5 @@ function ownName(listen: ListenAddress): string {
 }
 
 function hostOf(url: string): string {
-  return new URL(url).hostname.replace(/^\[|\]$/g, "");
+  return bareHost(new URL(url).hostname);
 }

@@ -9,6 +9,7 @@ import type { Hono } from "hono";
 import packageJson from "../../../package.json" with { type: "json" };
 import { Pacer } from "../../engine/bytes/pacing.ts";
 import { messageOf } from "../../errors.ts";
+import { bareHost } from "../../net/bare-host.ts";
 import { type LocalApi, type LocalServer, serveLocalApi } from "../../net/local/local-server.ts";
 import { PieceClient } from "../../net/piece/piece-client.ts";
 import type { FleetMessage, HelloFields } from "../../net/swarm/swarm-client.ts";
@@ -170,7 +171,7 @@ class Peer implements RunningPeer {
   async start(): Promise<void> {
     const { hostname, port } = this.#options.listen;
     const pieces = await startPieceService({
-      hostname: hostname.replace(/^\[|\]$/g, ""),
+      hostname: bareHost(hostname),
       port,
       limits: uploadLimitsOf(this.#settings.current),
       identity: this.#identity,

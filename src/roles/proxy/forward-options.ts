@@ -4,7 +4,7 @@ import { readFileSync, statSync } from "node:fs";
 import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
 import { type ForwardRule, parseForwardRule } from "../../net/proxy/forward-rules.ts";
-import { isUrlPattern } from "../../net/url-pattern.ts";
+import { isUrlPattern, parseUrlPattern } from "../../net/url-pattern.ts";
 import { type Flag, joinFaults } from "../command-line/flags.ts";
 
 export interface ForwardOptions {
@@ -67,8 +67,8 @@ export function readForwardOptions(textsOf: (name: string) => readonly string[])
   const intercept = patterns("proxy-intercept");
   const allow = patterns("proxy-allow");
   for (const text of intercept) {
-    if (/\/./.test(text.replace(/^https?:\/\//, "")))
-      faults.push(noPattern("proxy-intercept", text));
+    const { path } = parseUrlPattern(text) ?? { path: null };
+    if ((path ?? "/") !== "/") faults.push(noPattern("proxy-intercept", text));
   }
   const auth = textsOf("proxy-auth").at(-1);
   const credentials = auth === undefined ? null : readCredentials(auth);

@@ -1,5 +1,6 @@
 // For which hosts the proxy's port opens tunnels: those that the operator named and that its CA may speak for.
 
+import { bareHost } from "../../net/bare-host.ts";
 import { Interceptor } from "../../net/proxy/interceptor.ts";
 import type { Interception } from "../../net/proxy/proxy-front.ts";
 import { matchesUrl } from "../../net/url-pattern.ts";
@@ -34,7 +35,7 @@ export async function interceptionBy(
   return new Interceptor({
     isFor: (target) =>
       intercept.some((pattern) => matchesUrl(pattern, target)) &&
-      isPermitted(ca.hosts, hostIn(target.host)),
+      isPermitted(ca.hosts, bareHost(target.hostname)),
     issue: leafIssuer(ca),
     onDistrust: (name) => {
       if (distrusted.has(name) || distrusted.size >= DISTRUSTED_MAX) return;

@@ -1,10 +1,11 @@
 // What becomes of a request while the peer is away: a tunnel, a request to its own target, or a
 // refusal that sends the engine elsewhere.
 
-import { parseAuthority } from "../../net/proxy/authority.ts";
+import { bareHost } from "../../net/bare-host.ts";
+import { portOf } from "../../net/port-of.ts";
+import { authorityOf, parseAuthority } from "../../net/proxy/authority.ts";
 import { isTarget, isTunnelTarget, type ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { isBadPort } from "../../net/egress/bad-ports.ts";
-import { portOf } from "../../net/egress/egress-policy.ts";
 import type { MessageHead } from "./message-head.ts";
 
 export type PlainWay =
@@ -37,11 +38,11 @@ export function plainWay({ startLine }: MessageHead, access: ProxyAccess): Plain
 }
 
 function placeOf(url: URL): { hostname: string; port: number } {
-  return { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: portOf(url) };
+  return { hostname: bareHost(url.hostname), port: portOf(url) };
 }
 
 function noTarget(url: URL): PlainWay {
-  return refuse(403, `nothing leads to ${url.hostname}:${portOf(url)} from here`);
+  return refuse(403, `nothing leads to ${authorityOf(url)} from here`);
 }
 
 function refuse(status: number, reason: string): PlainWay {

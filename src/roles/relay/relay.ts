@@ -3,6 +3,7 @@
 
 import type { Socket, TCPSocketListener } from "bun";
 import { DfError, messageOf } from "../../errors.ts";
+import { bareHost } from "../../net/bare-host.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { dial, reasonOf } from "./dial.ts";
 import { Leg } from "./leg.ts";
@@ -57,7 +58,7 @@ export class Relay {
   #open({ hostname, port }: { hostname: string; port: number }): TCPSocketListener<Leg> {
     try {
       return Bun.listen<Leg>({
-        hostname: hostname.replace(/^\[|\]$/g, ""),
+        hostname: bareHost(hostname),
         port,
         allowHalfOpen: true,
         socket: {

@@ -2,6 +2,7 @@
 
 import type { Hono } from "hono";
 import { DfError, messageOf } from "../../errors.ts";
+import { bareHost } from "../../net/bare-host.ts";
 
 export interface HealthServer {
   /** "host:port". */
@@ -12,7 +13,7 @@ export interface HealthServer {
 /** @throws {DfError} usage when the address cannot be had */
 export function serveHealth(listen: { hostname: string; port: number }, app: Hono): HealthServer {
   try {
-    const hostname = listen.hostname.replace(/^\[|\]$/g, "");
+    const hostname = bareHost(listen.hostname);
     const server = Bun.serve({
       ...{ hostname, port: listen.port, development: false, reusePort: false },
       fetch: (request) => app.fetch(request),

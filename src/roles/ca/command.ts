@@ -6,7 +6,9 @@ import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { isUrlPattern } from "../../net/url-pattern.ts";
 import { writeError } from "../../store/file-errors.ts";
+import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { listItems } from "../command-line/list-items.ts";
 import { defaultDataDir } from "../peer/peer-options.ts";
 import {
   certificatePathOf,
@@ -61,10 +63,7 @@ export default command;
 
 /** @throws {DfError} usage, when there is none and nothing says for which hosts one is to be */
 async function caOf(flags: ParsedFlags, dataDir: string): Promise<ProxyCa> {
-  const hosts = (flags.values.get("for") ?? [])
-    .flatMap((text) => text.split(","))
-    .map((text) => text.trim())
-    .filter((text) => text !== "");
+  const hosts = listItems(flags.values.get("for") ?? []);
   const wrong = hosts.find((host) => !isUrlPattern(host) || host.includes("/"));
   if (wrong !== undefined) {
     throw new DfError("usage", `read --for ${wrong}: not a host`, {
@@ -116,8 +115,8 @@ async function exportTo(file: string | undefined, { certificate }: ProxyCa): Pro
 }
 
 function dataDirOf(flags: ParsedFlags): string {
-  const given = flags.values.get("data-dir")?.at(-1) ?? process.env["DRAGONFLY_PEER_DATA_DIR"];
-  return given || defaultDataDir(process.env, process.getuid?.() ?? -1);
+  const given = flagTexts(FLAGS, flags, process.env)("data-dir").at(-1);
+  return given ?? defaultDataDir(process.env, process.getuid?.() ?? -1);
 }
 
 function notACommand({ positionals }: ParsedFlags): DfError {

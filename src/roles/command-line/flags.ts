@@ -129,6 +129,19 @@ function unknownFlag(spelled: string, byName: ReadonlyMap<string, Flag>): DfErro
   return new DfError("usage", `unknown flag ${spelled}`, { hint });
 }
 
+/** Runs readers of flags; what they throw is added to `faults`, and undefined returned. */
+export function faultCollector(faults: DfError[]): <T>(read: () => T) => T | undefined {
+  return (read) => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof DfError)) throw error;
+      faults.push(error);
+      return undefined;
+    }
+  };
+}
+
 /** One error that tells everything that is wrong with a command line. */
 export function joinFaults(faults: readonly DfError[]): DfError {
   const [first, ...others] = faults;

@@ -6,6 +6,7 @@ import { parseJoinString } from "../../net/fleet/join-string.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import { labelsSchema, type Labels } from "../../net/wire/fleet-api.ts";
 import type { Flag } from "./flags.ts";
+import { listItems } from "./list-items.ts";
 import { readSecret } from "./secret.ts";
 
 export const JOIN_FLAG: Flag = {
@@ -36,11 +37,7 @@ export function parseJoin(flag: string, text: string): FleetAddress {
 
 /** Reads `--config-service`. @throws {DfError} usage */
 export function parseConfigService(flag: string, text: string): FleetAddress {
-  const urls = text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "")
-    .map(withScheme);
+  const urls = listItems([text]).map(withScheme);
   if (urls.length > 0 && urls.every(isServiceUrl)) return { urls };
   const shown = urls.map(redactUrl).join(",");
   throw new DfError("usage", `read ${flag} ${shown}: not an address of df config`, {

@@ -3,6 +3,7 @@
 import { DfError } from "../../errors.ts";
 import { parseRegistry, type RegistryRules } from "../../net/registry/upstream-choice.ts";
 import type { Flag } from "./flags.ts";
+import { listItems } from "./list-items.ts";
 
 export const REGISTRY_UPSTREAM_FLAG: Flag = {
   name: "registry-upstream",
@@ -13,8 +14,7 @@ export const REGISTRY_UPSTREAM_FLAG: Flag = {
 
 /** Reads "HOST=URL" each, also several in one text. @throws {DfError} usage */
 export function parseUpstreams(texts: readonly string[]): RegistryRules["upstreams"] {
-  const items = texts.flatMap((text) => text.split(",")).map((text) => text.trim());
-  return Object.fromEntries(items.filter((item) => item !== "").map(upstreamOf));
+  return Object.fromEntries(listItems(texts).map(upstreamOf));
 }
 
 function upstreamOf(text: string): [registry: string, origin: string] {

@@ -12,7 +12,8 @@ import type { SourcePolicy } from "../../net/wire/local-api.ts";
 import { checkCertificates } from "../command-line/certificates-file.ts";
 import { proxyRulesOf } from "../command-line/egress-flags.ts";
 import { parseConfigService, parseJoin } from "../command-line/fleet-flags.ts";
-import { joinFaults, type ParsedFlags } from "../command-line/flags.ts";
+import { faultCollector, joinFaults, type ParsedFlags } from "../command-line/flags.ts";
+import { listItems } from "../command-line/list-items.ts";
 import { proxiesOfEnvironment } from "./own-egress.ts";
 import {
   parseCount,
@@ -154,11 +155,11 @@ export function readOptions(parsed: ParsedFlags, around: Surroundings): GetOptio
 /** Reads values and keeps what is wrong for one report. */
 class FlagReader {
   readonly #parsed: ParsedFlags;
-  readonly #faults: DfError[];
+  readonly attempt: ReturnType<typeof faultCollector>;
 
   constructor(parsed: ParsedFlags, faults: DfError[]) {
     this.#parsed = parsed;
-    this.#faults = faults;
+    this.attempt = faultCollector(faults);
   }
 
   all(name: string): readonly string[] {
@@ -174,25 +175,12 @@ class FlagReader {
   }
 
   list(name: string): string[] {
-    return this.all(name)
-      .flatMap((list) => list.split(","))
-      .map((item) => item.trim())
-      .filter((item) => item !== "");
+    return listItems(this.all(name));
   }
 
   read<T>(name: string, parse: (flag: string, text: string) => T): T | undefined {
     const text = this.last(name);
     return text === undefined ? undefined : this.attempt(() => parse(`--${name}`, text));
-  }
-
-  attempt<T>(parse: () => T): T | undefined {
-    try {
-      return parse();
-    } catch (error) {
-      if (!(error instanceof DfError)) throw error;
-      this.#faults.push(error);
-      return undefined;
-    }
   }
 }
 
@@ -250,8 +238,8 @@ function readChecksums(flags: FlagReader): Checksum[] {
 /** Reads "host[:port][=weight],…"; the old dfget's weights are dropped: owners are found by hashing. */
 function readSupernodes(flags: FlagReader, env: Surroundings["env"]): string[] {
   const given = flags.list("supernode");
-  const fallback = (env["DRAGONFLY_SUPERNODE"] ?? "").split(",").map((item) => item.trim());
-  return (given.length > 0 ? given : fallback.filter((item) => item !== "")).flatMap(
+  const fallback = listItems([env["DRAGONFLY_SUPERNODE"] ?? ""]);
+  return (given.length > 0 ? given : fallback).flatMap(
     (address) => flags.attempt(() => parseAddress(address)) ?? [],
   );
 }

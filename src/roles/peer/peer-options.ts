@@ -26,7 +26,9 @@ import {
   parseJoin,
   parseLabels,
 } from "../command-line/fleet-flags.ts";
-import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { type Environment, flagTexts } from "../command-line/flag-texts.ts";
+import { faultCollector, type Flag, joinFaults, type ParsedFlags } from "../command-line/flags.ts";
+import { listItems } from "../command-line/list-items.ts";
 import {
   parseCount,
   parseDuration,
@@ -198,8 +200,6 @@ export const FLAGS: readonly Flag[] = [
   { name: "background" },
 ];
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /** @throws {DfError} usage */
 export function readPeerOptions(
   parsed: ParsedFlags,
@@ -248,31 +248,19 @@ export function readPeerOptions(
       }),
     );
   }
-  if (faults.length > 0) throw joined(faults);
+  if (faults.length > 0) throw joinFaults(faults);
   return options;
 }
 
 /** Ways to read one flag, given or by its variable; what is wrong is added to `faults`. */
 function readersOf(parsed: ParsedFlags, env: Environment, faults: DfError[]) {
-  const texts = (name: string): readonly string[] => {
-    const variable = FLAGS.find((flag) => flag.name === name)?.variable;
-    const set = variable === undefined ? undefined : env[variable] || undefined;
-    return parsed.values.get(name) ?? (set === undefined ? [] : [set]);
-  };
+  const texts = flagTexts(FLAGS, parsed, env);
   const text = (name: string): string | undefined => {
     const isList = ["supernode", "label", "advertise", "source-proxy"].includes(name);
     const given = texts(name);
     return isList && given.length > 0 ? given.join(",") : given.at(-1);
   };
-  const attempt = <T>(work: () => T): T | undefined => {
-    try {
-      return work();
-    } catch (error) {
-      if (!(error instanceof DfError)) throw error;
-      faults.push(error);
-      return undefined;
-    }
-  };
+  const attempt = faultCollector(faults);
   const read = <T>(name: string, parse: (flag: string, text: string) => T): T | undefined => {
     const given = text(name);
     return given === undefined ? undefined : attempt(() => parse(`--${name}`, given));
@@ -308,14 +296,10 @@ export function hostOf(address: string): string {
 }
 
 function parseSupernodes(flag: string, text: string): string[] {
-  return text
-    .split(",")
-    .map((item) => item.trim().replace(/=\d+$/, ""))
-    .filter((item) => item !== "")
-    .map((item) => {
-      const { hostname, port } = parseAddress(flag, item, SUPERNODE_PORT);
-      return `${hostname}:${port}`;
-    });
+  return listItems([text]).map((item) => {
+    const { hostname, port } = parseAddress(flag, item.replace(/=\d+$/, ""), SUPERNODE_PORT);
+    return `${hostname}:${port}`;
+  });
 }
 
 function parseListen(flag: string, text: string): { hostname: string; port: number } {
@@ -367,11 +351,4 @@ export function defaultDataDir(env: Environment, uid: number): string {
 
 function userStateDir(env: Environment): string {
   return join(env["XDG_STATE_HOME"] || join(homedir(), ".local", "state"), "dragonfly");
-}
-
-function joined(faults: readonly DfError[]): DfError {
-  if (faults.length === 1) return faults[0]!;
-  return new DfError("usage", faults.map(({ message }) => message).join("; "), {
-    hint: faults.flatMap(({ hint }) => hint ?? []).join("; "),
-  });
 }

@@ -14,6 +14,7 @@ import {
 } from "../../net/wire/preheat-api.ts";
 import { ADMIN_FLAGS, adminClientOf } from "../command-line/admin-flags.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
+import { listItems } from "../command-line/list-items.ts";
 import { parseDuration } from "../command-line/quantities.ts";
 import { readImageRequest } from "./image-request.ts";
 import { waitForPreheat } from "./wait-for-preheat.ts";
@@ -164,8 +165,7 @@ function textOf(flags: ParsedFlags, name: string): string | undefined {
 }
 
 function listOf(flags: ParsedFlags, name: string): string[] {
-  const items = (flags.values.get(name) ?? []).flatMap((text) => text.split(","));
-  return items.map((item) => item.trim());
+  return listItems(flags.values.get(name) ?? []);
 }
 
 function secondsOf(flags: ParsedFlags, name: string): number | undefined {

@@ -6,6 +6,7 @@ import { DfError } from "../../errors.ts";
 import { type ForwardRule, parseForwardRule } from "../../net/proxy/forward-rules.ts";
 import { isUrlPattern, parseUrlPattern } from "../../net/url-pattern.ts";
 import { type Flag, joinFaults } from "../command-line/flags.ts";
+import { listItems } from "../command-line/list-items.ts";
 
 export interface ForwardOptions {
   rules: readonly ForwardRule[];
@@ -60,7 +61,7 @@ export function readForwardOptions(textsOf: (name: string) => readonly string[])
     return rule ?? [];
   });
   const patterns = (name: string): string[] => {
-    const all = listOf(textsOf(name));
+    const all = listItems(textsOf(name));
     faults.push(...all.filter((text) => !isUrlPattern(text)).map((text) => noPattern(name, text)));
     return all;
   };
@@ -102,13 +103,6 @@ function readCredentials(text: string): Secret<readonly string[]> {
   throw new DfError("usage", `read ${path} for --proxy-auth: not one user and password a line`, {
     hint: "write USER:PASSWORD a line",
   });
-}
-
-function listOf(texts: readonly string[]): string[] {
-  return texts
-    .flatMap((text) => text.split(","))
-    .map((text) => text.trim())
-    .filter((text) => text !== "");
 }
 
 function noRule(text: string): DfError {

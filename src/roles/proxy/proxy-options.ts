@@ -8,7 +8,8 @@ import {
   type RegistryRules,
 } from "../../net/registry/upstream-choice.ts";
 import { isUrlPattern } from "../../net/url-pattern.ts";
-import { type Flag, joinFaults } from "../command-line/flags.ts";
+import { faultCollector, type Flag, joinFaults } from "../command-line/flags.ts";
+import { listItems } from "../command-line/list-items.ts";
 import {
   FORWARD_FLAGS,
   type ForwardOptions,
@@ -62,22 +63,14 @@ export function readProxyOptions(
   textsOf: (name: string) => readonly string[],
 ): ProxyOptions | null {
   const faults: DfError[] = [];
-  const attempt = <T>(read: () => T): T | undefined => {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof DfError)) throw error;
-      faults.push(error);
-      return undefined;
-    }
-  };
+  const attempt = faultCollector(faults);
   const given = textsOf("proxy-listen").at(-1);
   const listen = given === undefined ? undefined : attempt(() => parseProxyListen(given));
   const registries: RegistryRules = {
     defaultRegistry:
       attempt(() => registryOf(textsOf("registry-default").at(-1))) ??
       DEFAULT_REGISTRY_RULES.defaultRegistry,
-    allow: attempt(() => listOf(textsOf("registry-allow")).map(patternOf)) ?? [],
+    allow: attempt(() => listItems(textsOf("registry-allow")).map(patternOf)) ?? [],
     upstreams: attempt(() => parseUpstreams(textsOf(REGISTRY_UPSTREAM_FLAG.name))) ?? {},
   };
   const forward = attempt(() => readForwardOptions(textsOf)) ?? NO_FORWARDING;
@@ -128,11 +121,4 @@ function patternOf(text: string): string {
   throw new DfError("usage", `read --registry-allow ${text}: not a pattern of registries`, {
     hint: "write HOST, HOST:PORT or *.HOST",
   });
-}
-
-function listOf(texts: readonly string[]): string[] {
-  return texts
-    .flatMap((text) => text.split(","))
-    .map((text) => text.trim())
-    .filter((text) => text !== "");
 }

@@ -5,6 +5,7 @@
 import { type CommandDef, defineCommand } from "citty";
 import { DfError } from "../../errors.ts";
 import { PROXY_PORT } from "../../limits.ts";
+import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { NO_FORWARDING } from "../proxy/forward-options.ts";
 import { PROXY_FLAGS, readProxyOptions } from "../proxy/proxy-options.ts";
@@ -47,11 +48,7 @@ const command: CommandDef = defineCommand({
 export default command;
 
 async function runRelay(parsed: ParsedFlags): Promise<void> {
-  const texts = (name: string): readonly string[] => {
-    const variable = FLAGS.find((flag) => flag.name === name)?.variable;
-    const set = variable === undefined ? undefined : process.env[variable] || undefined;
-    return parsed.values.get(name) ?? (set === undefined ? [] : [set]);
-  };
+  const texts = flagTexts(FLAGS, parsed, process.env);
   const text = (name: string): string | undefined => texts(name).at(-1);
   const isJson = ["true", "1"].includes(text("json") ?? "");
   const log = (level: LogLevel, message: string): void => {

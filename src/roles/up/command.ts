@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { type CommandDef, defineCommand } from "citty";
 import { CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
+import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { defaultSocket } from "../peer/peer-options.ts";
 import { PROXY_FLAGS, readProxyOptions } from "../proxy/proxy-options.ts";
@@ -40,11 +41,6 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
   const socketPath =
     flags.values.get("socket")?.at(-1) ?? defaultSocket(process.env, process.getuid?.() ?? -1);
   const uploadRate = flags.values.get("upload-rate")?.at(-1);
-  const textsOf = (name: string): readonly string[] => {
-    const variable = PROXY_FLAGS.find((flag) => flag.name === name)?.variable;
-    const set = variable === undefined ? undefined : process.env[variable] || undefined;
-    return flags.values.get(name) ?? (set === undefined ? [] : [set]);
-  };
   const fleet = await startFleet({
     dataDir,
     socketPath,
@@ -53,7 +49,7 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
     supernodePort: await freePort(SUPERNODE_PORT, 2),
     peerPort: await freePort(PIECE_PORT, 1),
     uploadRate: uploadRate === undefined ? undefined : parseRate("--upload-rate", uploadRate),
-    proxy: readProxyOptions(textsOf),
+    proxy: readProxyOptions(flagTexts(FLAGS, flags, process.env)),
     onWarning: (message) => log.warn(message),
     onNotice: (message) => log.debug(message),
   });

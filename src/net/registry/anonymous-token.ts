@@ -154,7 +154,7 @@ export async function tokenIn(answer: SourceAnswer): Promise<KnownToken> {
     return refusal();
   }
   // What is longer than any token is none.
-  const bytes = await wholeBody(answer, ANSWER_BYTES_MAX);
+  const bytes = await wholeBody(answer.body(), ANSWER_BYTES_MAX);
   const parsed = answerSchema.safeParse(
     jsonOrUndefined(new TextDecoder().decode(bytes ?? undefined)),
   );

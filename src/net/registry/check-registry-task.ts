@@ -3,12 +3,7 @@
 import { DfError } from "../../errors.ts";
 import { redactUrl } from "../task-request.ts";
 import type { TaskRequest } from "../wire/task.ts";
-
-/** What a digest or a tag is asked for by (OCI distribution specification, "Pull"). */
-const PULL_PATH = /^\/v2\/(?:[\w.-]+\/)+(?<kind>blobs|manifests)\/(?<reference>[^/]+)$/;
-
-const NAMED_DIGEST = /^sha256:[0-9a-f]{64}$/;
-const TAG = /^\w[\w.-]{0,127}$/;
+import { isSha256, type OciResource, parseOciPath } from "./oci-path.ts";
 
 /**
  * A task that is named by a digest must be of the URL that the digest is asked for by: otherwise one
@@ -20,14 +15,14 @@ export function checkRegistryTask(
 ): void {
   const { registryKind, checksum, url } = task;
   if (registryKind === undefined) return;
-  const { kind, reference } = PULL_PATH.exec(new URL(url).pathname)?.groups ?? {};
-  const isSame = reference === checksum && NAMED_DIGEST.test(checksum);
-  const isRight = {
-    blob: kind === "blobs" && isSame,
-    manifest: kind === "manifests" && isSame,
-    tag: kind === "manifests" && TAG.test(reference ?? ""),
-  }[registryKind];
-  if (isRight) return;
+  const path = parseOciPath(new URL(url).pathname);
+  const resource = path.kind === "path" ? path.resource : null;
+  const isNamed = registryKind === "tag" || (digestIn(resource) === checksum && isSha256(checksum));
+  if (resource?.kind === registryKind && isNamed) return;
   const what = registryKind === "tag" ? "a tag" : `a ${registryKind} by its sha256 digest`;
   throw new DfError("usage", `bring ${redactUrl(url)}: it is not asked for as ${what}`);
+}
+
+function digestIn(resource: OciResource | null): string | null {
+  return resource !== null && "digest" in resource ? resource.digest : null;
 }

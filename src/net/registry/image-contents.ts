@@ -7,7 +7,7 @@ import { z } from "zod";
 import { digestNow, toHex } from "../../engine/bytes/digest.ts";
 import { DfError } from "../../errors.ts";
 import { jsonOrUndefined } from "../json-or-undefined.ts";
-import { MANIFEST_MEDIA_TYPES } from "./media-type.ts";
+import { manifestKindOf, manifestTypeOf } from "./media-type.ts";
 import { isSha256 } from "./oci-path.ts";
 
 /** What an entry of a manifest says of the bytes that it names. */
@@ -39,39 +39,20 @@ export type ImageManifest =
 const indexSchema = z
   .object({
     schemaVersion: z.literal(2),
-    mediaType: z.string().optional(),
     manifests: z.array(indexEntrySchema).max(ENTRIES_MAX),
-    config: z.never().optional(),
-    layers: z.never().optional(),
   })
-  .transform(({ mediaType, manifests }): WordsOfManifest => {
-    return { mediaType, manifest: { kind: "index", manifests } };
-  });
+  .transform(({ manifests }): ImageManifest => ({ kind: "index", manifests }));
 
 const imageSchema = z
   .object({
     schemaVersion: z.literal(2),
-    mediaType: z.string().optional(),
     config: descriptorSchema,
     layers: z.array(descriptorSchema).max(ENTRIES_MAX),
-    manifests: z.never().optional(),
   })
-  .transform(({ mediaType, config, layers }): WordsOfManifest => {
-    return { mediaType, manifest: { kind: "image", blobs: [config, ...layers] } };
-  });
-
-interface WordsOfManifest {
-  /** What it calls itself. */
-  mediaType: string | undefined;
-  manifest: ImageManifest;
-}
-
-const INDEX_TYPES: readonly string[] = MANIFEST_MEDIA_TYPES.filter((type) =>
-  /index|list/.test(type),
-);
-const IMAGE_TYPES: readonly string[] = MANIFEST_MEDIA_TYPES.filter(
-  (type) => !INDEX_TYPES.includes(type),
-);
+  .transform(({ config, layers }): ImageManifest => ({
+    kind: "image",
+    blobs: [config, ...layers],
+  }));
 
 /** Layers that their publisher lets nobody pass on: engines read them at other places than the registry. */
 const FOREIGN_LAYER = /\.foreign\.|\.nondistributable\./;
@@ -115,11 +96,9 @@ export function readManifest(raw: RawManifest, expected: ExpectedManifest): Imag
     throw fault(`the manifest came as ${type}, its index says ${descriptor.mediaType}`);
   }
   const json = jsonOrUndefined(new TextDecoder().decode(raw.bytes));
-  const words = (INDEX_TYPES.includes(type) ? indexSchema : imageSchema).safeParse(json);
-  if (!words.success) throw fault(`the manifest is none of the type ${type} that it came as`);
-  const { mediaType = type, manifest } = words.data;
-  if (mediaType !== type) throw fault(`the manifest came as ${type} and calls itself ${mediaType}`);
-  return manifest;
+  const words = (manifestKindOf(type) === "index" ? indexSchema : imageSchema).safeParse(json);
+  if (words.success) return words.data;
+  throw fault(`the manifest is none of the type ${type} that it came as`);
 }
 
 /** Whether a descriptor names bytes that the registry gives and that SHA-256 names. */
@@ -127,12 +106,11 @@ export function isBrought({ mediaType, digest }: Descriptor): boolean {
   return isSha256(digest) && !FOREIGN_LAYER.test(mediaType);
 }
 
-function typeOf({ contentType }: RawManifest, fault: (because: string) => DfError): string {
-  const type = contentType?.split(";")[0]!.trim().toLowerCase() ?? "";
-  if (INDEX_TYPES.includes(type) || IMAGE_TYPES.includes(type)) return type;
-  throw fault(
-    type === ""
-      ? "the registry does not say what kind of manifest it gives"
-      : `the manifest came as ${type}, which is none of an image's`,
-  );
+function typeOf({ bytes, contentType }: RawManifest, fault: (because: string) => DfError): string {
+  const came = contentType ?? "";
+  if (came === "") throw fault("the registry does not say what kind of manifest it gives");
+  const type = manifestTypeOf(bytes, came);
+  if (type === null) throw fault(`the manifest came as ${came} and is not what it calls itself`);
+  if (manifestKindOf(type) !== null) return type;
+  throw fault(`the manifest came as ${came}, which is none of an image's`);
 }

@@ -9,15 +9,13 @@ import {
   NAME as REPOSITORY_NAME,
   type OciResource,
   parseOciPath,
+  repositoryIn,
   TAG,
 } from "./oci-path.ts";
-import { parseRegistry } from "./upstream-choice.ts";
+import { DOCKER_HUB, parseRegistry } from "./upstream-choice.ts";
 
 /** Bytes of a repository's name with its registry, as engines bound it. */
 const NAME_LENGTH_MAX = 255;
-
-/** Where images without a registry are. */
-const DOCKER_HUB = "docker.io";
 
 /** Of Docker Hub's images without an owner. */
 const OFFICIAL_OWNER = "library";
@@ -69,10 +67,8 @@ export function imageOfManifestUrl(text: string): { image: ImageReference; origi
   // Some escape a digest's colon.
   const path = parseOciPath(pathname.replaceAll(/%3a/gi, ":"));
   if (path.kind !== "path" || !/^https?:$/.test(protocol)) return null;
-  const { prefix, name, resource } = path;
-  // Not a mirror's path: a repository may well begin with "my.team".
-  const repository = prefix === null ? name : `${prefix}/${name}`;
-  const [reference, registry] = [referenceOf(resource), registryOf(host)];
+  const repository = repositoryIn(path);
+  const [reference, registry] = [referenceOf(path.resource), registryOf(host)];
   if (reference === null || registry === null || !REPOSITORY_NAME.test(repository)) return null;
   return { image: { registry, repository, reference }, origin };
 }

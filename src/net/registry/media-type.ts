@@ -19,12 +19,11 @@ export const MANIFEST_ACCEPT = [...MANIFEST_MEDIA_TYPES, "*/*"].join(", ");
 /** The specification lets registries refuse larger ones. */
 export const MANIFEST_BYTES_MAX = 4 << 20;
 
-const INDEX_TYPES: ReadonlySet<string> = new Set(
-  MANIFEST_MEDIA_TYPES.filter((type) => /index|list/.test(type)),
-);
-const IMAGE_TYPES: ReadonlySet<string> = new Set(
-  MANIFEST_MEDIA_TYPES.filter((type) => !/index|list/.test(type)),
-);
+/** Null: neither, e.g. an artefact's type, or that of Docker's first schema. */
+export function manifestKindOf(type: string): "index" | "image" | null {
+  if (!MANIFEST_MEDIA_TYPES.some((known) => known === type)) return null;
+  return /index|list/.test(type) ? "index" : "image";
+}
 
 /** What of a manifest says which kind it is. */
 const TELLING_NAMES = ["mediaType", "schemaVersion", "manifests", "layers", "config"];
@@ -55,9 +54,8 @@ export function manifestTypeOf(bytes: Uint8Array, contentType: string | null): s
     return null;
   if (mediaType !== undefined && told !== null && told !== mediaType.toLowerCase()) return null;
   const type = mediaType ?? told ?? typeWithoutWords(schemaVersion, isIndex);
-  if (INDEX_TYPES.has(type)) return isImage ? null : type;
-  if (IMAGE_TYPES.has(type)) return isIndex ? null : type;
-  return type;
+  const kind = manifestKindOf(type);
+  return (kind === "index" && isImage) || (kind === "image" && isIndex) ? null : type;
 }
 
 /** Only OCI's types may go without naming themselves; so did Docker's first schema. */

@@ -62,6 +62,11 @@ export function parseOciPath(pathname: string): OciPath {
   return { kind: "path", prefix, name, resource };
 }
 
+/** The repository where the registry is known otherwise: what looks like a host is a part of the name. */
+export function repositoryIn({ prefix, name }: Extract<OciPath, { kind: "path" }>): string {
+  return prefix === null ? name : `${prefix}/${name}`;
+}
+
 /** Whether bytes can be proven by it here. */
 export function isSha256(digest: string): boolean {
   return /^sha256:[0-9a-f]{64}$/.test(digest);

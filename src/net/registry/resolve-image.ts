@@ -21,12 +21,9 @@ import {
 } from "./image-contents.ts";
 import { isChosen, noSuchPlatform, type PlatformChoice } from "./image-platform.ts";
 import { formatImageReference, type ImageReference, manifestUrl } from "./image-reference.ts";
-import { MANIFEST_ACCEPT } from "./media-type.ts";
+import { MANIFEST_ACCEPT, MANIFEST_BYTES_MAX } from "./media-type.ts";
 import { formatOciPath, isSha256 } from "./oci-path.ts";
 import { RegistryLogin } from "./registry-login.ts";
-
-/** As registries bound them (OCI distribution specification, "Pushing Manifests"). */
-const MANIFEST_BYTES_MAX = 4 << 20;
 
 /** Indexes in indexes: images have one level, attachments sometimes two. */
 const DEPTH_MAX = 4;
@@ -210,7 +207,7 @@ class RepositoryReader {
           answer.close();
           throw faultOfStatus(answer);
         }
-        const bytes = await wholeBody(answer, MANIFEST_BYTES_MAX);
+        const bytes = await wholeBody(answer.body(), MANIFEST_BYTES_MAX);
         if (bytes !== null) return { bytes, contentType: answer.headers["content-type"] ?? null };
         throw new DfError("protocol", `read ${url}: a manifest of more than 4 MiB`);
       } finally {

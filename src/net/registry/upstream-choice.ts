@@ -5,6 +5,7 @@
 //   X-Dragonfly-Registry: https://registry.example  whatever sends a header of its own
 //   the default                                     Docker's registry-mirrors, which are for docker.io alone
 
+import { isOwnMachine } from "../swarm/is-confidential.ts";
 import { matchesUrl } from "../url-pattern.ts";
 import { REGISTRY_HOST } from "./oci-path.ts";
 
@@ -18,8 +19,11 @@ export interface RegistryRules {
   readonly upstreams: Readonly<Record<string, string>>;
 }
 
+/** Where images are that name no registry. */
+export const DOCKER_HUB = "docker.io";
+
 export const DEFAULT_REGISTRY_RULES: RegistryRules = {
-  defaultRegistry: "docker.io",
+  defaultRegistry: DOCKER_HUB,
   allow: [],
   upstreams: {},
 };
@@ -47,7 +51,6 @@ export type UpstreamChoice =
   | { readonly kind: "refused"; readonly registry: string }
   | { readonly kind: "malformed"; readonly what: string };
 
-const DOCKER_HUB = "docker.io";
 /** Names that engines have for Docker Hub, the last one its own for the pull API. */
 const DOCKER_HUB_HOSTS = new Set([DOCKER_HUB, "index.docker.io", "registry-1.docker.io"]);
 const DOCKER_HUB_ORIGIN = "https://registry-1.docker.io";
@@ -87,8 +90,7 @@ function originOf(
   if (registry === DOCKER_HUB) return DOCKER_HUB_ORIGIN;
   const { hostname } = new URL(`http://${registry}/`);
   // As engines do: a registry of this very host commonly has no certificate.
-  const isHere = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-  return new URL(`${scheme ?? (isHere ? "http" : "https")}://${registry}/`).origin;
+  return new URL(`${scheme ?? (isOwnMachine(hostname) ? "http" : "https")}://${registry}/`).origin;
 }
 
 /** By its name with the scheme that it is reached by, wherever `upstreams` leads to. */

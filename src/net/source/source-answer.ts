@@ -1,6 +1,7 @@
 // Reads the headers of a source's answer: which version it is, how long, and which bytes it carries.
 
 import type { IncomingHttpHeaders } from "node:http";
+import { isSha256 } from "../registry/oci-path.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { keptAnswerOf } from "./cache-terms.ts";
 import { parseHttpDate } from "./http-date.ts";
@@ -56,7 +57,7 @@ export function namesVersion(headers: IncomingHttpHeaders, validator: string): b
 /** What a registry calls the bytes of its answer (OCI distribution specification); null: it does not say. */
 function registryDigestOf(headers: IncomingHttpHeaders): string | null {
   const digest = headers["docker-content-digest"];
-  return typeof digest === "string" && /^sha256:[0-9a-f]{64}$/.test(digest) ? digest : null;
+  return typeof digest === "string" && isSha256(digest) ? digest : null;
 }
 
 /** Whether an answer may be of the bytes that `digest` names, as far as it says. */

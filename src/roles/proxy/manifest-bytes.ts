@@ -1,8 +1,9 @@
 // A manifest as a whole: small enough to be read and judged before anybody sees a byte of it.
 
-import { digestNow, toHex } from "../../engine/bytes/digest.ts";
 import { DfError } from "../../errors.ts";
+import { digestOfManifest } from "../../net/registry/image-contents.ts";
 import { MANIFEST_BYTES_MAX, manifestTypeOf } from "../../net/registry/media-type.ts";
+import { wholeBody } from "../../net/source/whole-body.ts";
 
 export interface JudgedManifest {
   readonly bytes: Uint8Array;
@@ -27,20 +28,11 @@ export async function judgeManifest(
   body: AsyncIterable<Uint8Array>,
   { digest: expected, contentType }: ExpectedManifest,
 ): Promise<JudgedManifest> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of body) {
-    length += part.length;
-    if (length > MANIFEST_BYTES_MAX) {
-      throw new DfError(
-        "too-large",
-        `read a manifest: it has more than ${MANIFEST_BYTES_MAX} bytes`,
-      );
-    }
-    parts.push(part);
+  const bytes = await wholeBody(body, MANIFEST_BYTES_MAX);
+  if (bytes === null) {
+    throw new DfError("too-large", `read a manifest: it has more than ${MANIFEST_BYTES_MAX} bytes`);
   }
-  const bytes = Buffer.concat(parts);
-  const digest = `sha256:${toHex(digestNow("sha256", bytes))}`;
+  const digest = digestOfManifest({ bytes });
   if (expected !== null && digest !== expected) {
     throw new DfError("checksum", `read manifest ${expected}: these bytes are ${digest}`);
   }

@@ -9,6 +9,7 @@ import {
   type OciResource,
   parseOciPath,
   registryOfPrefix,
+  repositoryIn,
 } from "../../net/registry/oci-path.ts";
 import {
   chooseUpstream,
@@ -98,12 +99,11 @@ export function requestOf(asked: ProxiedRequest, rules: RegistryRules): Registry
  */
 export function requestAt(asked: ProxiedRequest): RegistryRequest {
   const { url } = asked;
-  const { prefix, name: rest, resource } = pathOf(asked);
-  // Here the host is known: what looks like one is a part of the name.
-  const name = prefix === null ? rest : `${prefix}/${rest}`;
+  const path = pathOf(asked);
+  const name = repositoryIn(path);
   if (name.includes(":")) throw new Refusal(MALFORMED.name);
   const upstream: Upstream = { registry: url.host, origin: url.origin, isNamed: true };
-  return { asked, upstream, name, resource, ns: null };
+  return { asked, upstream, name, resource: path.resource, ns: null };
 }
 
 /** @throws {Refusal} for what is no pull */

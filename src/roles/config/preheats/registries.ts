@@ -18,7 +18,7 @@ import {
   manifestUrl,
   parseImageReference,
 } from "../../../net/registry/image-reference.ts";
-import { parseOciPath } from "../../../net/registry/oci-path.ts";
+import { parseOciPath, repositoryIn } from "../../../net/registry/oci-path.ts";
 import { RegistryLogin } from "../../../net/registry/registry-login.ts";
 import { resolveImage } from "../../../net/registry/resolve-image.ts";
 import {
@@ -106,7 +106,7 @@ export class Registries {
   loginAt(url: string, authorization: Secret<string>): RegistryLogin {
     const { origin, pathname } = new URL(url);
     const path = parseOciPath(pathname);
-    const repository = path.kind === "path" ? [path.prefix ?? [], path.name].flat().join("/") : "";
+    const repository = path.kind === "path" ? repositoryIn(path) : "";
     return new RegistryLogin({ origin, repository, authorization, egress: this.#egress });
   }
 

@@ -61,6 +61,12 @@ export const CONNECT_TIMEOUT_MS = 3_000;
 /** Time from request to the source's first header byte. */
 export const FIRST_BYTE_TIMEOUT_MS = 10_000;
 
+/** Of one request to a source, where nobody said otherwise. */
+export const SOURCE_TIMEOUTS_MS = {
+  connect: CONNECT_TIMEOUT_MS,
+  firstByte: FIRST_BYTE_TIMEOUT_MS,
+};
+
 /** A parent that delivers nothing for this long is given up. */
 export const PIECE_STALL_TIMEOUT_MS = 5_000;
 

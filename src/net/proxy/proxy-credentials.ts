@@ -3,6 +3,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Secret } from "../../engine/bytes/secret.ts";
+import { basicPairIn } from "../basic-authorization.ts";
 
 /** The challenge of a 407. */
 export const PROXY_CHALLENGE = 'Basic realm="df", charset="UTF-8"';
@@ -18,9 +19,9 @@ export class ProxyCredentials {
 
   /** @param field value of Proxy-Authorization */
   accepts(field: string | undefined): boolean {
-    const shown = /^basic +([A-Za-z0-9+/]*={0,2})$/i.exec(field ?? "")?.[1];
-    if (shown === undefined) return false;
-    const digest = digestOf(Buffer.from(shown, "base64"));
+    const shown = basicPairIn(field);
+    if (shown === null) return false;
+    const digest = digestOf(shown);
     // Every pair is compared: which one it was takes no other time.
     let isAccepted = false;
     for (const known of this.#digests) if (timingSafeEqual(known, digest)) isAccepted = true;

@@ -11,7 +11,7 @@
 import { z } from "zod";
 import { version } from "../../../package.json";
 import { DfError, isDfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { SOURCE_TIMEOUTS_MS } from "../../limits.ts";
 import type { CheckedTarget, EgressGuard } from "../egress/egress-guard.ts";
 import { jsonOrUndefined } from "../json-or-undefined.ts";
 import { exchange, type SourceAnswer } from "../source/exchange.ts";
@@ -128,7 +128,7 @@ class AnonymousTokens {
         {
           ...{ passage, method: "GET" },
           headers: { "user-agent": `df/${version}`, accept: "application/json" },
-          timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
+          timeoutMs: SOURCE_TIMEOUTS_MS,
           faultOf: (error) => faultOfTransport(error, url.href),
         },
         signal,

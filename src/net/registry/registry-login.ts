@@ -8,15 +8,13 @@
 
 import { Secret } from "../../engine/bytes/secret.ts";
 import { DfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { SOURCE_TIMEOUTS_MS } from "../../limits.ts";
 import type { EgressGuard } from "../egress/egress-guard.ts";
 import { SourceClient } from "../source/source-client.ts";
-import { faultOfStatus, SourceFault } from "../source/source-fault.ts";
+import { faultOfStatus, withoutFault } from "../source/source-fault.ts";
 import { tokenIn, tokenUrlOf } from "./anonymous-token.ts";
 import { type BearerChallenge, bearerOf } from "./challenge.ts";
 import { mayHearPassword } from "./realm-trust.ts";
-
-const TIMEOUTS = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
 
 export interface RegistryLoginOptions {
   /** Where the registry is reached. */
@@ -68,7 +66,7 @@ export class RegistryLogin {
       if (challenge === null) return { authorization, untilMs: Infinity };
       if (mayHearPassword(origin, challenge.realm)) return await this.#tokenOf(challenge, signal);
     } catch (error) {
-      throw error instanceof SourceFault ? error.error : error;
+      throw withoutFault(error);
     }
     const { host } = new URL(origin);
     throw new DfError("denied", `log in at ${host}: it sends passwords to another place`, {
@@ -80,7 +78,7 @@ export class RegistryLogin {
   async #challengeOf(signal: AbortSignal): Promise<BearerChallenge | null> {
     const { origin, egress } = this.#options;
     const url = `${origin}/v2/`;
-    const client = new SourceClient({ url, headers: {}, timeoutMs: TIMEOUTS, egress });
+    const client = new SourceClient({ url, headers: {}, timeoutMs: SOURCE_TIMEOUTS_MS, egress });
     try {
       const answer = await client.ask({}, signal);
       answer.close();
@@ -97,7 +95,7 @@ export class RegistryLogin {
     const scope = `repository:${repository}:pull`;
     const url = tokenUrlOf({ ...challenge, scope }).href;
     const headers = { authorization: authorization.reveal(), accept: "application/json" };
-    const client = new SourceClient({ url, headers, timeoutMs: TIMEOUTS, egress });
+    const client = new SourceClient({ url, headers, timeoutMs: SOURCE_TIMEOUTS_MS, egress });
     try {
       const answer = await client.ask({}, signal);
       if (answer.status !== 200) {
@@ -106,8 +104,6 @@ export class RegistryLogin {
       }
       const { token, untilMs } = await tokenIn(answer);
       if (token !== null) return { authorization: new Secret(`Bearer ${token}`), untilMs };
-    } catch (error) {
-      throw error instanceof SourceFault ? error.error : error;
     } finally {
       client.close();
     }

@@ -4,7 +4,7 @@
 
 import type { Secret } from "../../engine/bytes/secret.ts";
 import { DfError, isDfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { SOURCE_TIMEOUTS_MS } from "../../limits.ts";
 import type { EgressGuard } from "../egress/egress-guard.ts";
 import { RetryGate } from "../source/retry-gate.ts";
 import { SourceClient } from "../source/source-client.ts";
@@ -30,8 +30,6 @@ const DEPTH_MAX = 4;
 
 /** Images behind one name: the largest indexes list some 30 platforms. */
 const MANIFESTS_MAX = 256;
-
-const TIMEOUTS = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
 
 /** Somebody waits for the answer. */
 const RETRY = { attemptsMax: 3, baseDelayMs: 250, delayMsMax: 1_000, retryAfterMsMax: 5_000 };
@@ -199,7 +197,7 @@ class RepositoryReader {
     const headers = { accept: MANIFEST_ACCEPT, ...own };
     const egress = this.#egress;
     return this.#gate.retrying(this.#signal, async () => {
-      const address = { url, headers, timeoutMs: TIMEOUTS, egress, isRegistry: true };
+      const address = { url, headers, timeoutMs: SOURCE_TIMEOUTS_MS, egress, isRegistry: true };
       const client = new SourceClient(address);
       try {
         const answer = await client.ask({}, this.#signal);

@@ -7,7 +7,7 @@ import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import { namesVersion, saysEmpty } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
-import { SourceFault } from "./source-fault.ts";
+import { withoutFault } from "./source-fault.ts";
 import type { RetryPolicy } from "../../engine/core/retry.ts";
 import type { SourceAddress } from "./source-read.ts";
 
@@ -50,7 +50,7 @@ export async function probeSource(probe: SourceProbe, signal: AbortSignal): Prom
     });
   } catch (error) {
     throwIfInterrupted(signal);
-    throw error instanceof SourceFault ? error.error : error;
+    throw withoutFault(error);
   } finally {
     client.close();
   }

@@ -13,7 +13,7 @@ import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import { contentRangeOf, factsOf, mayBeNamed, namesVersion } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
-import { SourceFault, otherDigest, sourceChanged } from "./source-fault.ts";
+import { otherDigest, sourceChanged, withoutFault } from "./source-fault.ts";
 import type {
   ReadSource,
   SourceFacts,
@@ -35,7 +35,7 @@ export const readSource: ReadSource = async (request, sink, signal) => {
     return await read({ request, sink, client, gate: new RetryGate(request.retry) }, signal);
   } catch (error) {
     throwIfInterrupted(signal);
-    throw error instanceof SourceFault ? error.error : error;
+    throw withoutFault(error);
   } finally {
     client.close();
   }

@@ -13,7 +13,7 @@ export interface RefusingAnswer extends AnswerMoment {
   readonly finalUrl: string;
 }
 
-/** A failed exchange. It never leaves this folder: `error` does, when no retry is left. */
+/** A failed exchange. It never leaves `net`: `error` does, when no retry is left. */
 export class SourceFault extends Error {
   override readonly name = "SourceFault";
   readonly error: DfError;
@@ -28,6 +28,11 @@ export class SourceFault extends Error {
     this.isTransient = options.isTransient;
     this.retryAfterMs = options.retryAfterMs ?? null;
   }
+}
+
+/** What a user sees of whatever was thrown. */
+export function withoutFault(thrown: unknown): unknown {
+  return thrown instanceof SourceFault ? thrown.error : thrown;
 }
 
 /** A fault that trying again cannot mend. */

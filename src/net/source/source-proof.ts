@@ -6,7 +6,7 @@ import { type RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { factsOf, mayBeNamed, saysEmpty } from "./source-answer.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
-import { SourceFault, otherDigest } from "./source-fault.ts";
+import { otherDigest, withoutFault } from "./source-fault.ts";
 import type { SourceAddress } from "./source-read.ts";
 
 /** What a source named to one who may have it. */
@@ -48,7 +48,7 @@ export async function proveAtSource(
     });
   } catch (error) {
     throwIfInterrupted(signal);
-    throw error instanceof SourceFault ? error.error : error;
+    throw withoutFault(error);
   } finally {
     client.close();
   }

@@ -3,7 +3,9 @@
 //
 //   Authorization: Bearer dfa_…     Authorization: Basic base64(anything:dfa_…)     X-Dragonfly-Token: dfa_…
 
-export const TOKEN_HEADER = "x-dragonfly-token";
+import { basicPairIn } from "../../net/basic-authorization.ts";
+
+const TOKEN_HEADER = "x-dragonfly-token";
 
 /** As the field Authorization with a bearer; undefined: it shows none. */
 export function presentedToken(headers: Headers, isForeign: boolean): string | undefined {
@@ -11,8 +13,7 @@ export function presentedToken(headers: Headers, isForeign: boolean): string | u
   if (!isForeign) return authorization;
   const own = headers.get(TOKEN_HEADER);
   if (own !== null) return `Bearer ${own}`;
-  const encoded = /^Basic +([A-Za-z0-9+/]+=*)$/i.exec(authorization ?? "")?.[1];
-  if (encoded === undefined) return authorization;
-  const pair = Buffer.from(encoded, "base64").toString("latin1");
+  const pair = basicPairIn(authorization)?.toString("latin1");
+  if (pair === undefined) return authorization;
   return `Bearer ${pair.slice(pair.indexOf(":") + 1)}`;
 }

@@ -6,6 +6,7 @@ import { Secret } from "../../engine/bytes/secret.ts";
 import { SOURCE_RETRY } from "../../engine/core/retry.ts";
 import { DfError } from "../../errors.ts";
 import { CONNECT_TIMEOUT_MS, SUPERNODE_PORT } from "../../limits.ts";
+import { basicOf } from "../../net/basic-authorization.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { ProxyRules } from "../../net/egress/proxy-rules.ts";
 import type { SourcePolicy } from "../../net/wire/local-api.ts";
@@ -209,9 +210,7 @@ function readHeaders(flags: FlagReader, faults: DfError[]): Record<string, strin
   const user = flags.read("user", (flag, text) =>
     text.startsWith("@") ? readTextFile(flag, text.slice(1)).trim() : text,
   );
-  if (user !== undefined) {
-    headers["Authorization"] = `Basic ${Buffer.from(user).toString("base64")}`;
-  }
+  if (user !== undefined) headers["Authorization"] = basicOf(user);
   const agent = flags.last("user-agent");
   if (agent !== undefined) headers["User-Agent"] = agent;
   const referer = flags.last("referer");

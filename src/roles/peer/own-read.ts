@@ -3,7 +3,7 @@
 
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
 import { pieceLengthFor, pieceOffset } from "../../engine/core/piece-layout.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS, SOURCE_CONNECTIONS } from "../../limits.ts";
+import { SOURCE_CONNECTIONS, SOURCE_TIMEOUTS_MS } from "../../limits.ts";
 import { pieceLengthMinOf } from "../../net/registry/registry-task.ts";
 import type { SourceFacts } from "../../net/source/source-read.ts";
 import { redactUrl, wholeRequestOf } from "../../net/task-request.ts";
@@ -46,7 +46,7 @@ export async function readFromSource(
         ...wholeRequestOf(task),
         expected,
         connections: SOURCE_CONNECTIONS,
-        timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
+        timeoutMs: SOURCE_TIMEOUTS_MS,
       },
       wantsSha256: task.checksum.startsWith("sha256:"),
       rateBytesPerSec,
@@ -90,7 +90,7 @@ export function readPartFromSource(
     startAt,
     startBytes: Math.min(end, layout.length!) - startAt,
     connections: 1,
-    timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
+    timeoutMs: SOURCE_TIMEOUTS_MS,
   };
   const opened = (): Promise<StoredContent> => Promise.resolve(content);
   return sources.readPart({ request, rateBytesPerSec, opened, pieceStored: onPiece }, part, signal);

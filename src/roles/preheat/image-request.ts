@@ -1,6 +1,7 @@
 // `df preheat image NAME`: what its flags ask for, and how its user's credentials are read.
 
 import { DfError } from "../../errors.ts";
+import { basicOf } from "../../net/basic-authorization.ts";
 import { type NewImagePreheat, newImagePreheatSchema } from "../../net/wire/preheat-api.ts";
 import type { ParsedFlags } from "../command-line/flags.ts";
 import { readSecret } from "../command-line/secret.ts";
@@ -52,7 +53,7 @@ function readAuthorization(flags: ParsedFlags): string | undefined {
     });
   }
   const [user] = users;
-  if (user !== undefined) return basicOf(readSecret("--user", user).reveal());
+  if (user !== undefined) return basicOf(checkedPair(readSecret("--user", user).reveal()));
   const [line] = lines;
   if (line === undefined) return undefined;
   const value = /^authorization:\s*(.*)$/i.exec(line)?.[1]?.trim();
@@ -62,8 +63,8 @@ function readAuthorization(flags: ParsedFlags): string | undefined {
   });
 }
 
-function basicOf(pair: string): string {
-  if (pair.includes(":")) return `Basic ${Buffer.from(pair).toString("base64")}`;
+function checkedPair(pair: string): string {
+  if (pair.includes(":")) return pair;
   throw new DfError("usage", "read --user: no password", {
     hint: "write --user NAME:PASSWORD, or @FILE with that line",
   });

@@ -13,13 +13,13 @@ import {
 import type { ProxiedRequest } from "../../net/proxy/proxied-request.ts";
 import type { SourceAnswer } from "../../net/source/exchange.ts";
 import { SourceClient } from "../../net/source/source-client.ts";
-import { SourceFault } from "../../net/source/source-fault.ts";
+import { withoutFault } from "../../net/source/source-fault.ts";
 import { DfError } from "../../errors.ts";
 import { shownBy } from "./shown-credentials.ts";
 import { writePart } from "./write-part.ts";
 
 /** A registry may have to ask a store of its own. */
-const FIRST_BYTE_TIMEOUT_MS = 30_000;
+const REGISTRY_TIMEOUT_MS = 30_000;
 
 /** What says which part or version is wanted; it goes along over redirects. */
 const CONDITIONS =
@@ -69,7 +69,7 @@ export class PassThrough {
       url,
       headers: Object.fromEntries(fields.filter(([name]) => !OWN_FIELDS.test(name!))),
       egress: this.#egress,
-      timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS },
+      timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: REGISTRY_TIMEOUT_MS },
     });
     const conditions = {
       ...Object.fromEntries(fields.filter(([name]) => CONDITIONS.test(name!))),
@@ -128,9 +128,4 @@ function passedAnswer(answer: SourceAnswer, client: SourceClient): PassedAnswer 
       client.close();
     },
   };
-}
-
-/** What a user sees of a fault at a source. */
-function withoutFault(error: unknown): unknown {
-  return error instanceof SourceFault ? error.error : error;
 }

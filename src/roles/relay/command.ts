@@ -3,7 +3,6 @@
 // C library, which take 14 and 8 MB.
 
 import { type CommandDef, defineCommand } from "citty";
-import { DfError } from "../../errors.ts";
 import { PROXY_PORT } from "../../limits.ts";
 import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
@@ -13,9 +12,13 @@ import { tunnelPortsOf } from "../proxy/tunnel-ports.ts";
 import { logLine } from "../service/log-line.ts";
 import type { LogLevel } from "../service/service-log.ts";
 import { surviveFaults } from "../service/survive-faults.ts";
+import { parseLoopbackAddress } from "../supernode/listen-address.ts";
 import { Relay } from "./relay.ts";
 
 const PEER_SOCKET = "/run/dragonfly/proxy.sock";
+const DEFAULT_LISTEN = `127.0.0.1:${PROXY_PORT}`;
+const NOT_FOR_OTHERS =
+  "the relay serves this host alone; for others df peer --proxy-listen asks who they are";
 
 /** The peer's own flags and variables: what its proxy leads to is what the relay leads to. */
 const SHARED_NAMES = [
@@ -29,7 +32,7 @@ export const FLAGS: readonly Flag[] = [
     name: "listen",
     variable: "DRAGONFLY_RELAY_LISTEN",
     value: "HOST:PORT",
-    help: `what engines know (default 127.0.0.1:${PROXY_PORT}; DRAGONFLY_RELAY_LISTEN)`,
+    help: `what engines know (default ${DEFAULT_LISTEN}; DRAGONFLY_RELAY_LISTEN)`,
   },
   {
     name: "socket",
@@ -60,7 +63,7 @@ async function runRelay(parsed: ParsedFlags): Promise<void> {
     SHARED_NAMES.includes(name) ? texts(name) : [],
   )!;
   const relay = new Relay({
-    listen: parseLoopback("--listen", text("listen") ?? `127.0.0.1:${PROXY_PORT}`),
+    listen: parseLoopbackAddress("--listen", text("listen") ?? DEFAULT_LISTEN, NOT_FOR_OTHERS),
     peerSocket,
     access: {
       ...{ credentials: null, allow: forward.allow },
@@ -84,14 +87,4 @@ function endSignal(): Promise<string> {
     if (process.stderr.isTTY) resolve("SIGHUP");
   });
   return promise;
-}
-
-/** @throws {DfError} usage */
-function parseLoopback(flag: string, text: string): { hostname: string; port: number } {
-  const match = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::(\d{1,5}))?$/.exec(text);
-  const port = Number(match?.[2] ?? PROXY_PORT);
-  if (match !== null && port <= 65_535) return { hostname: match[1]!, port };
-  throw new DfError("usage", `read ${flag} ${text}: not a loopback address`, {
-    hint: "the relay serves this host alone; for others df peer --proxy-listen asks who they are",
-  });
 }

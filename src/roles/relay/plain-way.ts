@@ -5,6 +5,7 @@ import { bareHost } from "../../net/bare-host.ts";
 import { portOf } from "../../net/port-of.ts";
 import { authorityOf, parseAuthority } from "../../net/proxy/authority.ts";
 import { isTarget, isTunnelTarget, type ProxyAccess } from "../../net/proxy/proxy-access.ts";
+import { formatOciError } from "../../net/registry/oci-error.ts";
 import { isBadPort } from "../../net/egress/bad-ports.ts";
 import type { MessageHead } from "./message-head.ts";
 
@@ -66,7 +67,7 @@ export function refusal(
   isHead = false,
 ): string {
   const code = status === 403 ? "DENIED" : status === 400 ? "UNSUPPORTED" : "UNAVAILABLE";
-  const body = JSON.stringify({ errors: [{ code, message: `df relay: ${reason}` }] });
+  const body = formatOciError({ status, code, message: `df relay: ${reason}` });
   return [
     `HTTP/1.1 ${status} ${STATUS_TEXT[status]}`,
     "Content-Type: application/json",

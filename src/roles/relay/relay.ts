@@ -3,8 +3,8 @@
 
 import type { Socket, TCPSocketListener } from "bun";
 import { DfError, messageOf } from "../../errors.ts";
-import { bareHost } from "../../net/bare-host.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
+import { formatAddress, type ListenAddress } from "../supernode/listen-address.ts";
 import { dial, reasonOf } from "./dial.ts";
 import { Leg } from "./leg.ts";
 import { lastOfConnection, takeHead } from "./message-head.ts";
@@ -23,7 +23,7 @@ const PEER_TIMEOUT_MS = 1_000;
 
 export interface RelayOptions {
   /** Only this host's programs are served: a loopback address. */
-  listen: { hostname: string; port: number };
+  listen: ListenAddress;
   /** Where the peer's proxy listens. */
   peerSocket: string;
   /** Where tunnels and requests may lead while the peer is away. */
@@ -48,17 +48,17 @@ export class Relay {
 
   /** "host:port". */
   get address(): string {
-    return `${this.#options.listen.hostname}:${this.#listener.port}`;
+    return formatAddress(this.#options.listen.hostname, this.#listener.port);
   }
 
   stop(): void {
     this.#listener.stop(true);
   }
 
-  #open({ hostname, port }: { hostname: string; port: number }): TCPSocketListener<Leg> {
+  #open({ hostname, port }: ListenAddress): TCPSocketListener<Leg> {
     try {
       return Bun.listen<Leg>({
-        hostname: bareHost(hostname),
+        hostname,
         port,
         allowHalfOpen: true,
         socket: {
@@ -71,10 +71,14 @@ export class Relay {
         },
       });
     } catch (cause) {
-      throw new DfError("usage", `listen on ${hostname}:${port}: ${messageOf(cause)}`, {
-        cause,
-        hint: "df peer may have the port itself: start it with --proxy-listen unix:PATH",
-      });
+      throw new DfError(
+        "usage",
+        `listen on ${formatAddress(hostname, port)}: ${messageOf(cause)}`,
+        {
+          cause,
+          hint: "df peer may have the port itself: start it with --proxy-listen unix:PATH",
+        },
+      );
     }
   }
 

@@ -1,5 +1,6 @@
 // "host:port" as flags give it and as peers are told it.
 
+import { isOwnMachine } from "../../net/swarm/is-confidential.ts";
 import { isLocalName } from "../../net/source/local-name.ts";
 import { DfError } from "../../errors.ts";
 
@@ -38,6 +39,17 @@ export function parseListenAddress(flag: string, text: string): ListenAddress {
   }
   const hostname = match[1] ?? match[2] ?? "";
   return { hostname: hostname === "" ? "0.0.0.0" : hostname, port };
+}
+
+/**
+ * Reads an address that this machine alone reaches.
+ * @param hint what to do instead
+ * @throws {DfError} usage, naming `flag`
+ */
+export function parseLoopbackAddress(flag: string, text: string, hint: string): ListenAddress {
+  const address = parseListenAddress(flag, text);
+  if (isOwnMachine(address.hostname)) return address;
+  throw new DfError("usage", `read ${flag} ${text}: not a loopback address`, { hint });
 }
 
 /** As in a URL: IPv6 in brackets. */

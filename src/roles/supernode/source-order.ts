@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { contentIdOf } from "../../engine/bytes/task-id.ts";
 import { firstGap } from "../../engine/core/first-gap.ts";
 import { pieceLengthFor } from "../../engine/core/piece-layout.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { SOURCE_TIMEOUTS_MS } from "../../limits.ts";
 import { pieceLengthMinOf } from "../../net/registry/registry-task.ts";
 import type { SourceAddress, SourceFacts, SourceRequest } from "../../net/source/source-read.ts";
 import { redactUrl, wholeRequestOf } from "../../net/task-request.ts";
@@ -32,8 +32,7 @@ export function contentFactsOf(
 
 /** How to reach a task's source. */
 export function addressOf(task: TaskRequest): Omit<SourceAddress, "egress"> {
-  const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
-  return { ...wholeRequestOf(task), timeoutMs };
+  return { ...wholeRequestOf(task), timeoutMs: SOURCE_TIMEOUTS_MS };
 }
 
 /** Where a read goes on: at the first gap, for as long as it is. */

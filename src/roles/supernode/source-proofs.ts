@@ -10,7 +10,7 @@ import { Pacer } from "../../engine/bytes/pacing.ts";
 import { keyedDigestOf } from "../../engine/bytes/task-id.ts";
 import type { RetryPolicy } from "../../engine/core/retry.ts";
 import { type DfError, isDfError } from "../../errors.ts";
-import { CONNECT_TIMEOUT_MS, FIRST_BYTE_TIMEOUT_MS } from "../../limits.ts";
+import { SOURCE_TIMEOUTS_MS } from "../../limits.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import { RetryGate } from "../../net/source/retry-gate.ts";
 import {
@@ -120,8 +120,7 @@ export class SourceProofs {
     try {
       if (lane.hold !== null && performance.now() < lane.hold.untilMs) throw lane.hold.error;
       await lane.pacer.admit(PROOF_TOKENS, this.#signal);
-      const timeoutMs = { connect: CONNECT_TIMEOUT_MS, firstByte: FIRST_BYTE_TIMEOUT_MS };
-      const request = { ...asked, timeoutMs, egress: this.#egress };
+      const request = { ...asked, timeoutMs: SOURCE_TIMEOUTS_MS, egress: this.#egress };
       return await proveAtSource(request, lane.gate, this.#signal);
     } catch (error) {
       if (isDfError(error, "source-busy")) {

@@ -59,6 +59,7 @@ test("without a peer a mirror's request is refused at once, as registries refuse
       {
         code: "UNAVAILABLE",
         message: "df relay: the Dragonfly peer of this host does not answer",
+        detail: null,
       },
     ],
   });

@@ -1,6 +1,7 @@
 // Preheats as Harbor's drivers see them: what they ask for, in our words, and our jobs in theirs.
 
 import { DfError } from "../../../errors.ts";
+import { basicOf } from "../../../net/basic-authorization.ts";
 import type {
   HarborJob,
   HarborJobRequest,
@@ -176,7 +177,7 @@ function authorizationOf({
   const given = Object.entries(headers).find(([name]) => name.toLowerCase() === "authorization");
   if (given !== undefined) return given[1];
   if (username === "") return undefined;
-  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+  return basicOf(`${username}:${password}`);
 }
 
 /** What machines are called. */

@@ -5,7 +5,15 @@ import { readFileSync } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
 import { DfError, isDfError } from "../../../errors.ts";
 import { PROXY_PORT } from "../../../limits.ts";
-import { type Flag, joinFaults, type ParsedFlags } from "../../command-line/flags.ts";
+import { looksLikeHost, REGISTRY_HOST } from "../../../net/registry/oci-path.ts";
+import {
+  faultCollector,
+  type Flag,
+  joinFaults,
+  type ParsedFlags,
+} from "../../command-line/flags.ts";
+import { listItems } from "../../command-line/list-items.ts";
+import { parseLoopbackAddress } from "../../supernode/listen-address.ts";
 import { reportFiles } from "../file-report.ts";
 import { Installation } from "../installation.ts";
 import { runCommand } from "../run-command.ts";
@@ -178,19 +186,15 @@ function namedEngines({ values }: ParsedFlags): readonly Engine[] {
 /** @throws {DfError} usage, file-unreadable */
 function readTarget({ values }: ParsedFlags): RuntimeTarget {
   const faults: DfError[] = [];
-  const registries = (values.get("registry") ?? []).flatMap((text) => text.split(","));
+  const registries = listItems(values.get("registry") ?? []);
   for (const registry of registries) {
     if (isRegistry(registry)) continue;
     const hint = "write a host as it stands in image names, e.g. registry.example:5000";
     faults.push(new DfError("usage", `read --registry ${registry}: not a registry`, { hint }));
   }
   const address = values.get("address")?.at(-1) ?? `127.0.0.1:${PROXY_PORT}`;
-  if (!/^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d{1,5}$/.test(address)) {
-    const hint = "engines speak plain HTTP to it: it must be on this host, as 127.0.0.1:65001";
-    faults.push(
-      new DfError("usage", `read --address ${address}: not a loopback address`, { hint }),
-    );
-  }
+  const hint = "engines speak plain HTTP to it: it must be on this host, as 127.0.0.1:65001";
+  faultCollector(faults)(() => parseLoopbackAddress("--address", address, hint));
   const isProxy = values.has("proxy");
   const caPath = values.get("ca")?.at(-1);
   if (isProxy && registries.length > 0 && caPath === undefined) {
@@ -203,8 +207,7 @@ function readTarget({ values }: ParsedFlags): RuntimeTarget {
 
 /** As in image names: a host with a dot or a port, or "localhost". */
 function isRegistry(text: string): boolean {
-  const isHost = /^(?:\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::\d{1,5})?$/.test(text);
-  return isHost && (/[.:]/.test(text) || text === "localhost");
+  return REGISTRY_HOST.test(text) && looksLikeHost(text) && text === text.toLowerCase();
 }
 
 /** @throws {DfError} file-unreadable, usage */

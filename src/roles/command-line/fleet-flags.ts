@@ -4,6 +4,7 @@ import { DfError } from "../../errors.ts";
 import { redactUrl } from "../../net/task-request.ts";
 import { parseJoinString } from "../../net/fleet/join-string.ts";
 import type { FleetAddress } from "../../net/fleet/membership.ts";
+import { isOwnMachine } from "../../net/swarm/is-confidential.ts";
 import { labelsSchema, type Labels } from "../../net/wire/fleet-api.ts";
 import type { Flag } from "./flags.ts";
 import { listItems } from "./list-items.ts";
@@ -84,5 +85,5 @@ export function isLoopbackFleet({ urls }: FleetAddress): boolean {
 
 /** Whether nobody but this machine answers there. */
 export function isLoopbackUrl(url: string): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(url).hostname);
+  return isOwnMachine(new URL(url).hostname);
 }

@@ -37,7 +37,7 @@ import {
   parseSize,
 } from "../command-line/quantities.ts";
 import { PROXY_FLAGS, type ProxyOptions, readProxyOptions } from "../proxy/proxy-options.ts";
-import type { LogLevel } from "../service/service-log.ts";
+import type { LogLevel } from "../service/log-line.ts";
 import { groupIdOf } from "./group-id.ts";
 
 /** Where hosts of one zone reach the piece server. */

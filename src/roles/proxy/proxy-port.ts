@@ -25,8 +25,6 @@ export interface ProxyPortOptions extends ProxyOptions {
   local: LocalApi;
   /** Through here goes what is passed through. */
   egress: EgressGuard;
-  /** What is forwarded, and for whom. @defaultValue all that is asked, nothing of it to the swarm */
-  forward?: ForwardOptions;
   /** The peer's: the CA of the interception is there. */
   dataDir: string;
   onWarning: (message: string) => void;

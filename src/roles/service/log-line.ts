@@ -3,7 +3,7 @@
 //   2026-01-31T12:00:00.000Z info supernode: ready on 10.0.0.5:8002
 //   {"ts":"…","level":"info","component":"supernode","msg":"ready on 10.0.0.5:8002"}
 
-import type { LogLevel } from "./service-log.ts";
+export type LogLevel = "error" | "warning" | "info" | "debug";
 
 export interface LogEntry {
   at: Date;

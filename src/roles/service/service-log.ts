@@ -1,10 +1,7 @@
 // The logger of a long-running role, on stderr; log-line.ts says how its lines look.
 
 import { type ConsolaInstance, createConsola, type LogObject } from "consola";
-import { logLine } from "./log-line.ts";
-
-export const LOG_LEVELS = ["error", "warning", "info", "debug"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import { type LogLevel, logLine } from "./log-line.ts";
 
 /** Consola's numbers; each level shows those before it too. */
 const CONSOLA_LEVEL: Record<LogLevel, number> = { error: 0, warning: 1, info: 3, debug: 4 };

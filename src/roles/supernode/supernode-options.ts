@@ -7,7 +7,7 @@ import type { FleetAddress } from "../../net/fleet/membership.ts";
 import type { Labels } from "../../net/wire/fleet-api.ts";
 import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts";
 import type { TlsMode } from "../command-line/tls-mode.ts";
-import type { LogLevel } from "../service/service-log.ts";
+import type { LogLevel } from "../service/log-line.ts";
 import type { ClusterMembers } from "./cluster/cluster-members.ts";
 import type { AdvertisedAddress, ListenAddress } from "./listen-address.ts";
 

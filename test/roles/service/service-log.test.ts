@@ -1,11 +1,8 @@
 // What the log lines of a service look like, and which are shown.
 
 import { expect, test } from "bun:test";
-import {
-  createServiceLog,
-  type LogLevel,
-  setLogLevel,
-} from "../../../src/roles/service/service-log.ts";
+import type { LogLevel } from "../../../src/roles/service/log-line.ts";
+import { createServiceLog, setLogLevel } from "../../../src/roles/service/service-log.ts";
 
 function logTo(lines: string[], overrides: { isJson?: boolean; level?: LogLevel } = {}) {
   return createServiceLog({

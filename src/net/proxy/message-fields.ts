@@ -11,13 +11,16 @@ const HOP_BY_HOP = new Set([
   ...["proxy-authentication-info", "te", "trailer", "transfer-encoding", "upgrade", "expect"],
 ]);
 
+/** Without it the body of a request would be another request to the next hop, whatever Connection names. */
+const FRAMING = "content-length";
+
 /** What goes on to the next hop, names in lower case, repeated fields as lists in their order. */
 export function endToEndFields({
   rawHeaders,
   headers,
 }: Pick<IncomingMessage, "rawHeaders" | "headers">): Fields {
   const listed = (headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
-  const ended = new Set([...HOP_BY_HOP, ...listed]);
+  const ended = new Set([...HOP_BY_HOP, ...listed.filter((name) => name !== FRAMING)]);
   const fields: Fields = {};
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();

@@ -34,6 +34,14 @@ test("what is between two hops ends here, also what Connection names", () => {
   expect(fields).toEqual({ "x-end": "2" });
 });
 
+test("T-26: Connection takes no body's length away", () => {
+  const fields = endToEndFields(
+    message("Connection", "Content-Length, X-A", "Content-Length", "5"),
+  );
+
+  expect(fields).toEqual({ "content-length": "5" });
+});
+
 test("repeated fields stay apart and in order", () => {
   const fields = endToEndFields(message("Set-Cookie", "a=1", "X-B", "x", "set-cookie", "b=2"));
 

@@ -107,14 +107,23 @@ async function relay(
     stopWaiting();
     passage.answered(answer.socket.remoteAddress ?? "");
     if (passage.target.proxy !== null && answer.statusCode === 407) return reject(refusalOf(407));
-    const fields = withVia(endToEndFields(answer), answer.httpVersion, via);
-    response.writeHead(answer.statusCode ?? 502, answer.statusMessage, fields);
+    try {
+      const fields = withVia(endToEndFields(answer), answer.httpVersion, via);
+      response.writeHead(answer.statusCode ?? 502, answer.statusMessage, fields);
+    } catch (error) {
+      // A status, or words of one, that nobody may write.
+      return reject(error);
+    }
     answer.on("error", reject);
     answer.once("close", () => {
       if (!answer.complete) reject(new Error("the answer ended early"));
     });
     response.once("finish", resolve);
     answer.pipe(response);
+  });
+  request.once("upgrade", (_answer, socket) => {
+    socket.destroy();
+    reject(new Error("another protocol began that nobody asked for"));
   });
   message.on("error", reject);
   message.pipe(request);

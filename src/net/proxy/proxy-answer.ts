@@ -28,7 +28,9 @@ export function answerFault(response: ServerResponse, error: unknown): void {
   const isHeadOnly = response.req.method === "HEAD";
   // What is left of the request's body is not waited for.
   if (!response.req.complete) fields["connection"] = "close";
-  response.writeHead(status, { ...fields, "content-length": Buffer.byteLength(text) });
+  const all = { ...fields, "content-length": Buffer.byteLength(text) };
+  // Named, or the words of an answer that could not be written would count.
+  response.writeHead(status, STATUS_CODES[status] ?? "", all);
   response.end(isHeadOnly ? undefined : text);
 }
 

@@ -280,6 +280,39 @@ test.each([
   expect(seen).toEqual([]);
 });
 
+test.each(["GET", "DELETE", "OPTIONS", "POST"])(
+  "T-26: a body of %s that Connection takes the length from is no request of its own",
+  async (method) => {
+    const { port: target, requests } = await echoServer();
+    const { port } = await frontFixture();
+    const head =
+      `${method} http://127.0.0.1:${target}/a HTTP/1.1\r\nHost: a\r\n` +
+      `Connection: content-length\r\nContent-Length: ${NEXT.length}\r\n\r\n`;
+
+    await answerTo(port, head + NEXT, 300);
+
+    expect(requests.map((text): string => JSON.parse(text).body)).toEqual([NEXT]);
+  },
+);
+
+test.each([
+  ["a status that there is not", "HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"],
+  ["words that nobody may write", "HTTP/1.1 200 O\x01K\r\nContent-Length: 0\r\n\r\n"],
+  ["another protocol", "HTTP/1.1 101 Now\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbytes"],
+])("T-32: a target that answers with %s is out of order for the client", async (_what, words) => {
+  const target = createServer((socket) =>
+    socket.on("error", () => {}).once("data", () => socket.write(words)),
+  );
+  await new Promise<void>((resolve) => void target.listen(0, "127.0.0.1", resolve));
+  cleanups.defer(() => void target.close());
+  const { port } = await frontFixture();
+  const url = `http://127.0.0.1:${(target.address() as AddressInfo).port}/`;
+
+  const answer = await answerTo(port, `GET ${url} HTTP/1.1\r\nHost: a\r\n\r\n`);
+
+  expect(statusOf(answer)).toBe(502);
+});
+
 test.each([
   "nonsense\r\n\r\n",
   "GET /b HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",

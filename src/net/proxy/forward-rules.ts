@@ -45,11 +45,17 @@ export function parseForwardRule(text: string): ForwardRule | null {
 }
 
 export function chooseWay(url: URL, rules: readonly ForwardRule[]): ChosenWay {
-  const rule = rules.find(({ pattern }) => matchesUrl(pattern, url));
-  if (rule === undefined) return { way: null, url };
-  if (rule.rewrite !== null)
-    return { way: rule.way, url: rewritten(url, rule.pattern, rule.rewrite) };
-  return { way: rule.way, url: rule.isTls ? withTls(url) : url };
+  for (const rule of rules) {
+    const changed = matchesUrl(rule.pattern, url) ? changedBy(rule, url) : null;
+    if (changed !== null) return { way: rule.way, url: changed };
+  }
+  return { way: null, url };
+}
+
+/** Null: it would lead out of the place that the rule names. */
+function changedBy({ pattern, isTls, rewrite }: ForwardRule, url: URL): URL | null {
+  if (rewrite !== null) return rewritten(url, pattern, rewrite);
+  return isTls ? withTls(url) : url;
 }
 
 function isPrefix(text: string): boolean {
@@ -58,13 +64,17 @@ function isPrefix(text: string): boolean {
   return /^https?:$/.test(protocol) && search + hash + username + password === "";
 }
 
-/** What follows the literal beginning of the pattern's path follows the new beginning, and the query. */
-function rewritten(url: URL, pattern: string, prefix: string): URL {
+/**
+ * What follows the literal beginning of the pattern's path follows the new beginning, and the query. Null:
+ * behind that beginning it would mean a folder above ("/pool../x" behind "/archive/").
+ */
+function rewritten(url: URL, pattern: string, prefix: string): URL | null {
   const [beginning = ""] = (parseUrlPattern(pattern)?.path ?? "/").split("*");
   const changed = new URL(prefix);
-  changed.pathname = changed.pathname + url.pathname.slice(beginning.length);
+  const place = changed.pathname;
+  changed.pathname = place + url.pathname.slice(beginning.length);
   changed.search = url.search;
-  return changed;
+  return changed.pathname.startsWith(place) ? changed : null;
 }
 
 function withTls(url: URL): URL {

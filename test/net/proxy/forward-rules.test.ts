@@ -92,3 +92,15 @@ test("no rewriting leads to another host than the rule names, whatever the path"
     }),
   );
 });
+
+test("T-15: no rewriting leads out of the folder that its rule names", () => {
+  const [rule] = rules("old.lan/pool=rewrite=http://new.lan/open/");
+
+  for (const path of ["/pool../closed/a", "/pool%2e%2e/closed/a", "/pool.%2E\\closed/a"]) {
+    const url = new URL(`http://old.lan${path}`);
+    expect(chooseWay(url, [rule!])).toEqual({ way: null, url });
+  }
+  expect(chooseWay(new URL("http://old.lan/pool../open/a"), [rule!]).url.href).toBe(
+    "http://new.lan/open/a",
+  );
+});

@@ -303,7 +303,9 @@ function isSameAuthority(host: string, target: URL): boolean {
 
 function urlOf(path: string, origin: string): URL {
   const href = `${origin}${path === "*" ? "/" : path}`;
-  if (URL.canParse(href)) return new URL(href);
+  // What does not begin so would go on with the host's name.
+  const isPath = path === "*" || path.startsWith("/");
+  if (isPath && URL.canParse(href)) return new URL(href);
   throw new DfError("usage", "read the request: not a path");
 }
 

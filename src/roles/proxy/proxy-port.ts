@@ -10,6 +10,7 @@ import type { LocalApi } from "../../net/local/local-server.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { ProxyCredentials } from "../../net/proxy/proxy-credentials.ts";
 import { startProxyFront } from "../../net/proxy/proxy-front.ts";
+import { refusePage } from "../../net/proxy/refuse-page.ts";
 import { Forwarder } from "./forwarder.ts";
 import { type ForwardOptions, NO_FORWARDING } from "./forward-options.ts";
 import { interceptionBy } from "./interception.ts";
@@ -53,8 +54,11 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
     ...{ listen, egress, via },
     access: accessOf(forward, options.registries),
     interception: await interceptionBy(forward.intercept, options),
-    handler: (request, response) =>
-      (request.form === "origin" ? mirror : forwarder).handle(request, response),
+    handler: async (request, response) => {
+      if (request.form !== "origin") return forwarder.handle(request, response);
+      refusePage(request.message, "unix" in listen ? null : listen.hostname);
+      return mirror.handle(request, response);
+    },
     upgrade: forwarder.upgrade,
   }).catch((cause: unknown) => {
     const where = "unix" in listen ? listen.unix : `${listen.hostname}:${listen.port}`;

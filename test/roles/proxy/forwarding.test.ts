@@ -247,11 +247,11 @@ test("within an opened tunnel there is one host: another name, and another tunne
   const authority = await certificateAuthority();
   const secure = await source(randomBytes(10), await authority.issue());
   const proxy = await forwardFixture(cleanups, {
-    ...{ sourceCa: authority.ca, intercept: [`localhost:${secure.port}`] },
+    ...{ sourceCa: authority.ca, intercept: ["localhost", `localhost:${secure.port}`] },
   });
-  const within = async (request: string): Promise<string> => {
+  const within = async (request: string, port = secure.port): Promise<string> => {
     const plain = connect(proxy.port, "127.0.0.1");
-    plain.write(`CONNECT localhost:${secure.port} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    plain.write(`CONNECT localhost:${port} HTTP/1.1\r\nHost: a\r\n\r\n`);
     await new Promise<void>((resolve) => plain.once("data", () => resolve()));
     const socket = tls.connect({ socket: plain, ca: proxy.ca(), servername: "localhost" });
     cleanups.defer(() => void socket.destroy());
@@ -270,8 +270,11 @@ test("within an opened tunnel there is one host: another name, and another tunne
   const right = await within(
     `GET /x HTTP/1.1\r\nHost: localhost:${secure.port}\r\nConnection: close\r\n\r\n`,
   );
+  // Behind "https://localhost" it would be another host.
+  const longer = "GET ly://a/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
   expect([other, nested, right].map(statusOf)).toEqual([421, 400, 200]);
+  expect(statusOf(await within(longer, 443))).toBe(400);
   expect(secure.requests).toEqual(["GET /x"]);
 });
 
@@ -491,3 +494,22 @@ test("T-29: readers that stall hold up their targets, not the memory: forwarded,
   // Each of the fifteen has buffers of the client's, of its two sockets and of TLS: some MiB.
   expect((process.memoryUsage.rss() - before) / MIB).toBeLessThan(192);
 }, 60_000);
+
+test("T-36: a browser's page gets nothing from the port itself, under whatever name it asks", async () => {
+  const asked = await source(randomBytes(10));
+  const proxy = await forwardFixture(cleanups);
+  const path = `/v2/127.0.0.1_${asked.port}/team/app/tags/list`;
+  const get = async (fields: string): Promise<number> =>
+    statusOf(await answerTo(proxy.port, `GET ${path} HTTP/1.1\r\n${fields}\r\n\r\n`, 300));
+  const own = `Host: 127.0.0.1:${proxy.port}`;
+
+  expect(await get(`Host: rebound.test:${proxy.port}`)).toBe(421);
+  expect(await get("Host: 127.0.0.1.rebound.test")).toBe(421);
+  expect(await get(`${own}\r\nOrigin: https://page.test`)).toBe(403);
+  expect(await get(`${own}\r\nSec-Fetch-Site: cross-site`)).toBe(403);
+  expect(asked.requests).toEqual([]);
+
+  for (const host of [own, "Host: localhost:1", "Host: [::1]:65001", "Host: 10.0.0.7"]) {
+    expect(await get(host)).toBe(200);
+  }
+});

@@ -33,11 +33,14 @@ async function serverFixture(api: Partial<LocalApi>) {
   return { socket, client: new LocalClient(socket) };
 }
 
+const nothing = async (): Promise<void> => {};
+
 test("a stalled reader of a content stops its source after what the kernel buffers", async () => {
   let given = 0;
   const ended = Promise.withResolvers<void>();
   const { socket } = await serverFixture({
     content: () => ({
+      discard: nothing,
       length: 1 << 30,
       async *read() {
         try {
@@ -75,6 +78,7 @@ test("a stalled reader of a content stops its source after what the kernel buffe
 test("a content that ends early breaks the stream instead of looking whole", async () => {
   const { client } = await serverFixture({
     content: () => ({
+      discard: nothing,
       length: 100,
       async *read() {
         yield new Uint8Array(10);
@@ -131,6 +135,7 @@ test("a reader that leaves ends its generator, also while that waits", async () 
 test("a range of a content whose length is not known yet says only what is known", async () => {
   const { socket } = await serverFixture({
     content: () => ({
+      discard: nothing,
       length: null,
       async *read(from, to) {
         yield new Uint8Array((to ?? 20) - from);

@@ -115,13 +115,16 @@ export async function seededContent(
     pieceLength?: number;
     have?: number[];
     pacers?: Pacer[];
+    /** What the task is beside its URL. @defaultValue a plain one */
+    asked?: Partial<TaskRequest>;
     /** How each piece travels; all travel plain when left out. */
     form?: (piece: number) => { zstdLevel: number; key: Uint8Array | null };
   },
 ) {
-  const { data, version = '"v1"', pieceLength = 65_536, pacers = [] } = options;
+  const { data, version = '"v1"', pieceLength = 65_536, pacers = [], asked = {} } = options;
   const folder = await tempFolder(cleanups);
-  const task: TaskRequest = { url, headers: {}, tag: "", filterQuery: [], checksum: "" };
+  const plain: TaskRequest = { url, headers: {}, tag: "", filterQuery: [], checksum: "" };
+  const task = { ...plain, ...asked };
   const taskId = taskIdOf(taskFieldsOf(task, "public"));
   const contentId = contentIdOf(taskId, version, data.length);
   const layout = { length: data.length, pieceLength };

@@ -37,6 +37,11 @@ export interface ReadableContent {
     signal: AbortSignal,
     partBytesMax?: number,
   ): AsyncGenerator<Uint8Array>;
+  /**
+   * For a reader in this process that found other bytes than the digest names that the task is named by: nothing
+   * of it stays here, and nobody is offered it any more.
+   */
+  discard(): Promise<void>;
 }
 
 /** What the server asks of the peer. */

@@ -4,11 +4,13 @@
 import type { Hono } from "hono";
 import type { LocalApi } from "../../net/local/local-server.ts";
 import type { PeerStatus } from "../../net/wire/local-api.ts";
-import type { PieceStore } from "../../store/piece-store.ts";
+import { otherDigest } from "../../net/source/source-fault.ts";
+import type { PieceStore, StoredContent } from "../../store/piece-store.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import type { Downloads } from "./downloads.ts";
 import { freshnessOnHost } from "./host-freshness.ts";
 import { readContent } from "./read-content.ts";
+import type { SharedContents } from "./shared-contents.ts";
 import type { Supernodes } from "./supernodes.ts";
 
 export interface PeerLocalApiParts {
@@ -16,6 +18,7 @@ export interface PeerLocalApiParts {
   settings: LiveSettings;
   supernodes: Supernodes;
   downloads: Downloads;
+  shared: Pick<SharedContents, "discard">;
   /** This host's in its fleet; undefined: it has none. */
   credential: () => string | undefined;
   status: () => PeerStatus;
@@ -36,6 +39,7 @@ export function peerLocalApi(parts: PeerLocalApiParts): LocalApi {
         length: content.manifest.layout.length,
         read: (from, to, signal, partBytesMax) =>
           readContent(content, { from, to, partBytesMax }, download, signal),
+        discard: () => discardWrong(content, parts),
       };
     },
     status: parts.status,
@@ -43,4 +47,16 @@ export function peerLocalApi(parts: PeerLocalApiParts): LocalApi {
       freshnessOnHost({ store, settings, supernodes, credential: parts.credential() }, task),
     others: async (request) => (await parts.health()).fetch(request),
   };
+}
+
+/** Whoever waits for it hears why it ends. */
+async function discardWrong(
+  content: StoredContent,
+  { store, downloads, shared }: Pick<PeerLocalApiParts, "store" | "downloads" | "shared">,
+): Promise<void> {
+  const { contentId, url } = content.facts;
+  // Dropped before, and perhaps brought anew.
+  if (store.get(contentId) !== content) return;
+  downloads.bringing(contentId)?.stop(otherDigest(url).error);
+  await shared.discard(contentId);
 }

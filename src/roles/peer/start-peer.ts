@@ -291,6 +291,7 @@ class Peer implements RunningPeer {
   async #serveLocalApi(downloads: Downloads): Promise<void> {
     this.#local = peerLocalApi({
       ...{ store: this.#store, settings: this.#settings, supernodes: this.#supernodes, downloads },
+      shared: this.#shared!,
       credential: () => this.#fleet?.credential,
       status: () => this.status(),
       health: () => this.health(),

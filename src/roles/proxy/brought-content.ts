@@ -22,6 +22,8 @@ export interface BroughtContent {
    * @throws {DfError} when the rest will not come
    */
   read(from: number, to: number | null): AsyncGenerator<Uint8Array>;
+  /** Other bytes than its digest's came: as ReadableContent.discard. */
+  discard(): Promise<void>;
 }
 
 /**
@@ -50,6 +52,7 @@ export async function bringContent(
     length,
     fields,
     read: (from, to) => readable.read(from, to, signal, PART_BYTES_MAX),
+    discard: () => readable.discard(),
   };
 }
 

@@ -64,6 +64,8 @@ export class ContentProof {
     assert(this.#at >= length, "whoever read a content to its end has seen all of it");
     this.#isRight ??= this.#digest.finishHex() === this.#sha256;
     if (this.#isRight) return;
+    // Or it would be given to all who ask by that digest, here and elsewhere.
+    await content.discard();
     throw new DfError(
       "checksum",
       `read content ${content.contentId}: it is not sha256:${this.#sha256}`,

@@ -4,6 +4,7 @@ import { DfError } from "../../errors.ts";
 import { digestOfManifest } from "../../net/registry/image-contents.ts";
 import { MANIFEST_BYTES_MAX, manifestTypeOf } from "../../net/registry/media-type.ts";
 import { wholeBody } from "../../net/source/whole-body.ts";
+import type { BroughtContent } from "./brought-content.ts";
 
 export interface JudgedManifest {
   readonly bytes: Uint8Array;
@@ -18,6 +19,8 @@ export interface ExpectedManifest {
   readonly digest: string | null;
   /** What it came as; null: the bytes alone tell. */
   readonly contentType: string | null;
+  /** Where bytes of another digest came from, so that nothing of them stays. @defaultValue nowhere is told */
+  readonly from?: Pick<BroughtContent, "discard">;
 }
 
 /**
@@ -26,7 +29,7 @@ export interface ExpectedManifest {
  */
 export async function judgeManifest(
   body: AsyncIterable<Uint8Array>,
-  { digest: expected, contentType }: ExpectedManifest,
+  { digest: expected, contentType, from }: ExpectedManifest,
 ): Promise<JudgedManifest> {
   const bytes = await wholeBody(body, MANIFEST_BYTES_MAX);
   if (bytes === null) {
@@ -34,6 +37,7 @@ export async function judgeManifest(
   }
   const digest = digestOfManifest({ bytes });
   if (expected !== null && digest !== expected) {
+    await from?.discard();
     throw new DfError("checksum", `read manifest ${expected}: these bytes are ${digest}`);
   }
   const mediaType = manifestTypeOf(bytes, contentType);

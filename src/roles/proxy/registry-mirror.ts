@@ -128,6 +128,7 @@ export class RegistryMirror {
     const expected = {
       digest: resource.kind === "manifest" ? resource.digest : null,
       contentType: null,
+      from: content,
     };
     const manifest = await judgeManifest(content.read(0, content.length), expected);
     this.counts.bytes.swarm += answerManifest(request, response, manifest);

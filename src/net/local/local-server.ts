@@ -27,7 +27,8 @@ export interface ReadableContent {
   /** Null: not known yet. */
   readonly length: number | null;
   /**
-   * Bytes `from` … `to` − 1 in order, each as soon as it is verified; `to` null: to the end.
+   * Bytes `from` … `to` − 1 in order, each as soon as it is verified; `to` null: to the end. A chunk is
+   * its reader's, with its memory.
    * @param partBytesMax of one chunk @defaultValue RANGE_BYTES_MAX
    * @throws {DfError} when the rest will not come
    */

@@ -10,6 +10,7 @@ import { chooseRange, contentRangeOf } from "../../net/byte-range.ts";
 import type { ProxiedRequest } from "../../net/proxy/proxied-request.ts";
 import type { BroughtContent } from "./brought-content.ts";
 import type { ContentProof } from "./content-proofs.ts";
+import { freeMemoryOf } from "./free-memory.ts";
 import { writePart } from "./write-part.ts";
 
 export interface ContentAnswer {
@@ -63,6 +64,9 @@ export async function answerContent(
     response.end();
     return 0;
   }
+  const give = async (part: Uint8Array): Promise<void> => {
+    if (await writePart(response, part, signal)) freeMemoryOf(part);
+  };
   let at = from;
   let kept: Uint8Array | null = null;
   for await (const part of content.read(from, to)) {
@@ -70,7 +74,7 @@ export async function answerContent(
     at += part.length;
     if (kept !== null) {
       begin();
-      await writePart(response, kept, signal);
+      await give(kept);
     }
     kept = part;
   }
@@ -78,7 +82,7 @@ export async function answerContent(
   // A part from the middle is right or wrong with the whole, which its reader has not asked for.
   if (to === length) await proof?.hold(content, at);
   begin();
-  if (kept !== null) await writePart(response, kept, signal);
+  if (kept !== null) await give(kept);
   response.end();
   return at - from;
 }

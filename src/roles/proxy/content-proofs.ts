@@ -5,6 +5,7 @@ import { RunningDigest } from "../../engine/bytes/digest.ts";
 import { assert } from "../../engine/core/machine.ts";
 import { DfError } from "../../errors.ts";
 import type { BroughtContent } from "./brought-content.ts";
+import { freeMemoryOf } from "./free-memory.ts";
 
 /** The proofs under way: one for all readers of a content at the same time. */
 export class ContentProofs {
@@ -60,6 +61,7 @@ export class ContentProof {
     for await (const part of content.read(from, length)) {
       this.see(from, part);
       from += part.length;
+      freeMemoryOf(part);
     }
     assert(this.#at >= length, "whoever read a content to its end has seen all of it");
     this.#isRight ??= this.#digest.finishHex() === this.#sha256;

@@ -7,14 +7,13 @@ import {
   type RunningPeer,
   type RunningSupernode,
 } from "../harness/df-roles.ts";
+import { fewAtOnce } from "../harness/few-at-once.ts";
 import { usageOfAll } from "../harness/process-usage.ts";
 import { stop, type Session } from "../harness/session.ts";
 import { on, type Fleet, type Host } from "../swarm-real/network.ts";
 
 const SUPERNODE_PORT = 8002;
 const PIECE_PORT = 65002;
-/** Daemons that start at once on few cores only slow each other. */
-const STARTS_AT_ONCE = 4;
 
 /** Of every host, in its own network. */
 export const MIRROR = "127.0.0.1:65001";
@@ -38,15 +37,9 @@ export async function startImageSwarm(
     wrap: (command) => on(seed, command),
     flags: ["--open"],
   });
-  const peers: RunningPeer[] = [];
-  for (let first = 0; first < hosts.length; first += STARTS_AT_ONCE) {
-    const batch = hosts
-      .slice(first, first + STARTS_AT_ONCE)
-      .map((host, i) =>
-        startMirror(session, { supernode, host, registry, name: `${name}-peer-${first + i}` }),
-      );
-    peers.push(...(await Promise.all(batch)));
-  }
+  const peers = await fewAtOnce(hosts, (host, i) =>
+    startMirror(session, { supernode, host, registry, name: `${name}-peer-${i}` }),
+  );
   const usage = (processes: { child: Bun.Subprocess }[]): number =>
     usageOfAll(processes.map(({ child }) => child.pid)).cpuSeconds;
   return {

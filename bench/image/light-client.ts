@@ -6,16 +6,10 @@
 // Prints "ready", waits for a line on stdin, pulls, prints a LightPull as JSON.
 
 import { createHash } from "node:crypto";
+import { MANIFEST_ACCEPT } from "../../src/net/registry/media-type.ts";
 
 /** Containerd's and Docker's own number. */
 const LAYERS_AT_ONCE = 3;
-const ACCEPT = [
-  "application/vnd.docker.distribution.manifest.v2+json",
-  "application/vnd.docker.distribution.manifest.list.v2+json",
-  "application/vnd.oci.image.manifest.v1+json",
-  "application/vnd.oci.image.index.v1+json",
-  "*/*",
-].join(", ");
 
 /** What a pull took; instants are milliseconds of the machine's clock, which all namespaces share. */
 export interface LightPull {
@@ -34,7 +28,7 @@ const [base, query, repository, tag] = process.argv.slice(2) as [string, string,
 
 function request(path: string, method: string): Promise<Response> {
   const url = `${base}/v2/${repository}/${path}${query}`;
-  return fetch(url, { method, headers: { accept: ACCEPT } });
+  return fetch(url, { method, headers: { accept: MANIFEST_ACCEPT } });
 }
 
 async function answer(path: string, method = "GET"): Promise<Response> {

@@ -1,14 +1,12 @@
 // One light client on each of many hosts; all pull at once.
 
 import { join } from "node:path";
+import { fewAtOnce } from "../harness/few-at-once.ts";
 import { linesOf } from "../harness/lines-of.ts";
 import { stop, type Session } from "../harness/session.ts";
 import { on, type Host } from "../swarm-real/network.ts";
 import { REPOSITORY, TAG } from "./bench-registry.ts";
 import type { LightPull } from "./light-client.ts";
-
-/** Clients that start at once on few cores only slow each other. */
-const STARTS_AT_ONCE = 4;
 
 export interface LightPulls {
   /** From the start signal, one for each host. */
@@ -30,13 +28,7 @@ export async function pullOnEveryHost(
   { base, query = "" }: PullTarget,
   imageBytes: number,
 ): Promise<LightPulls> {
-  const clients: ReadyClient[] = [];
-  for (let first = 0; first < hosts.length; first += STARTS_AT_ONCE) {
-    const batch = hosts.slice(first, first + STARTS_AT_ONCE);
-    clients.push(
-      ...(await Promise.all(batch.map((host) => startClient(session, host, base, query)))),
-    );
-  }
+  const clients = await fewAtOnce(hosts, (host) => startClient(session, host, base, query));
   const startedAtMs = Date.now();
   const pulls = await Promise.all(clients.map((client) => client.pull()));
   for (const { bytes } of pulls)

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { BytesBySource } from "../../src/net/wire/local-api.ts";
 import type { ReportLine } from "../../src/roles/get/report.ts";
 import { DF, startPeer, startSupernode, type RunningPeer } from "../harness/df-roles.ts";
+import { fewAtOnce } from "../harness/few-at-once.ts";
 import { linesOf } from "../harness/lines-of.ts";
 import { downloadThrough, sha256ThroughApi } from "../harness/local-api-client.ts";
 import type { Payload } from "../harness/payload.ts";
@@ -17,8 +18,6 @@ import { startNginx } from "./nginx.ts";
 
 const SUPERNODE_PORT = 8002;
 const PIECE_PORT = 65002;
-/** Daemons that start at once on few cores only slow each other. */
-const STARTS_AT_ONCE = 4;
 
 /** @param flags more of the supernode's @defaultValue none */
 export function dfSwarm(via: "api" | "get", flags: readonly string[] = []): Contender {
@@ -57,25 +56,16 @@ export function dfSwarm(via: "api" | "get", flags: readonly string[] = []): Cont
   };
 }
 
-async function startPeers(
-  session: Session,
-  fleet: Fleet,
-  supernode: string,
-): Promise<RunningPeer[]> {
-  const peers: RunningPeer[] = [];
-  for (let first = 0; first < fleet.hosts.length; first += STARTS_AT_ONCE) {
-    const batch = fleet.hosts.slice(first, first + STARTS_AT_ONCE).map((host, i) =>
-      startPeer(session, {
-        name: `peer-${first + i}`,
-        listen: `${host.address}:${PIECE_PORT}`,
-        supernode,
-        wrap: (command) => on(host, command),
-        flags: ["--open"],
-      }),
-    );
-    peers.push(...(await Promise.all(batch)));
-  }
-  return peers;
+function startPeers(session: Session, fleet: Fleet, supernode: string): Promise<RunningPeer[]> {
+  return fewAtOnce(fleet.hosts, (host, i) =>
+    startPeer(session, {
+      name: `peer-${i}`,
+      listen: `${host.address}:${PIECE_PORT}`,
+      supernode,
+      wrap: (command) => on(host, command),
+      flags: ["--open"],
+    }),
+  );
 }
 
 async function throughApi(

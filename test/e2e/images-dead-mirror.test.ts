@@ -2,18 +2,17 @@
 // public and private images come from the registry itself, whether nobody listens at the port, the relay
 // alone does, or the relay finds a peer that hangs.
 
-import { expect, test } from "bun:test";
+import { test } from "bun:test";
 import { Session } from "../../bench/harness/session.ts";
 import { CHECKED_ENGINES, type CheckedEngine } from "../fixtures/checked-engines.ts";
 import {
-  ALICE,
   type CheckedPull,
   deadDf,
   installedSettings,
   type NamedRegistry,
+  pullPublicAndPrivate,
   startNamedRegistry,
 } from "../fixtures/dead-df.ts";
-import { buildImage } from "../fixtures/image-builder.ts";
 import { hasRegistry } from "../fixtures/registry-server.ts";
 import { hasDf } from "../fixtures/spawn-df.ts";
 
@@ -58,17 +57,8 @@ for (const engine of CHECKED_ENGINES) {
         const registry = await startNamedRegistry(session);
         const df = await deadDf(session);
         const pull = await startEngine(session, engine, { registry, address: df.address });
-        const pullBoth = async (state: string): Promise<void> => {
-          const image = buildImage({ family: "docker", layers: [200_000, 50_000], seed: seed++ });
-          await registry.push(`library/${state}`, image);
-          await pull(`library/${state}`, image);
-          const secret = buildImage({ family: "docker", layers: [200_000, 50_000], seed: seed++ });
-          await registry.push(`team/${state}`, secret);
-          await expect(pull(`team/${state}`, secret)).rejects.toThrow(
-            /denied|unauthori[sz]ed|401/i,
-          );
-          await pull(`team/${state}`, secret, ALICE);
-        };
+        const pullBoth = (state: string): Promise<void> =>
+          pullPublicAndPrivate(registry, pull, state);
 
         await pullBoth("nobody-listens");
         await df.startRelay(registry.hosts);
@@ -79,5 +69,3 @@ for (const engine of CHECKED_ENGINES) {
     },
   );
 }
-
-let seed = 1;

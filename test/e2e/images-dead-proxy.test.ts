@@ -4,8 +4,12 @@
 import { expect, test } from "bun:test";
 import { Session } from "../../bench/harness/session.ts";
 import { CHECKED_ENGINES, type CheckedEngine } from "../fixtures/checked-engines.ts";
-import { ALICE, deadDf, installedSettings, startNamedRegistry } from "../fixtures/dead-df.ts";
-import { buildImage } from "../fixtures/image-builder.ts";
+import {
+  deadDf,
+  installedSettings,
+  pullPublicAndPrivate,
+  startNamedRegistry,
+} from "../fixtures/dead-df.ts";
 import { hasRegistry } from "../fixtures/registry-server.ts";
 import { hasDf } from "../fixtures/spawn-df.ts";
 
@@ -35,17 +39,8 @@ for (const engine of CHECKED_ENGINES) {
           ...(await proxyVariables(session, engine, df.address)),
         };
         const pull = await engine.start(session, "registry.test", { hosts: registry.hosts, env });
-        const pullBoth = async (state: string): Promise<void> => {
-          const image = buildImage({ family: "docker", layers: [200_000, 50_000], seed: seed++ });
-          await registry.push(`library/${state}`, image);
-          await pull(`library/${state}`, image);
-          const secret = buildImage({ family: "docker", layers: [200_000, 50_000], seed: seed++ });
-          await registry.push(`team/${state}`, secret);
-          await expect(pull(`team/${state}`, secret)).rejects.toThrow(
-            /denied|unauthori[sz]ed|401/i,
-          );
-          await pull(`team/${state}`, secret, ALICE);
-        };
+        const pullBoth = (state: string): Promise<void> =>
+          pullPublicAndPrivate(registry, pull, state);
 
         await expect(pullBoth("nobody-listens")).rejects.toThrow(/refused/);
         await df.startRelay(registry.hosts);
@@ -56,5 +51,3 @@ for (const engine of CHECKED_ENGINES) {
     },
   );
 }
-
-let seed = 1;

@@ -17,16 +17,10 @@ import {
   buildIndex,
   digestsOfImage,
   diffIdsOfImage,
-  type BuiltImage,
 } from "../fixtures/image-builder.ts";
 import { startImageFleet, startImageSwarm } from "../fixtures/image-swarm.ts";
 import { pushImage } from "../fixtures/registry-push.ts";
-import {
-  egressOfDigest,
-  hasRegistry,
-  startRegistry,
-  type RunningRegistry,
-} from "../fixtures/registry-server.ts";
+import { hasRegistry, startRegistry, timesSent } from "../fixtures/registry-server.ts";
 import { startTokenServer } from "../fixtures/registry-token-server.ts";
 import { hasDf } from "../fixtures/spawn-df.ts";
 
@@ -36,14 +30,6 @@ const BOB = { username: "bob", password: "bob's own" };
 
 /** One layer of several pieces, one of one, one that shrinks. */
 const LAYERS = [3 * MB, 300_000, { size: MB, content: "text", gzip: true }] as const;
-
-/** How often each part of an image was sent, by the registry's log. */
-async function timesSent(registry: RunningRegistry, image: BuiltImage): Promise<number[]> {
-  const lines = await registry.access();
-  return [image.config, ...image.layers].map(
-    ({ digest, bytes }) => egressOfDigest(lines, digest) / bytes.length,
-  );
-}
 
 const ONCE_EACH = Array(1 + LAYERS.length).fill(1);
 const NEVER = Array(1 + LAYERS.length).fill(0);

@@ -15,8 +15,8 @@ import {
   egressOfDigest,
   hasHtpasswd,
   hasRegistry,
-  type RunningRegistry,
   startRegistry,
+  timesSent,
 } from "../fixtures/registry-server.ts";
 import { startTokenServer } from "../fixtures/registry-token-server.ts";
 
@@ -41,14 +41,6 @@ async function preheat(fleet: FleetFixture, body: NewImagePreheat): Promise<Preh
     if (json.state !== "running" && json.state !== "planning") return json as Preheat;
     await Bun.sleep(50);
   }
-}
-
-/** How often each blob was sent, by the registry's log. */
-async function timesSent(registry: RunningRegistry, image: BuiltImage): Promise<number[]> {
-  const lines = await registry.access();
-  return [image.config, ...image.layers].map(
-    ({ digest, bytes }) => egressOfDigest(lines, digest) / bytes.length,
-  );
 }
 
 const ONCE_EACH = [1, 1, 1, 1];

@@ -7,11 +7,8 @@ import type { LocalClient } from "../../src/net/local-client.ts";
 import type { DownloadRequest } from "../../src/net/wire/local-api.ts";
 import { startCluster } from "../fixtures/cluster-fixture.ts";
 import { fleetFixture } from "../fixtures/fleet-fixture.ts";
-import {
-  digestOf,
-  scriptedRegistry,
-  type ScriptedRegistry,
-} from "../fixtures/scripted-registry.ts";
+import { digestOf } from "../fixtures/image-builder.ts";
+import { scriptedRegistry, type ScriptedRegistry } from "../fixtures/scripted-registry.ts";
 import { scriptedSwarmPeer } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { Session } from "../../bench/harness/session.ts";

@@ -7,11 +7,8 @@ import { VALIDATED_FRESH_MS } from "../../src/limits.ts";
 import type { LocalClient } from "../../src/net/local-client.ts";
 import type { DownloadRequest } from "../../src/net/wire/local-api.ts";
 import type { TaskRequest } from "../../src/net/wire/task.ts";
-import {
-  digestOf,
-  scriptedRegistry,
-  type ScriptedRegistry,
-} from "../fixtures/scripted-registry.ts";
+import { digestOf } from "../fixtures/image-builder.ts";
+import { scriptedRegistry, type ScriptedRegistry } from "../fixtures/scripted-registry.ts";
 import { taskOf } from "../fixtures/scripted-swarm-peer.ts";
 import { supernodeFixture, type SupernodeFixture } from "../fixtures/supernode-fixture.ts";
 import { scriptedSupernode, type ScriptedChannel } from "../net/scripted-supernode.ts";

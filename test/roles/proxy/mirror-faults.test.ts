@@ -13,7 +13,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../../fixtures/mirror-fixture.ts";
-import { digestOf } from "../../fixtures/scripted-registry.ts";
+import { digestOf } from "../../fixtures/image-builder.ts";
 import { type SourceCertificates, sourceCertificates } from "../../fixtures/source-certificates.ts";
 import { Cleanups, randomBytes } from "../peer-fixture.ts";
 

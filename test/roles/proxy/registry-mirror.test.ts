@@ -14,7 +14,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../../fixtures/mirror-fixture.ts";
-import { digestOf } from "../../fixtures/scripted-registry.ts";
+import { digestOf } from "../../fixtures/image-builder.ts";
 import { Cleanups, randomBytes } from "../peer-fixture.ts";
 
 const cleanups = new Cleanups();

@@ -7,16 +7,20 @@ import { DfError } from "../../errors.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { parseJoinString } from "../../net/fleet/join-string.ts";
 import { readSecret } from "../command-line/secret.ts";
-import { parseSettings } from "../command-line/settings-file.ts";
 import { reportFiles } from "./file-report.ts";
 import { Installation, type InstalledFile } from "./installation.ts";
 import { runCommand } from "./run-command.ts";
 import { SERVICE_ROLES, type ServiceRole } from "./service-role.ts";
+import { settingsText } from "./settings-text.ts";
 import { systemdUnit } from "./systemd-unit.ts";
 
 export const FLAGS: readonly Flag[] = [
   { name: "join", value: "TEXT|@FILE", help: "join line of the fleet, kept in a 0600 file" },
-  { name: "set", value: "KEY=VALUE", help: "a line of the role's settings file; repeatable" },
+  {
+    name: "set",
+    value: "KEY=VALUE",
+    help: "a key of the role's settings file, the others stay; repeatable",
+  },
   { name: "binary-dir", value: "DIR", help: "where the executable goes (default /usr/local/bin)" },
   { name: "user", value: "NAME", help: "whom the service runs as (default dragonfly)" },
   { name: "root", value: "DIR", help: "install into the system below DIR, and start nothing" },
@@ -24,6 +28,8 @@ export const FLAGS: readonly Flag[] = [
   { name: "dry-run", help: "show what would be written and run" },
   { name: "undo", help: "stop the service and put everything back as it was" },
 ];
+
+const JOIN_FILE = "/etc/dragonfly/join";
 
 const command: CommandDef = defineCommand({
   meta: { name: "install", description: "Install a role as a systemd service." },
@@ -33,7 +39,6 @@ export default command;
 
 async function install(flags: ParsedFlags): Promise<void> {
   const role = roleOf(flags.positionals);
-  const settings = settingsText(role, flags.values.get("set") ?? [], await role.flags());
   const root = flags.values.get("root")?.at(-1) ?? "";
   const startsServices = root === "" && !flags.values.has("no-start");
   const unit = `dragonfly-${role.name}.service`;
@@ -52,11 +57,17 @@ async function install(flags: ParsedFlags): Promise<void> {
     for (const words of startsServices ? reloads : []) await runCommand(words);
     return;
   }
-  const files = filesOf(role, flags, settings);
+  const settings = settingsText(role, {
+    ...{ given: flags.values.get("set") ?? [], flags: await role.flags() },
+    before: installation.textOf(`/etc/dragonfly/${role.name}.yaml`),
+  });
+  const files = filesOf(role, flags, { settings, installation });
   const commands = [
     ["systemd-sysusers", "/etc/sysusers.d/dragonfly.conf"],
     ...reloads,
-    ["systemctl", "enable", "--now", unit],
+    ["systemctl", "enable", unit],
+    // Also where it runs already: it is to read what was written.
+    ["systemctl", "restart", unit],
   ];
   if (flags.values.has("dry-run")) {
     console.log([...files.map(describe), ...commands.map((words) => words.join(" "))].join("\n"));
@@ -81,7 +92,11 @@ function roleOf([how, name, ...rest]: readonly string[]): ServiceRole {
 }
 
 /** @throws {DfError} usage, file-unreadable */
-function filesOf(role: ServiceRole, flags: ParsedFlags, settings: string): InstalledFile[] {
+function filesOf(
+  role: ServiceRole,
+  flags: ParsedFlags,
+  { settings, installation }: { settings: string; installation: Installation },
+): InstalledFile[] {
   if (!Bun.isStandaloneExecutable) {
     throw new DfError("usage", "install this executable: it runs from its sources", {
       hint: "npm run build makes dist/df, which installs itself",
@@ -91,7 +106,8 @@ function filesOf(role: ServiceRole, flags: ParsedFlags, settings: string): Insta
   const binary = `${text("binary-dir") ?? "/usr/local/bin"}/dragonfly`;
   const user = text("user") ?? "dragonfly";
   const join = text("join");
-  const joinFile = join === undefined ? null : "/etc/dragonfly/join";
+  // Who sets something else later does not leave the fleet by that.
+  const joinFile = join !== undefined || installation.wrote(JOIN_FILE) ? JOIN_FILE : null;
   return [
     { path: binary, mode: 0o755, content: readFileSync(process.execPath) },
     {
@@ -99,7 +115,7 @@ function filesOf(role: ServiceRole, flags: ParsedFlags, settings: string): Insta
       mode: 0o644,
       content: `u ${user} - "Dragonfly" /var/lib/dragonfly\n`,
     },
-    ...(join === undefined ? [] : [{ path: joinFile!, mode: 0o600, content: joinText(join) }]),
+    ...(join === undefined ? [] : [{ path: JOIN_FILE, mode: 0o600, content: joinText(join) }]),
     {
       path: `/etc/dragonfly/${role.name}.yaml`,
       mode: 0o644,
@@ -128,30 +144,6 @@ function joinText(join: string): string {
   const text = readSecret("--join", join).reveal().trim();
   parseJoinString(text);
   return `${text}\n`;
-}
-
-/** @throws {DfError} usage, also for what the service would refuse when it starts */
-export function settingsText(
-  role: ServiceRole,
-  settings: readonly string[],
-  flags: readonly Flag[],
-): string {
-  const lines = settings.map((setting) => {
-    const [, key, value] = /^([a-z][a-z0-9-]*)=(.+)$/.exec(setting) ?? [];
-    if (key === undefined) {
-      throw new DfError("usage", `read --set ${setting}`, {
-        hint: "write --set listen=0.0.0.0:8002",
-      });
-    }
-    return `${key}: ${value}`;
-  });
-  parseSettings("--set", lines.join("\n"), flags);
-  return [
-    `# Settings of df ${role.name}: one key for each long flag of df ${role.name} --help.`,
-    ...role.settingsHints.map((hint) => `# ${hint}`),
-    ...lines,
-    "",
-  ].join("\n");
 }
 
 function describe({ path, mode, content, keepsExisting }: InstalledFile): string {

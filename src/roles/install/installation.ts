@@ -84,6 +84,16 @@ export class Installation {
     return now === null || sha256Of(now) !== recorded.sha256;
   }
 
+  /** Whether a file was written by an earlier run of this installation. */
+  wrote(path: string): boolean {
+    return this.#readRecord(this.#recordPath).some((file) => file.path === path);
+  }
+
+  /** What a file holds now; null: there is none. */
+  textOf(path: string): string | null {
+    return this.#read(path)?.toString() ?? null;
+  }
+
   /** Whether anything was written here and not taken back. */
   get isInstalled(): boolean {
     return existsSync(this.#at(this.#recordPath));

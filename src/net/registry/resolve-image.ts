@@ -19,6 +19,7 @@ import {
   type RawManifest,
   readManifest,
 } from "./image-contents.ts";
+import { imageFault } from "./image-fault.ts";
 import { isChosen, noSuchPlatform, type PlatformChoice } from "./image-platform.ts";
 import { formatImageReference, type ImageReference, manifestUrl } from "./image-reference.ts";
 import { MANIFEST_ACCEPT, MANIFEST_BYTES_MAX } from "./media-type.ts";
@@ -70,7 +71,9 @@ export async function resolveImage(
 ): Promise<ResolvedImage> {
   const repository = new RepositoryReader(request, egress, signal);
   const walk = new ImageWalk(request, repository);
-  const digest = await walk.start();
+  const digest = await walk.start().catch((error: unknown) => {
+    throw imageFault(error, request.authorization !== null);
+  });
   return { digest, isPrivate: repository.isPrivate, parts: walk.parts };
 }
 

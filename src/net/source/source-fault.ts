@@ -126,9 +126,16 @@ export function faultOfTransport(cause: unknown, url: string): SourceFault {
   if (cause instanceof DfError) return new SourceFault(cause, { isTransient: false });
   const code = cause instanceof Error && "code" in cause ? (cause.code as string) : "";
   const what = `read ${redactUrl(url)}: ${messageOf(cause)}`;
+  if (code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    // The library's words for the plain answer that it got.
+    const plain = `read ${redactUrl(url)}: what answers there does not speak TLS`;
+    const hint =
+      "write http:// if it speaks that; of a registry: --registry-upstream HOST=http://HOST";
+    return new SourceFault(new DfError("tls", plain, { cause, hint }), { isTransient: false });
+  }
   if (TLS_CODE.test(code)) {
     const hint =
-      "its certificate must be valid for this host; name a private CA with --cacert, on a supernode with --source-ca";
+      "its certificate must be valid for this host; name a private CA with --cacert, of a service with --source-ca";
     return new SourceFault(new DfError("tls", what, { cause, hint }), { isTransient: false });
   }
   if (code.startsWith("HPE_")) {

@@ -134,6 +134,12 @@ function readRequest(flags: ParsedFlags): NewPreheat {
       hint: "write df preheat URL… or -i FILE",
     });
   }
+  const wrong = urls.find((url) => !/^https?:/i.test(url));
+  if (wrong !== undefined) {
+    throw new DfError("usage", `preheat ${wrong}: no http or https URL`, {
+      hint: "an image is ordered with df preheat image NAME",
+    });
+  }
   const ofImages = ["platform", "user"].find((name) => flags.values.has(name));
   if (ofImages !== undefined) {
     throw new DfError("usage", `preheat: --${ofImages} is for images`, {

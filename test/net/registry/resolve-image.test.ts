@@ -106,10 +106,16 @@ test.if(hasRegistry && hasHtpasswd)(
       const known = await resolve(name, { authorization: basic("ann", "right") });
       const nobody = resolve(name);
       const wrong = resolve(name, { authorization: basic("ann", "wrong") });
+      const gone = resolve(`${name}-none`, { authorization: basic("ann", "right") });
 
       expect(known).toMatchObject({ isPrivate: true, digest: image.manifest.digest });
-      await expect(nobody).rejects.toMatchObject({ code: "source-unauthorized" });
-      await expect(wrong).rejects.toMatchObject({ code: "source-unauthorized" });
+      // The hints spoke of URLs and of a flag that images do not have.
+      const refusal = (code: string, hint: string): object => ({
+        ...{ code, hint: expect.stringContaining(hint) },
+      });
+      await expect(nobody).rejects.toMatchObject(refusal("source-unauthorized", "--user"));
+      await expect(wrong).rejects.toMatchObject(refusal("source-unauthorized", "this password"));
+      await expect(gone).rejects.toMatchObject(refusal("source-not-found", "name and tag"));
     }),
 );
 

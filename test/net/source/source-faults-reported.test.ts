@@ -259,6 +259,18 @@ describe("a source that cannot be read", () => {
     expect(failure.hint).toContain("certificate");
     await server.stop(true);
   });
+
+  // It said WRONG_VERSION_NUMBER, and that a certificate was at fault.
+  test("https:// where plain HTTP answers → tls, which says so", async () => {
+    const server = Bun.serve({ port: 0, fetch: () => new Response("x") });
+
+    const failure = await failureOf(read(`https://localhost:${server.port}/`, memorySink()));
+
+    expect(failure.code).toBe("tls");
+    expect(failure.message).toContain("what answers there does not speak TLS");
+    expect(failure.hint).toContain("--registry-upstream HOST=http://HOST");
+    await server.stop(true);
+  });
 });
 
 describe("a resumed read", () => {

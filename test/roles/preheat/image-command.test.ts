@@ -66,6 +66,7 @@ test.each([
     ["image", "a", "-H", "Authorization: Bearer secret", "--user", "ann:secret"],
     "preheat image: its registry is shown one thing alone",
   ],
+  [["imag", "app:1"], "preheat imag: no http or https URL"],
   [["http://files.test/a", "--user", "ann:secret"], "preheat: --user is for images"],
   [
     ["image", "a", "--user", "ann:secret", "--config-service", "http://config.example:8000"],

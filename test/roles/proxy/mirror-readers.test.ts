@@ -103,6 +103,27 @@ test("a hundred engines that stop reading hold no more than their share of memor
   });
 }, 120_000);
 
+test("who asks for a blob while it is being synced gets what is here: the registry sends it once", async () => {
+  const cleanups = new Cleanups();
+  try {
+    const { registry, mirror } = await mirrorFixture(cleanups, { hasSupernode: false });
+    // The moment between the last byte and the end of the sync is short.
+    for (let round = 1; round <= 10; round++) {
+      const blob = randomBytes(3 * MIB);
+      blob[0] = round;
+      const url = `${mirror.url}/v2/team/app/blobs/${registry.add(blob)}`;
+      await askRaw(url);
+
+      const lengths = await Promise.all(Array.from({ length: 8 }, () => countBody(url)));
+
+      expect(new Set(lengths)).toEqual(new Set([blob.length]));
+      expect(registry.bodyBytes).toBe(round * blob.length);
+    }
+  } finally {
+    await cleanups.run();
+  }
+}, 60_000);
+
 test("an engine that leaves in the middle lets the download end, and the next one gets all of it", async () => {
   const cleanups = new Cleanups();
   try {

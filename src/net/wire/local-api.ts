@@ -137,7 +137,13 @@ export interface PeerStatus {
   /** Where the fleet's `df config` is that names the supernodes; absent where they were given. */
   configService?: string[];
   /** The port for container engines: "host:port" or a socket's path; absent where it is not open. */
-  proxy?: { listen: string };
+  proxy?: {
+    listen: string;
+    /** Of the registry mirror, since the peer's start. Absent: an earlier version. */
+    requests?: Record<"swarm" | "registry" | "mirror" | "failed" | "left", number>;
+    /** Of bodies, by who had them. */
+    bytes?: Record<"swarm" | "registry", number>;
+  };
   downloads: {
     contentId: string;
     url: string;

@@ -48,7 +48,11 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
           options.metricsListen,
           await peer.health(),
         );
-  const status = `ready, pieces on ${peer.listen}, df get on ${peer.socketPath}`;
+  const engines = peer.status().proxy?.listen;
+  const status = [
+    `ready, pieces on ${peer.listen}, df get on ${peer.socketPath}`,
+    ...(engines === undefined ? [] : [`registry mirror and proxy on ${engines}`]),
+  ].join(", ");
   log.info(monitor === null ? status : `${status}, metrics on ${monitor.address}`);
   const systemd = new SystemdNotifier(process.env);
   const reload = (): void => peer.give(givenSettings(optionsOf(parsed.readAgain?.() ?? parsed)));

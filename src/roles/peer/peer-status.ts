@@ -13,8 +13,8 @@ export interface PeerStatusParts {
   peerId: string;
   listen: string;
   supernodes: Supernodes;
-  /** Where engines are served; null: nowhere. */
-  proxyListen: string | null;
+  /** Where engines are served, and what came of it; null: nowhere. */
+  proxy: PeerStatus["proxy"] | null;
   /** Undefined: it is only starting. */
   downloads: Downloads | undefined;
   store: PieceStore;
@@ -23,7 +23,7 @@ export interface PeerStatusParts {
 }
 
 export function peerStatus(parts: PeerStatusParts): PeerStatus {
-  const { options, proxyListen, downloads } = parts;
+  const { options, proxy, downloads } = parts;
   return {
     version: packageJson.version,
     peerId: parts.peerId,
@@ -31,7 +31,7 @@ export function peerStatus(parts: PeerStatusParts): PeerStatus {
     listen: parts.listen,
     supernodes: parts.supernodes.all.map(({ address, isOpen }) => ({ address, connected: isOpen })),
     ...(options.fleet === null ? {} : { configService: [...options.fleet.urls] }),
-    ...(proxyListen === null ? {} : { proxy: { listen: proxyListen } }),
+    ...(proxy ? { proxy } : {}),
     downloads: downloads?.status ?? [],
     store: storeStatusOf(parts.store, parts.quotaBytes),
     uploadedBytes: parts.uploadedBytes,

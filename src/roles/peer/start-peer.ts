@@ -237,7 +237,7 @@ class Peer implements RunningPeer {
     return peerStatus({
       ...{ options: this.#options, peerId: this.#identity.hostId, listen: this.listen },
       ...{ supernodes: this.#supernodes, downloads: this.#downloads, store: this.#store },
-      proxyListen: this.#proxy?.address ?? null,
+      proxy: this.#proxy?.status ?? null,
       quotaBytes: this.#settings.current.quota,
       uploadedBytes: this.#uploads?.uploadedBytes ?? 0,
     });

@@ -48,9 +48,11 @@ export class HostProxy {
     this.become(policy);
   }
 
-  /** "host:port", or a socket's path; null: it is not open. */
-  get address(): string | null {
-    return this.#port?.address ?? null;
+  /** Where it is, "host:port" or a socket's path, and what the mirror did; null: it is not open. */
+  get status(): ({ listen: string } & MirrorCounts) | null {
+    if (this.#port === undefined) return null;
+    const { requests, bytes } = this.#port.counts;
+    return { listen: this.#port.address, requests: { ...requests }, bytes: { ...bytes } };
   }
 
   get counts(): MirrorCounts {

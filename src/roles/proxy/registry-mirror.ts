@@ -19,6 +19,7 @@ import { answerContent } from "./content-answer.ts";
 import { ContentProofs } from "./content-proofs.ts";
 import { type JudgedManifest, judgeManifest } from "./manifest-bytes.ts";
 import { type MirrorCounts, type MirrorResult, noRequests } from "./mirror-counts.ts";
+import { RegistryTroubles } from "./registry-troubles.ts";
 import { PassThrough, type PassThroughOptions } from "./pass-through.ts";
 import { refuse } from "./refuse.ts";
 import {
@@ -46,6 +47,7 @@ export class RegistryMirror {
   readonly #pull: SwarmPull;
   readonly #passing: PassThrough;
   readonly #proofs = new ContentProofs();
+  readonly #troubles = new RegistryTroubles();
   readonly #warn: (message: string) => void;
 
   constructor(options: RegistryMirrorOptions) {
@@ -57,7 +59,10 @@ export class RegistryMirror {
 
   /** Answers what the port itself is asked: the request says which registry is meant. */
   readonly handle: ProxyHandler = (asked, response) =>
-    this.#settle(asked, response, () => requestOf(asked, this.#rules));
+    // By a greeting they ask nothing of the default registry: whether that is allowed says nothing to them.
+    this.#settle(asked, response, () =>
+      requestOf(asked, isGreetingBeforeNames(asked) ? { ...this.#rules, allow: [] } : this.#rules),
+    );
 
   /** Answers a request to the pull API that names its registry by its URL, as any proxy's does. */
   readonly handleAt: ProxyHandler = (asked, response) =>
@@ -91,6 +96,9 @@ export class RegistryMirror {
     const known = isDfError(error) ? error : new DfError("internal", messageOf(error));
     if (!isRefusal && ["internal", "checksum", "forged"].includes(known.code)) {
       this.#warn(`${message.method} ${message.url?.split("?")[0]}: ${known.message}`);
+    } else if (!isRefusal && request !== null) {
+      const trouble = this.#troubles.tell(request.upstream.registry, known);
+      if (trouble !== null) this.#warn(trouble);
     }
     if (response.headersSent) {
       // Only a broken connection tells that the rest is missing.
@@ -185,7 +193,7 @@ export class RegistryMirror {
   async #greet(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
     const { asked } = request;
     const url = registryUrlOf(request);
-    if (NAMES_REGISTRY_IN_PATH.test(asked.message.headers["user-agent"] ?? "")) {
+    if (isGreetingBeforeNames(asked)) {
       if (asked.message.headers.authorization === undefined) throw new Refusal(SHOW_WHAT_IS_KEPT);
       return this.#greetSelf(request, response);
     }
@@ -217,6 +225,13 @@ export class RegistryMirror {
  * would not be those of the one that they name in each path.
  */
 const NAMES_REGISTRY_IN_PATH = /^(?:libpod|podman|cri-o|skopeo|buildah|containers)\//i;
+
+function isGreetingBeforeNames({ message, url }: ProxiedRequest): boolean {
+  return (
+    /^\/v2\/?$/.test(url.pathname) &&
+    NAMES_REGISTRY_IN_PATH.test(message.headers["user-agent"] ?? "")
+  );
+}
 
 /**
  * They show what is kept for a registry only if the first answer of its host asks for it. Without anything

@@ -9,7 +9,7 @@ export function describePeer(status: PeerStatus): string {
   return [
     `peer ${status.peerId.slice(0, 12)}  df ${status.version}  pid ${status.pid}`,
     `serves pieces on ${status.listen ?? "no address: it only downloads"}`,
-    ...(status.proxy === undefined ? [] : [`registry mirror and proxy on ${status.proxy.listen}`]),
+    ...(status.proxy === undefined ? [] : [describeProxy(status.proxy)]),
     ...status.supernodes.map(
       ({ address, connected }) =>
         `supernode ${address}  ${connected ? "connected" : "not connected"}`,
@@ -22,6 +22,18 @@ export function describePeer(status: PeerStatus): string {
       return `bringing ${url}: ${formatBytes(doneBytes)} of ${whole} (${whence(bytes)}${wire})`;
     }),
   ].join("\n");
+}
+
+function describeProxy({ listen, requests, bytes }: NonNullable<PeerStatus["proxy"]>): string {
+  const place = `registry mirror and proxy on ${listen}`;
+  if (requests === undefined || bytes === undefined) return place;
+  if (requests.swarm + requests.registry + requests.failed === 0) return place;
+  const told = [
+    `${requests.swarm} answered from the swarm (${formatBytes(bytes.swarm)})`,
+    `${requests.registry} by registries (${formatBytes(bytes.registry)})`,
+    ...(requests.failed > 0 ? [`${requests.failed} failed`] : []),
+  ];
+  return `${place}: ${told.join(", ")}`;
 }
 
 function saved({ savedBytes }: PeerStatus): string {

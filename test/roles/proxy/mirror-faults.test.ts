@@ -56,6 +56,27 @@ test("a manifest that is not there is unknown, by tag and by digest", async () =
   }
 });
 
+// Engines went past the mirror for good, and nothing said so.
+test("a registry in trouble is told in the host's log, once, with what may help", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups, { hasSupernode: false });
+  const digest = registry.add(randomBytes(SMALL));
+  const ask = (host: string, name: string) =>
+    askRaw(`${mirror.url}/v2/team/app/${name}`, {
+      headers: { "x-dragonfly-registry": host },
+    });
+
+  for (const name of ["manifests/v1", `blobs/${digest}`]) {
+    expect((await ask(`https://${registry.host}`, name)).status).toBe(502);
+  }
+  await ask(`http://${registry.host}`, `blobs/${digestOf(Buffer.from("x"))}`);
+
+  expect(mirror.warnings).toEqual([
+    expect.stringMatching(
+      /^engines are sent to 127\.0\.0\.1:\d+ itself: read https:.*does not speak TLS \(.*--registry-upstream/,
+    ),
+  ]);
+});
+
 test("a registry that is down is told as such, and what was pulled before is there", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const known = registry.add(randomBytes(SMALL));

@@ -14,6 +14,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../../fixtures/mirror-fixture.ts";
+import { describePeer } from "../../../src/roles/status/describe-peer.ts";
 import { digestOf } from "../../fixtures/image-builder.ts";
 import { Cleanups, randomBytes } from "../peer-fixture.ts";
 
@@ -340,6 +341,23 @@ test("who names a registry in each path, or whose registry is down, is greeted b
   expect(named.status).toBe(502);
 });
 
+// Its first question was refused with the default registry, and the mirror left out for all that are allowed.
+test("podman is greeted also where the default registry is not allowed, and nothing else is asked there", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups, {
+    registries: { defaultRegistry: "docker.io", allow: ["127.0.0.1"] },
+  });
+  const digest = registry.add(randomBytes(1000));
+  const podman = { "user-agent": "libpod/4.3.1", authorization: "Basic Og==" };
+  const path = `/v2/${registry.host.replace(":", "_")}/team/app/blobs/${digest}`;
+
+  const greeting = await askRaw(`${mirror.url}/v2/`, { headers: podman });
+  const blob = await askRaw(`${mirror.url}${path}`, { headers: podman });
+  const other = await askRaw(`${mirror.url}/v2/library/app/blobs/${digest}`, { headers: podman });
+  const docker = await askRaw(`${mirror.url}/v2/`, { headers: { "user-agent": "docker/20.10" } });
+
+  expect([greeting.status, blob.status, other.status, docker.status]).toEqual([200, 200, 403, 403]);
+});
+
 test("an empty name with an empty password is nobody's: such a request is everybody's", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const digest = registry.add(randomBytes(1000));
@@ -377,7 +395,15 @@ test("status and metrics tell of the port and of what went through it", async ()
   const health = await mirror.peer.health();
   const metrics = await (await health.request("/metrics")).text();
 
-  expect(mirror.peer.status().proxy).toEqual({ listen: mirror.address });
+  const { proxy } = mirror.peer.status();
+  expect(proxy).toEqual({
+    listen: mirror.address,
+    requests: { swarm: 1, registry: 1, mirror: 1, failed: 1, left: 0 },
+    bytes: { swarm: 1000, registry: 0 },
+  });
+  expect(describePeer(mirror.peer.status())).toContain(
+    `proxy on ${mirror.address}: 1 answered from the swarm (1.0 kB), 1 by registries (0 B), 1 failed`,
+  );
   for (const line of [
     'dragonfly_mirror_requests_total{result="swarm"} 1',
     'dragonfly_mirror_requests_total{result="registry"} 1',

@@ -5,12 +5,13 @@ import type { OciError, OciSubject } from "../../net/registry/oci-error.ts";
 import {
   formatOciPath,
   isSha256,
+  NAME,
   type OciPath,
   type OciResource,
   parseOciPath,
-  registryOfPrefix,
   repositoryIn,
 } from "../../net/registry/oci-path.ts";
+import { registryInPath } from "../../net/registry/registry-in-path.ts";
 import {
   chooseUpstream,
   type RegistryRules,
@@ -70,11 +71,14 @@ const MALFORMED = {
  */
 export function requestOf(asked: ProxiedRequest, rules: RegistryRules): RegistryRequest {
   const { message, url } = asked;
-  const { prefix, name, resource } = pathOf(asked);
+  const path = pathOf(asked);
+  const { resource } = path;
   const ns = url.searchParams.get("ns");
   const header = [message.headers["x-dragonfly-registry"] ?? []].flat()[0] ?? null;
-  const named = { prefix: prefix === null ? null : registryOfPrefix(prefix), ns, header };
-  const choice = chooseUpstream(named, rules);
+  const userAgent = message.headers["user-agent"] ?? "";
+  const prefix = registryInPath(path, { ns, userAgent }, rules);
+  const name = prefix === null ? wholeNameOf(path) : path.name;
+  const choice = chooseUpstream({ prefix, ns, header }, rules);
   switch (choice.kind) {
     case "chosen":
       return { asked, upstream: choice.upstream, name, resource, ns };
@@ -100,10 +104,16 @@ export function requestOf(asked: ProxiedRequest, rules: RegistryRules): Registry
 export function requestAt(asked: ProxiedRequest): RegistryRequest {
   const { url } = asked;
   const path = pathOf(asked);
-  const name = repositoryIn(path);
-  if (name.includes(":")) throw new Refusal(MALFORMED.name);
+  const name = wholeNameOf(path);
   const upstream: Upstream = { registry: url.host, origin: url.origin, isNamed: true };
   return { asked, upstream, name, resource: path.resource, ns: null };
+}
+
+/** The repository where the path names no registry. @throws {Refusal} */
+function wholeNameOf(path: Extract<OciPath, { kind: "path" }>): string {
+  const name = repositoryIn(path);
+  if (path.resource.kind !== "version" && !NAME.test(name)) throw new Refusal(MALFORMED.name);
+  return name;
 }
 
 /** @throws {Refusal} for what is no pull */

@@ -25,11 +25,8 @@ export async function* readContent(
   try {
     for (let at = range.from; at < endOf();) {
       signal.throwIfAborted();
-      const { pieceLength } = content.manifest.layout;
-      const piece = Math.floor(at / pieceLength);
-      if (piece < content.have.size && content.have.has(piece)) {
-        const pieceEnd = piece * pieceLength + content.manifest.row(piece)!.plainLength;
-        const length = Math.min(partBytesMax, pieceEnd - at, endOf() - at);
+      const length = Math.min(partBytesMax, hereFrom(content, at) - at, endOf() - at);
+      if (length > 0) {
         yield await content.read(at, length);
         at += length;
       } else await nextChange(content, download, signal);
@@ -37,6 +34,17 @@ export async function* readContent(
   } finally {
     releaseLease();
   }
+}
+
+/**
+ * Where the piece ends that `at` lies in, if it is here; else `at`. A short piece is the last one, which may
+ * come before its content's length is told: there is nothing behind it then, and the end is yet to be told.
+ */
+function hereFrom({ have, manifest }: StoredContent, at: number): number {
+  const { pieceLength } = manifest.layout;
+  const piece = Math.floor(at / pieceLength);
+  if (piece >= have.size || !have.has(piece)) return at;
+  return piece * pieceLength + manifest.row(piece)!.plainLength;
 }
 
 async function nextChange(

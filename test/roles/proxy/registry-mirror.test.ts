@@ -99,6 +99,32 @@ test("a manifest by digest comes through the swarm with the type that its bytes 
   expect(registry.asked("GET", digest)).toHaveLength(1);
 });
 
+// The last piece came before the length was told: a reader behind it spun for ever, and the whole peer with it.
+test.each([500, 3_000_000])(
+  "%d bytes that a registry sends without saying how many come whole, as manifest and as blob",
+  async (length) => {
+    const { registry, mirror } = await mirrorFixture(cleanups);
+    const blob = randomBytes(length);
+    const digest = registry.add(blob);
+    const manifest = manifestBytes({ annotations: { of: "x".repeat(length) } });
+    registry.tags.set("team/app:latest", addManifest(registry, manifest));
+    registry.instead = ({ method, url = "" }, response) => {
+      if (method === "HEAD") return false;
+      const bytes = url.includes("/blobs/") ? blob : manifest;
+      // The end of the body comes a moment after its bytes.
+      response.write(bytes, () => setTimeout(() => response.end(), 50));
+      return true;
+    };
+
+    const layer = await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`);
+    const tag = await askRaw(`${mirror.url}/v2/team/app/manifests/latest`);
+
+    expect([layer.status, layer.body.equals(blob)]).toEqual([200, true]);
+    expect([tag.status, tag.body.equals(manifest)]).toEqual([200, true]);
+  },
+  20_000,
+);
+
 test("a tag is asked for with what the engine accepts, and its digest is that of the bytes", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const bytes = manifestBytes();
@@ -174,6 +200,25 @@ test("the registry is the one that path, ns or header name, and its name comes b
     expect(headers["oci-namespace"]).toBe(registry.host);
   }
   expect(registry.requests.every(({ path }) => path === `/v2/team/app/blobs/${digest}`)).toBe(true);
+});
+
+test("a repository called like a host is asked for at the registry that its engine names", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups, {
+    registries: { defaultRegistry: "default.invalid" },
+  });
+  const digest = addManifest(registry, manifestBytes());
+  registry.tags.set("my.team/app:latest", digest);
+  const path = `/v2/my.team/app/manifests/latest?ns=${registry.host}`;
+
+  const { status, headers } = await askRaw(`${mirror.url}${path}`, {
+    headers: { "user-agent": "containerd/1.6.20" },
+  });
+
+  expect(status).toBe(200);
+  expect(headers).toMatchObject({
+    "docker-content-digest": digest,
+    "oci-namespace": registry.host,
+  });
 });
 
 test("T-27: a registry that is not allowed is not asked", async () => {

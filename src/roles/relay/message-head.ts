@@ -48,11 +48,24 @@ export function parseHead(text: string): MessageHead | "malformed" {
 /** A name, no space before the colon, no control characters, no folded lines (RFC 9110 §5.1, §5.5). */
 const FIELD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*$/;
 
+/** What a message cannot be read without: not between two hops, whatever Connection names. */
+const ESSENTIAL = new Set(["host", "content-length", "transfer-encoding"]);
+
+/** A request as its target is asked: its own name is the URL's, whatever Host said (RFC 9112 §3.2.2). */
+export function toTarget(
+  { fields }: MessageHead,
+  { startLine, host }: { startLine: string; host: string },
+): MessageHead {
+  const others = fields.filter((line) => nameOf(line) !== "host");
+  return { startLine, fields: [`Host: ${host}`, ...others] };
+}
+
 /** The fields without those that are between two hops only; the connection ends with this message. */
 export function lastOfConnection({ startLine, fields }: MessageHead): string {
   const dropped = new Set(["connection", "keep-alive", "proxy-connection", "proxy-authorization"]);
   for (const names of valuesOf(fields, "connection")) {
-    for (const name of names.split(",")) dropped.add(name.trim().toLowerCase());
+    for (const name of names.split(",").map((one) => one.trim().toLowerCase()))
+      if (!ESSENTIAL.has(name)) dropped.add(name);
   }
   const kept = fields.filter((line) => !dropped.has(nameOf(line)));
   return [startLine, ...kept, "Connection: close", "", ""].join("\r\n");

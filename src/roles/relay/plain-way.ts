@@ -11,8 +11,8 @@ import type { MessageHead } from "./message-head.ts";
 
 export type PlainWay =
   | { kind: "tunnel"; hostname: string; port: number }
-  /** `startLine` is what the target gets instead of the one with its whole URL. */
-  | { kind: "forward"; hostname: string; port: number; startLine: string }
+  /** `startLine` and `host` are what the target gets instead of the whole URL. */
+  | { kind: "forward"; hostname: string; port: number; startLine: string; host: string }
   | { kind: "refuse"; status: number; reason: string };
 
 /** @param access as the peer's proxy has it: what that refuses is not to be had by stopping it */
@@ -35,6 +35,7 @@ export function plainWay({ startLine }: MessageHead, access: ProxyAccess): Plain
     kind: "forward",
     ...placeOf(url),
     startLine: `${method} ${url.pathname}${url.search} ${version}`,
+    host: url.host,
   };
 }
 

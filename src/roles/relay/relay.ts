@@ -2,12 +2,12 @@
 // for byte; else straight to what its first request names. Knows nothing of registries.
 
 import type { Socket, TCPSocketListener } from "bun";
-import { DfError, messageOf } from "../../errors.ts";
+import { DfError, isDfError, messageOf } from "../../errors.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { formatAddress, type ListenAddress } from "../supernode/listen-address.ts";
 import { dial, reasonOf } from "./dial.ts";
 import { Leg } from "./leg.ts";
-import { lastOfConnection, takeHead } from "./message-head.ts";
+import { lastOfConnection, takeHead, toTarget } from "./message-head.ts";
 import { PeerProbe, type PeerState } from "./peer-probe.ts";
 import { plainWay, refusal } from "./plain-way.ts";
 
@@ -124,10 +124,11 @@ async function leadPlainly(client: Leg, access: ProxyAccess): Promise<void> {
   const way = plainWay(head, access);
   const isHead = head.startLine.startsWith("HEAD ");
   if (way.kind === "refuse") return client.closeWith(refusal(way, isHead));
-  const target = await dial(way, TARGET_TIMEOUT_MS).catch(reasonOf);
-  if (typeof target === "string") {
-    const reason = `connect to ${way.hostname}:${way.port}: ${target}`;
-    return client.closeWith(refusal({ status: 502, reason }, isHead));
+  const target = await dial(way, TARGET_TIMEOUT_MS).catch((error: unknown) => ({ error }));
+  if ("error" in target) {
+    const reason = `connect to ${way.hostname}:${way.port}: ${reasonOf(target.error)}`;
+    const status = isDfError(target.error, "denied") ? 403 : 502;
+    return client.closeWith(refusal({ status, reason }, isHead));
   }
   client.pairWith(target);
   if (way.kind === "tunnel") {
@@ -135,7 +136,7 @@ async function leadPlainly(client: Leg, access: ProxyAccess): Promise<void> {
     client.flow();
     return target.flow();
   }
-  target.send(Buffer.from(lastOfConnection({ ...head, startLine: way.startLine }), "latin1"));
+  target.send(Buffer.from(lastOfConnection(toTarget(head, way)), "latin1"));
   client.flow();
   await passAnswer(target, client);
 }

@@ -38,6 +38,21 @@ test("no garbage makes the parser throw, and none brings control characters thro
   );
 });
 
+test("T-26: what a message cannot be read without stays, whatever Connection names", () => {
+  const fields = ["Host: a", "Content-Length: 5", "X-Hop: 1"];
+  const head = parseHead(
+    [
+      "PUT / HTTP/1.1",
+      "Connection: host, Content-Length, transfer-encoding, x-hop",
+      ...fields,
+    ].join("\r\n"),
+  );
+
+  expect(head === "malformed" ? head : lastOfConnection(head)).toBe(
+    "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: close\r\n\r\n",
+  );
+});
+
 test("a field that Connection names is between two hops", () => {
   const head = parseHead("GET / HTTP/1.1\r\nConnection: close, X-Hop\r\nx-hop: 1\r\nX-Kept: 2");
 

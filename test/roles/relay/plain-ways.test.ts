@@ -74,6 +74,25 @@ test("a request with a whole URL reaches its server in origin form, without what
   });
 });
 
+test("T-27: the target's name is the URL's, whatever Host says, and however often", async () => {
+  const url = `http://127.0.0.1:${targetPort}/a`;
+
+  await exchange(port, `GET ${url} HTTP/1.1\r\nHost: inner.test\r\nHost: other.test\r\n\r\n`);
+
+  expect(seen.splice(0).map(({ headers }) => headers.host)).toEqual([`127.0.0.1:${targetPort}`]);
+});
+
+test.each([
+  "CONNECT 169.254.169.254:80 HTTP/1.1",
+  "CONNECT [fe80::1]:443 HTTP/1.1",
+  "CONNECT [::ffff:169.254.169.254]:80 HTTP/1.1",
+  "GET http://0xa9fea9fe/latest/meta-data/ HTTP/1.1",
+  "GET http://100.100.100.200/ HTTP/1.1",
+  "CONNECT 0.0.0.0:80 HTTP/1.1",
+])("T-12: nobody is led to links and metadata while the peer is away: %s", async (line) => {
+  expect(await exchange(port, `${line}\r\n\r\n`)).toStartWith("HTTP/1.1 403 Forbidden\r\n");
+});
+
 test("a body follows its request, whichever way its end is told", async () => {
   const url = `http://127.0.0.1:${targetPort}/upload`;
   const head = `POST ${url} HTTP/1.1\r\nHost: a\r\n`;

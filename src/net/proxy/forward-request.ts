@@ -36,7 +36,7 @@ export async function forwardRequest(
   const fields = withVia(endToEndFields(message), message.httpVersion, via);
   const request = requestTo(passage, message.method ?? "GET", withFraming(fields, message));
   try {
-    await relay(request, message, response, { url, via, passage, signal });
+    await passOn(request, message, response, { url, via, passage, signal });
   } catch (error) {
     if (isDfError(error)) throw error;
     throw faultOfTransport(error, url.href).error;
@@ -84,7 +84,7 @@ function withFraming(fields: Fields, { headers }: IncomingMessage): Fields {
     : { ...fields, "transfer-encoding": "chunked" };
 }
 
-async function relay(
+async function passOn(
   request: ClientRequest,
   message: IncomingMessage,
   response: ServerResponse,

@@ -9,7 +9,7 @@ import { pipeline } from "node:stream/promises";
 import { DfError, isDfError } from "../../errors.ts";
 import { faultOfTransport } from "../source/source-fault.ts";
 import { enter, type Forwarding, requestTo } from "./forward-request.ts";
-import { endToEndFields, type Fields, withVia } from "./message-fields.ts";
+import { endToEndFields, type Fields, formatHead, withVia } from "./message-fields.ts";
 import type { ProxiedRequest } from "./proxied-request.ts";
 import { joinSockets, type TunnelEnd } from "./tunnel.ts";
 
@@ -98,9 +98,6 @@ async function* chunksOf(answer: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   yield Buffer.from("0\r\n\r\n");
 }
 
-function headOf({ statusCode, statusMessage }: IncomingMessage, fields: Fields): string {
-  const lines = Object.entries(fields).flatMap(([name, value]) =>
-    [value].flat().map((one) => `${name}: ${one}\r\n`),
-  );
-  return `HTTP/1.1 ${statusCode} ${statusMessage ?? ""}\r\n${lines.join("")}\r\n`;
+function headOf({ statusCode = 502, statusMessage = "" }: IncomingMessage, fields: Fields): string {
+  return formatHead(statusCode, statusMessage, fields);
 }

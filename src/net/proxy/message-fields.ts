@@ -38,6 +38,20 @@ export function withVia(fields: Fields, httpVersion: string, name: string): Fiel
   return { ...fields, via: [...before, `${httpVersion} ${name}`].join(", ") };
 }
 
+/** Repeated fields joined into one each (RFC 9110 §5.3). */
+export function joinedFields(fields: Fields): Record<string, string> {
+  const joined = Object.entries(fields).map(([name, value]) => [name, [value].flat().join(", ")]);
+  return Object.fromEntries(joined);
+}
+
+/** The head of an answer, for a socket that no response of `node:http` belongs to. */
+export function formatHead(status: number, reason: string, fields: Fields): string {
+  const lines = Object.entries(fields).flatMap(([name, value]) =>
+    [value].flat().map((one) => `${name}: ${one}\r\n`),
+  );
+  return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
+}
+
 /** Whether a message came through here before. */
 export function cameThrough(message: IncomingMessage, name: string): boolean {
   const hops = (message.headers["via"] ?? "").split(",");

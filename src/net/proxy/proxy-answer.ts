@@ -3,6 +3,7 @@
 import { STATUS_CODES, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
+import { formatHead } from "./message-fields.ts";
 import { PROXY_CHALLENGE } from "./proxy-credentials.ts";
 
 /** Answered with 407 and a challenge: the right to use the proxy was not shown. */
@@ -39,8 +40,7 @@ export function refuseSocket(socket: Duplex, error: unknown): void {
   if (!socket.writable) return void socket.destroy();
   const { status, text, fields } = refusalOf(error);
   const all = { ...fields, "content-length": String(Buffer.byteLength(text)), connection: "close" };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}\r\n${text}`);
+  socket.end(formatHead(status, STATUS_CODES[status] ?? "", all) + text);
   const cut = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
   socket.once("close", () => clearTimeout(cut));
 }

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { LocalApi } from "../../net/local/local-server.ts";
-import { endToEndFields, withVia } from "../../net/proxy/message-fields.ts";
+import { endToEndFields, joinedFields, withVia } from "../../net/proxy/message-fields.ts";
 import type { ProxiedRequest } from "../../net/proxy/proxied-request.ts";
 import { splitRequest } from "../../net/task-request.ts";
 import { type BroughtContent, bringContent } from "./brought-content.ts";
@@ -68,10 +68,9 @@ export async function answerFromSwarm(
 
 /** What of a request may name the task or show a right; the rest is customary. */
 function taskFieldsOf(message: IncomingMessage): Record<string, string> {
-  const fields = Object.entries(endToEndFields(message)).filter(
-    ([name]) => !OF_THE_ANSWER.has(name) && !CUSTOMARY.test(name),
-  );
-  return Object.fromEntries(fields.map(([name, value]) => [name, [value].flat().join(", ")]));
+  const fields = Object.entries(joinedFields(endToEndFields(message)));
+  const telling = fields.filter(([name]) => !OF_THE_ANSWER.has(name) && !CUSTOMARY.test(name));
+  return Object.fromEntries(telling);
 }
 
 /** Whether what was asked for without the customary fields is the answer to who sent them (RFC 9111 §4.1). */

@@ -8,6 +8,7 @@ import {
   cameThrough,
   endToEndFields,
   type Fields,
+  joinedFields,
   withVia,
 } from "../../net/proxy/message-fields.ts";
 import type { ProxiedRequest } from "../../net/proxy/proxied-request.ts";
@@ -64,15 +65,15 @@ export class PassThrough {
     }
     const sent = withVia(endToEndFields(message), message.httpVersion, this.#via);
     if (shownBy(message) === undefined) delete sent["authorization"];
-    const fields = Object.entries(sent).map(([name, value]) => [name, [value].flat().join(", ")]);
+    const fields = Object.entries(joinedFields(sent));
     const client = new SourceClient({
       url,
-      headers: Object.fromEntries(fields.filter(([name]) => !OWN_FIELDS.test(name!))),
+      headers: Object.fromEntries(fields.filter(([name]) => !OWN_FIELDS.test(name))),
       egress: this.#egress,
       timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: REGISTRY_TIMEOUT_MS },
     });
     const conditions = {
-      ...Object.fromEntries(fields.filter(([name]) => CONDITIONS.test(name!))),
+      ...Object.fromEntries(fields.filter(([name]) => CONDITIONS.test(name))),
       via: sent["via"] as string,
     };
     try {

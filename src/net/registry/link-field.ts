@@ -17,9 +17,10 @@ export function rewriteLinks(field: string, { url, path, ns }: ListPlace): strin
   const links = [...field.matchAll(/<([^<>]*)>((?:\s*;[^,<>]*)*)/g)].flatMap(
     ([, target = "", parameters = ""]) => {
       if (!URL.canParse(target, url)) return [];
-      const { origin, pathname, searchParams } = new URL(target, url);
-      // A link to elsewhere would take the client, and what it shows, past the mirror.
-      if (origin !== list.origin || pathname !== list.pathname) return [];
+      const { hostname, pathname, searchParams } = new URL(target, url);
+      // What it says of another list is nothing of this one. A registry behind a proxy that opens TLS may
+      // not know its own scheme and port: where the page is asked for is known here anyway.
+      if (hostname !== list.hostname || pathname !== list.pathname) return [];
       if (ns !== null) searchParams.set("ns", ns);
       return [`<${path}?${searchParams.toString()}>${parameters}`];
     },

@@ -13,6 +13,10 @@ test.each([
   ["a path", '</v2/team/app/tags/list?last=b&n=2>; rel="next"'],
   ["an absolute URL", '<https://reg.example/v2/team/app/tags/list?last=b&n=2>; rel="next"'],
   ["a query alone", '<?last=b&n=2>; rel="next"'],
+  [
+    "what a registry behind TLS that others open calls itself",
+    '<http://reg.example:8080/v2/team/app/tags/list?last=b&n=2>; rel="next"',
+  ],
 ])("%s becomes the path that the client used", (_what, field) => {
   expect(rewriteLinks(field, PLACE)).toBe(
     '</v2/reg.example/team/app/tags/list?last=b&n=2>; rel="next"',

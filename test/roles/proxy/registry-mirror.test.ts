@@ -332,6 +332,30 @@ test("referrers are passed through with their filter, and so is that there are n
   expect(none.status).toBe(404);
 });
 
+// The field was dropped: who asked took the first page for all of them, also signatures.
+test("further referrers are found at the mirror", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups, {
+    registries: { defaultRegistry: "default.invalid" },
+  });
+  const digest = registry.add(manifestBytes());
+  const path = `/v2/team/app/referrers/${digest}`;
+  registry.instead = ({ url = "" }, response) => {
+    if (!url.includes("/referrers/")) return false;
+    const link = { link: `<${path}?page=2>; rel="next"` };
+    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] };
+    return json(response, 200, index, url.includes("page=2") ? {} : link);
+  };
+
+  const byPath = await askRaw(`${mirror.url}${path.replace("/v2", `/v2/${registry.host}`)}`);
+  const byQuery = await askRaw(`${mirror.url}${path}?ns=${registry.host}`);
+
+  const ns = encodeURIComponent(registry.host);
+  expect(byPath.headers["link"]).toBe(
+    `</v2/${registry.host}/team/app/referrers/${digest}?page=2>; rel="next"`,
+  );
+  expect(byQuery.headers["link"]).toBe(`<${path}?page=2&ns=${ns}>; rel="next"`);
+});
+
 test("the registry's own answer survives: status, fields and challenge, but nothing of one hop", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const challenges = ['Bearer realm="https://auth.example/token",service="s"', 'Basic realm="r"'];

@@ -52,6 +52,14 @@ export function formatHead(status: number, reason: string, fields: Fields): stri
   return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
 }
 
+/** As much of a text as fits into a status line (RFC 9112 §4). */
+export function reasonPhrase(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]+/g, " ").slice(0, REASON_CHARS_MAX);
+}
+
+/** Longer ones are no line for people any more. */
+const REASON_CHARS_MAX = 256;
+
 /** Whether a message came through here before. */
 export function cameThrough(message: IncomingMessage, name: string): boolean {
   const hops = (message.headers["via"] ?? "").split(",");

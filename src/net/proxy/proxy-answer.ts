@@ -3,7 +3,7 @@
 import { STATUS_CODES, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
-import { formatHead } from "./message-fields.ts";
+import { formatHead, reasonPhrase } from "./message-fields.ts";
 import { PROXY_CHALLENGE } from "./proxy-credentials.ts";
 
 /** Answered with 407 and a challenge: the right to use the proxy was not shown. */
@@ -40,7 +40,9 @@ export function refuseSocket(socket: Duplex, error: unknown): void {
   if (!socket.writable) return void socket.destroy();
   const { status, text, fields } = refusalOf(error);
   const all = { ...fields, "content-length": String(Buffer.byteLength(text)), connection: "close" };
-  socket.end(formatHead(status, STATUS_CODES[status] ?? "", all) + text);
+  // Of a refused tunnel Docker and other programs in Go show their user the status line alone.
+  const reason = reasonPhrase(`${STATUS_CODES[status] ?? ""}: df: ${text.trim()}`);
+  socket.end(formatHead(status, reason, all) + text);
   const cut = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
   socket.once("close", () => clearTimeout(cut));
 }

@@ -4,6 +4,7 @@
 import { bareHost } from "../../net/bare-host.ts";
 import { portOf } from "../../net/port-of.ts";
 import { authorityOf, parseAuthority } from "../../net/proxy/authority.ts";
+import { reasonPhrase } from "../../net/proxy/message-fields.ts";
 import { isTarget, isTunnelTarget, type ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { formatOciError } from "../../net/registry/oci-error.ts";
 import { isBadPort } from "../../net/egress/bad-ports.ts";
@@ -44,7 +45,7 @@ function placeOf(url: URL): { hostname: string; port: number } {
 }
 
 function noTarget(url: URL): PlainWay {
-  return refuse(403, `nothing leads to ${authorityOf(url)} from here`);
+  return refuse(403, `nothing leads to ${authorityOf(url)} from here, see --proxy-allow`);
 }
 
 function refuse(status: number, reason: string): PlainWay {
@@ -68,9 +69,13 @@ export function refusal(
   isHead = false,
 ): string {
   const code = status === 403 ? "DENIED" : status === 400 ? "UNSUPPORTED" : "UNAVAILABLE";
-  const body = formatOciError({ status, code, message: `df relay: ${reason}` });
+  const message = `df relay: ${reason}`;
+  const text = STATUS_TEXT[status]!;
+  // Of a refused tunnel Docker and other programs in Go show their user the status line alone.
+  const isOfTarget = status === 403 || status === 502;
+  const body = formatOciError({ status, code, message });
   return [
-    `HTTP/1.1 ${status} ${STATUS_TEXT[status]}`,
+    `HTTP/1.1 ${status} ${reasonPhrase(isOfTarget ? `${text}: ${message}` : text)}`,
     "Content-Type: application/json",
     `Content-Length: ${body.length}`,
     "Connection: close",

@@ -2,7 +2,12 @@
 
 import { expect, test } from "bun:test";
 import type { IncomingMessage } from "node:http";
-import { cameThrough, endToEndFields, withVia } from "../../../src/net/proxy/message-fields.ts";
+import {
+  cameThrough,
+  endToEndFields,
+  reasonPhrase,
+  withVia,
+} from "../../../src/net/proxy/message-fields.ts";
 import { ProxyCredentials } from "../../../src/net/proxy/proxy-credentials.ts";
 import { Secret } from "../../../src/engine/bytes/secret.ts";
 
@@ -82,4 +87,11 @@ test("T-27: credentials of the proxy are accepted whole or not at all", () => {
   ]) {
     expect({ field, isAccepted: credentials.accepts(field) }).toEqual({ field, isAccepted: false });
   }
+});
+
+test("T-27: a status line's words end no line, whatever is told in them", () => {
+  expect(reasonPhrase("Forbidden: a\r\nSet-Cookie: b\u0000 näher")).toBe(
+    "Forbidden: a Set-Cookie: b  n her",
+  );
+  expect(reasonPhrase("x".repeat(10_000))).toHaveLength(256);
 });

@@ -150,6 +150,12 @@ test("T-27: CONNECT to :22, :25 and others' ports is refused with 403, and nothi
   for (const target of ["127.0.0.1:22", "127.0.0.1:25", `127.0.0.1:${otherPort}`, "[::1]:6379"]) {
     const answer = await answerTo(port, `CONNECT ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
     expect({ target, status: statusOf(answer) }).toEqual({ target, status: 403 });
+    // All that Docker shows of a tunnel that is refused.
+    const [line] = answer.split("\r\n");
+    expect(line).toContain(
+      `403 Forbidden: df: error: connect to ${target}: the proxy does not lead`,
+    );
+    expect(line).toContain("--proxy-allow");
   }
   expect(connected).toEqual([]);
 });

@@ -61,6 +61,7 @@ const VERBS: Record<string, Verb> = {
     examples: [
       "df peer --supernode 10.0.0.5:8002 --listen 10.0.0.7:65002 --open",
       "df peer --supernode 10.0.0.5:8002 --quota 200G --upload-rate 50M",
+      "df peer --join @join.txt --proxy-rule 'files.lan/*.iso=swarm'",
     ],
     load: () => import("./roles/peer/command.ts"),
   },

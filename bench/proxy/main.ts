@@ -4,6 +4,7 @@
 
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { certificateAuthority } from "../../test/fixtures/certificate-authority.ts";
 import { DF } from "../harness/df-roles.ts";
 import { freePortPair } from "../harness/free-port.ts";
 import { provenance } from "../harness/machine.ts";
@@ -31,29 +32,11 @@ const length = parseSize(values.size);
 
 await Session.run("proxy", async (session) => {
   const path = (name: string): string => join(session.folder, name);
-  await run([
-    ...[
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:P-256",
-      "-nodes",
-    ],
-    ...[
-      "-keyout",
-      path("key.pem"),
-      "-out",
-      path("cert.pem"),
-      "-days",
-      "2",
-      "-subj",
-      "/CN=localhost",
-    ],
-    ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
-  ]);
+  const authority = await certificateAuthority();
+  const { cert, key } = await authority.issue({ names: ["localhost", "127.0.0.1"] });
+  await Bun.write(path("ca.pem"), authority.ca);
+  await Bun.write(path("cert.pem"), cert);
+  await Bun.write(path("key.pem"), key);
   const [plain, secure] = await startSource(
     [path("cert.pem"), path("key.pem"), String(length)],
     session,
@@ -63,7 +46,7 @@ await Session.run("proxy", async (session) => {
     [
       ...[DF, "peer", "--data-dir", path("peer"), "--socket", path("peer.sock")],
       ...["--listen", `127.0.0.1:${port}`, "--proxy-listen", `127.0.0.1:${port + 1}`],
-      ...["--source-ca", path("cert.pem"), "--proxy-intercept", `localhost:${secure}`],
+      ...["--source-ca", path("ca.pem"), "--proxy-intercept", `localhost:${secure}`],
       ...["--proxy-allow", `localhost,127.0.0.1,127.0.0.1:${secure},localhost:${secure}`],
       ...["--proxy-rule", `127.0.0.1:${plain}/swarm/=swarm`],
     ],
@@ -75,7 +58,7 @@ await Session.run("proxy", async (session) => {
     return answer?.ok === true;
   });
   const ca = (await run([DF, "ca", "path", "--data-dir", path("peer")])).trim();
-  const trust = ["--cacert", path("cert.pem")];
+  const trust = ["--cacert", path("ca.pem")];
   const http = `http://127.0.0.1:${plain}`;
   const through = ["--proxy", proxy];
   const ways: Way[] = [
@@ -132,17 +115,8 @@ async function compare({ name, direct, proxied }: Way, pid: number) {
 
 async function seconds(args: string[]): Promise<number> {
   const format = "%{time_total} %{size_download} %{http_code}";
-  const output = await run([
-    "curl",
-    "-s",
-    "--noproxy",
-    "",
-    "-o",
-    "/dev/null",
-    "-w",
-    format,
-    ...args,
-  ]);
+  const own = ["-s", "--noproxy", "", "-o", "/dev/null", "-w", format];
+  const output = await run(["curl", ...own, ...args]);
   const [time, size, status] = output.split(" ").map(Number);
   if (size !== length || status !== 200) throw new Error(`curl ${args.join(" ")}: ${output}`);
   return time!;

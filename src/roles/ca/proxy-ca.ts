@@ -3,7 +3,7 @@
 // for clients of this machine, its path length is 0, and no machine of a fleet believes it.
 
 import { X509Certificate } from "node:crypto";
-import { chmodSync, lchownSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
@@ -91,6 +91,11 @@ export async function makeProxyCa(
     nameConstraints: nameConstraints(names),
   });
   const ca: ProxyCa = { certificate, privateKey, hosts: names };
+  return asOwnerOf(dataDir, () => keep(dataDir, ca, isKept));
+}
+
+/** @returns the one that is there then: another process may have been first */
+async function keep(dataDir: string, ca: ProxyCa, isKept: boolean): Promise<ProxyCa> {
   const path = keyPathOf(dataDir);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -98,19 +103,27 @@ export async function makeProxyCa(
     throw writeError(`create ${dirname(path)}`, error);
   }
   await writeSecretFile(path, `${JSON.stringify(ca)}\n`, { isKept });
-  // Another process may have been first.
   const made = readProxyCa(dataDir) ?? ca;
   await writeSecretFile(certificatePathOf(dataDir), made.certificate);
   chmodSync(certificatePathOf(dataDir), 0o644);
-  giveToOwner(dataDir, [dirname(path), path, certificatePathOf(dataDir)]);
   return made;
 }
 
-/** Made by root for a peer that is another user's, it is to be that user's: else the peer could not read it. */
-function giveToOwner(dataDir: string, paths: readonly string[]): void {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = statSync(dataDir);
-  if (uid !== 0) for (const path of paths) lchownSync(path, uid, gid);
+/**
+ * Root does work in another user's directory as that user: what it makes is his, for the peer has to read it, and
+ * what he put there, a link perhaps, leads root nowhere.
+ */
+async function asOwnerOf<T>(dataDir: string, work: () => Promise<T>): Promise<T> {
+  const owner = statSync(dataDir, { throwIfNoEntry: false });
+  if (process.geteuid?.() !== 0 || owner === undefined || owner.uid === 0) return work();
+  process.setegid!(owner.gid);
+  process.seteuid!(owner.uid);
+  try {
+    return await work();
+  } finally {
+    process.seteuid!(0);
+    process.setegid!(0);
+  }
 }
 
 /** SHA-256 of the certificate, as other tools print it. */

@@ -2,7 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { chmod, chown, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { isFleetCa } from "../../../src/net/tls/fleet-ca-name.ts";
@@ -52,6 +52,24 @@ test.if(isRoot)("what root makes in another user's data directory is that user's
   for (const path of ["proxy-ca", "proxy-ca/ca.json", "proxy-ca/ca.pem"]) {
     expect((await stat(join(dir, path))).uid).toBe(12_345);
   }
+  expect(process.geteuid!()).toBe(0);
+});
+
+test.if(isRoot)("T-17: links in another user's data directory lead root nowhere", async () => {
+  const dir = await tempFolder(cleanups);
+  const [data, foreign] = [join(dir, "data"), join(dir, "foreign")];
+  for (const folder of [data, foreign]) await mkdir(folder, { mode: 0o700 });
+  await chmod(dir, 0o755);
+  await writeFile(join(foreign, "ca.pem"), "the system's own");
+  await chown(data, 12_345, 12_345);
+  await symlink(foreign, join(data, "proxy-ca"));
+
+  await expect(makeProxyCa(data, ["a.test"])).rejects.toMatchObject({ code: "file-unwritable" });
+
+  expect(await readdir(foreign)).toEqual(["ca.pem"]);
+  expect(await readFile(join(foreign, "ca.pem"), "utf8")).toBe("the system's own");
+  expect((await stat(join(foreign, "ca.pem"))).uid).toBe(0);
+  expect(process.geteuid!()).toBe(0);
 });
 
 test("T-19: the proxy's CA is no fleet's, signs no CA, and each one is its own", async () => {

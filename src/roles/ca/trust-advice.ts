@@ -27,6 +27,9 @@ export function trustAdvice(path: string, hosts: readonly string[]): string {
     ],
   ];
   const lines = rows.map(([who, what]) => `  ${who!.padEnd(16)}${what}`);
-  const ports = "The folder of a registry with a port is called HOST:PORT.";
-  return ["to trust it:", ...lines, ports].join("\n");
+  const notes = [
+    "The folder of a registry with a port is called HOST:PORT.",
+    "Users who may not read the peer's data directory need a copy: df ca export FILE",
+  ];
+  return ["to trust it:", ...lines, ...notes].join("\n");
 }

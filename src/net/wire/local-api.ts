@@ -78,6 +78,8 @@ export type DownloadStreamEvent =
        * bytes as far as `plainPrefixBytes` says, and no further.
        */
       dataPath: string | null;
+      /** Why the version may be out of date: the source could not be asked; absent: it was. */
+      stale?: string;
       /** The same version again, of whose data file other bytes may have been read than it now holds. */
       isAnew?: boolean;
       /** Of a private content: what `GET /v1/contents/<id>` wants to see in `DF-Access`. */

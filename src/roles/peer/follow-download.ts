@@ -48,7 +48,7 @@ export async function* followDownload(
         seen = transfer;
         seenLength = length;
         shownBytes = -1;
-        yield contentEvent(transfer, isAnew);
+        yield contentEvent(transfer, { isAnew, stale: download.stale });
         continue;
       }
       if (transfer.doneBytes !== shownBytes) {
@@ -76,7 +76,10 @@ function intervalAfter(newBytes: number): number {
   return newBytes < FAST_BYTES ? PROGRESS_INTERVAL_MS : FAST_INTERVAL_MS;
 }
 
-function contentEvent(transfer: ContentTransfer, isAnew: boolean): DownloadStreamEvent {
+function contentEvent(
+  transfer: ContentTransfer,
+  { isAnew, stale }: { isAnew: boolean; stale: string | null },
+): DownloadStreamEvent {
   const { facts, manifest, dataPath } = transfer.content;
   return {
     event: "content",
@@ -88,6 +91,7 @@ function contentEvent(transfer: ContentTransfer, isAnew: boolean): DownloadStrea
     lastModified: facts.lastModified,
     ...(facts.answer === null ? {} : { fields: forwardedAnswer(facts.answer, Date.now()).fields }),
     dataPath,
+    ...(stale === null ? {} : { stale }),
     ...(isAnew ? { isAnew } : {}),
   };
 }

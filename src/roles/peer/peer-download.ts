@@ -59,6 +59,8 @@ export class PeerDownload {
   readonly ending = new Changes();
   /** What readers should know, e.g. that the source is read here. */
   readonly notices: string[] = [];
+  /** Why the version may be out of date, as the supernode says; null: it is current. */
+  stale: string | null = null;
   readonly #around: DownloadSurroundings;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
@@ -136,6 +138,7 @@ export class PeerDownload {
         joinOptions: () => ({ seedsOnly: this.#policy.seedsOnly, isDelegated: this.#isDelegated }),
         joined: (stale) => {
           clearTimeout(this.#silence);
+          this.stale = stale ?? null;
           if (stale !== undefined) this.#tell(`this version may be out of date: ${stale}`);
           this.#withoutOwner.end();
           this.#moves = 0;
@@ -157,10 +160,8 @@ export class PeerDownload {
   }
 
   #newWithoutOwner(): WithoutOwner {
-    const { task } = this;
-    const { pacer } = this.#options;
     return new WithoutOwner(this.#around, {
-      ...{ task, pacer, swarm: this.#swarm, turn: this.#turn },
+      ...{ task: this.task, pacer: this.#options.pacer, swarm: this.#swarm, turn: this.#turn },
       stopped: this.#stop.signal,
       isConnected: () => this.#isConnected,
       mayGoBackToSource: () => this.#mayGoBackToSource,
@@ -320,8 +321,7 @@ export class PeerDownload {
     const { store, sources, settings } = this.#around;
     const turn = this.#turn.take();
     const former = this.transfer;
-    let brought = transfer;
-    let isOutdated = false;
+    let [brought, isOutdated] = [transfer, false];
     try {
       await former?.giveWay();
       const digests = await readFromSource(

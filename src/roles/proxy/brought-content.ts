@@ -17,6 +17,8 @@ export interface BroughtContent {
   readonly length: number | null;
   /** What the source said with it, by names in lower case. */
   readonly fields: Readonly<Record<string, string>>;
+  /** Why it may be out of date; null: it is current, as far as is known. */
+  readonly stale: string | null;
   /**
    * Bytes `from` … `to` − 1 in order as they arrive; `to` null: to the end.
    * @throws {DfError} when the rest will not come
@@ -38,7 +40,7 @@ export async function bringContent(
 ): Promise<BroughtContent> {
   const events = local.download(request, signal);
   const content = await firstContent(events);
-  const { contentId, length, fields = {}, access = "" } = content;
+  const { contentId, length, fields = {}, stale = null, access = "" } = content;
   const readable = local.content(contentId, access);
   if (readable === undefined) {
     await events.return(undefined);
@@ -51,6 +53,7 @@ export async function bringContent(
     contentId,
     length,
     fields,
+    stale,
     read: (from, to) => readable.read(from, to, signal, PART_BYTES_MAX),
     discard: () => readable.discard(),
   };

@@ -13,6 +13,7 @@ import type { Fields } from "../../net/proxy/message-fields.ts";
 import type { ProxiedRequest, ProxyHandler } from "../../net/proxy/proxied-request.ts";
 import { rewriteLinks } from "../../net/registry/link-field.ts";
 import { type OciError, ociErrorOf } from "../../net/registry/oci-error.ts";
+import { formatWarning } from "../../net/registry/warning-field.ts";
 import { isSha256 } from "../../net/registry/oci-path.ts";
 import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
 import { answerContent } from "./content-answer.ts";
@@ -34,6 +35,7 @@ import {
   subjectOf,
 } from "./registry-request.ts";
 import { SwarmPull } from "./swarm-pull.ts";
+import { writePart } from "./write-part.ts";
 
 export interface RegistryMirrorOptions extends PassThroughOptions {
   local: LocalApi;
@@ -139,7 +141,7 @@ export class RegistryMirror {
       from: content,
     };
     const manifest = await judgeManifest(content.read(0, content.length), expected);
-    this.counts.bytes.swarm += answerManifest(request, response, manifest);
+    this.counts.bytes.swarm += answerManifest(request, response, manifest, content.stale);
     return "swarm";
   }
 
@@ -176,7 +178,7 @@ export class RegistryMirror {
       }
       response.writeHead(answer.status, fields);
       for await (const part of body) {
-        response.write(part);
+        await writePart(response, part, asked.signal);
         this.counts.bytes.registry += part.length;
       }
       response.end();
@@ -246,15 +248,22 @@ const SHOW_WHAT_IS_KEPT: OciError = {
   challenge: 'Basic realm="registry mirror"',
 };
 
-/** @returns bytes of the body that were written */
+/**
+ * @param stale why it may be out of date; null: it is current
+ * @returns bytes of the body that were written
+ */
 function answerManifest(
   request: RegistryRequest,
   response: ServerResponse,
   { bytes, digest, mediaType }: JudgedManifest,
+  stale: string | null,
 ): number {
   const { method, headers } = request.asked.message;
   const etag = `"${digest}"`;
-  const fields = { ...ownFields(request), etag, "docker-content-digest": digest };
+  const fields = {
+    ...{ ...ownFields(request), etag, "docker-content-digest": digest },
+    ...(stale === null ? {} : { warning: formatWarning(`this may be out of date: ${stale}`) }),
+  };
   if ((headers["if-none-match"] ?? "").includes(etag)) {
     response.writeHead(304, fields).end();
     return 0;
@@ -271,7 +280,8 @@ function answerManifest(
 function withOwn(fields: Fields, request: RegistryRequest, url: string): Fields {
   const { asked, resource, ns } = request;
   const { link, ...others } = fields;
-  if (resource.kind !== "tags" || link === undefined) return { ...others, ...ownFields(request) };
+  const isList = resource.kind === "tags" || resource.kind === "referrers";
+  if (!isList || link === undefined) return { ...others, ...ownFields(request) };
   const place = { url, path: asked.url.pathname, ns };
   const links = rewriteLinks([link].flat().join(", "), place);
   return { ...others, ...ownFields(request), ...(links === null ? {} : { link: links }) };

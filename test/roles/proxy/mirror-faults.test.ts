@@ -13,6 +13,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from "../../fixtures/mirror-fixture.ts";
+import { VALIDATED_FRESH_MS } from "../../../src/limits.ts";
 import { digestOf } from "../../fixtures/image-builder.ts";
 import { type SourceCertificates, sourceCertificates } from "../../fixtures/source-certificates.ts";
 import { Cleanups, randomBytes } from "../peer-fixture.ts";
@@ -92,6 +93,24 @@ test("a registry that is down is told as such, and what was pulled before is the
   for (const answer of [absent, tags]) {
     expect([502, 503, 504]).toContain(answer.status);
     expect(errorOf(answer).code).toBe("UNAVAILABLE");
+  }
+}, 20_000);
+
+test("the last word of a registry that is down comes with a warning, and its present one without", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups);
+  const digest = addManifest(registry, manifestBytes());
+  registry.tags.set("team/app:latest", digest);
+  const url = `${mirror.url}/v2/team/app/manifests/latest`;
+
+  const present = await askRaw(url);
+  await Bun.sleep(VALIDATED_FRESH_MS + 100);
+  registry.refuses = () => 503;
+  const last = [await askRaw(url), await askRaw(url, { method: "HEAD" })];
+
+  expect([present.status, present.headers["warning"]]).toEqual([200, undefined]);
+  for (const { status, headers } of last) {
+    expect([status, headers["docker-content-digest"]]).toEqual([200, digest]);
+    expect(headers["warning"]).toStartWith('299 - "this may be out of date');
   }
 }, 20_000);
 

@@ -158,6 +158,38 @@ test("an engine that leaves in the middle lets the download end, and the next on
   }
 }, 30_000);
 
+// A manifest's refusal was taken as fast as the registry sent it: gigabytes rested in the peer's memory.
+test("a refusal that never ends waits at the registry for an engine that does not read it", async () => {
+  const cleanups = new Cleanups();
+  try {
+    const { registry, mirror } = await mirrorFixture(cleanups);
+    let sentBytes = 0;
+    registry.instead = (_request, response) => {
+      response.writeHead(401, { "www-authenticate": 'Basic realm="r"' });
+      const chunk = Buffer.alloc(MIB);
+      const send = (): void => {
+        if (response.destroyed || sentBytes >= 512 * MIB) return;
+        sentBytes += chunk.length;
+        response.write(chunk, send);
+      };
+      send();
+      return true;
+    };
+
+    const socket = await stalledReader(mirror.address, "/v2/team/app/manifests/latest");
+    let before: number;
+    do {
+      before = sentBytes;
+      await Bun.sleep(500);
+    } while (sentBytes !== before);
+
+    expect(sentBytes / MIB).toBeLessThan(64);
+    socket.destroy();
+  } finally {
+    await cleanups.run();
+  }
+}, 60_000);
+
 /** Reads a body as fast as it comes and keeps none of it. */
 async function countBody(url: string): Promise<number> {
   const request = http.get(url, { agent: false });

@@ -5,11 +5,10 @@ interface Member {
   /** Offsets in the text. */
   keyStart: number;
   valueStart: number;
-  valueEnd: number;
 }
 
 /**
- * Puts a member first, or `item` first into the array that a member is already.
+ * Puts a member first.
  * @param text of an object; blank: there is none yet
  * @returns null when the outcome would not be exactly that: a text that is no object, twice the same key
  */
@@ -22,7 +21,7 @@ export function withMember(text: string, key: string, value: unknown): string | 
   return isExactly(after, { ...before, [key]: value }) ? after : null;
 }
 
-/** @returns null when the member is no array, or the outcome would not be exactly that */
+/** Puts an item first into the array that a member is. @returns null as withMember, or when it is no array */
 export function withFirstItem(text: string, key: string, item: string): string | null {
   const before = parseObject(text);
   const items = before?.[key];
@@ -64,9 +63,9 @@ function membersOf(text: string): Member[] {
   let depth = 0;
   let key: { text: string; start: number } | null = null;
   let valueStart = -1;
-  const endValue = (end: number): void => {
+  const endValue = (): void => {
     if (key !== null && valueStart >= 0) {
-      members.push({ key: key.text, keyStart: key.start, valueStart, valueEnd: end });
+      members.push({ key: key.text, keyStart: key.start, valueStart });
     }
     key = null;
     valueStart = -1;
@@ -74,10 +73,10 @@ function membersOf(text: string): Member[] {
   for (const { 0: word, index } of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g)) {
     if (word === "}" || word === "]") {
       depth--;
-      if (depth === 0) endValue(index);
+      if (depth === 0) endValue();
       continue;
     }
-    if (depth === 1 && word === ",") endValue(index);
+    if (depth === 1 && word === ",") endValue();
     else if (depth === 1 && word !== ":") {
       if (key === null) key = { text: JSON.parse(word) as string, start: index };
       else if (valueStart < 0) valueStart = index;

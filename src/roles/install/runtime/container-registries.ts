@@ -2,6 +2,7 @@
 // gets a mirror whose path says which it is. A mirror that fails is followed by the registry itself.
 
 import { prefixOfRegistry } from "../../../net/registry/oci-path.ts";
+import { DOCKER_HUB } from "../../../net/registry/upstream-choice.ts";
 import type { InstalledFile } from "../installation.ts";
 import { type EnginePlan, refuseEdit, type RuntimeTarget } from "./engine-plan.ts";
 import type { SystemFiles } from "./system-files.ts";
@@ -10,7 +11,7 @@ import { headersOf, parseToml, withBlock } from "./toml-edit.ts";
 const SETTINGS = "/etc/containers/registries.conf";
 const DROP_INS = "/etc/containers/registries.conf.d";
 const OWN = `${DROP_INS}/50-dragonfly.conf`;
-const DEFAULT_REGISTRIES = ["docker.io"];
+const DEFAULT_REGISTRIES = [DOCKER_HUB];
 
 interface RegistryEntry {
   prefix?: string;
@@ -24,15 +25,14 @@ export function containerRegistriesPlan(
   { registries, address }: RuntimeTarget,
   reload: EnginePlan["reload"],
 ): EnginePlan {
-  const own = entriesIn(files, OWN).map(nameOf);
+  const namesIn = (path: string): string[] => entriesIn(files, path, address).map(nameOf);
+  const own = namesIn(OWN);
   const named = new Set([...own, ...registries]);
   const all = named.size === 0 ? DEFAULT_REGISTRIES : [...named];
   const needed = new Map<string, InstalledFile>();
   const ours: string[] = [];
   for (const registry of all) {
-    const path = placesOf(files).find((path) =>
-      entriesIn(files, path).map(nameOf).includes(registry),
-    );
+    const path = placesOf(files).find((path) => namesIn(path).includes(registry));
     if (path === undefined) ours.push(registry);
     else {
       const text = (needed.get(path)?.content as string | undefined) ?? files.read(path)!;
@@ -40,9 +40,8 @@ export function containerRegistriesPlan(
       if (content !== text) needed.set(path, { path, mode: files.modeOf(path), content });
     }
   }
-  const content = ours.length === 0 ? null : ownFile(ours, address);
-  if (content !== null) {
-    needed.set(OWN, { path: OWN, mode: 0o644, content });
+  if (ours.length > 0) {
+    needed.set(OWN, { path: OWN, mode: 0o644, content: ownFile(ours, address) });
   }
   return {
     files: [...needed.values()],
@@ -76,12 +75,12 @@ function placesOf(files: SystemFiles): string[] {
 }
 
 /** @throws {DfError} conflict */
-function entriesIn(files: SystemFiles, path: string): RegistryEntry[] {
+function entriesIn(files: SystemFiles, path: string, address: string): RegistryEntry[] {
   const text = files.read(path);
   const settings = text === null ? {} : parseToml(text);
   if (settings === null || "registries" in settings) {
     const why = settings === null ? "not TOML" : "it has the first version's [registries.…] tables";
-    throw refuseEdit(path, why, ownFile(DEFAULT_REGISTRIES, "127.0.0.1:65001"));
+    throw refuseEdit(path, why, ownFile(DEFAULT_REGISTRIES, address));
   }
   return (settings["registry"] ?? []) as RegistryEntry[];
 }

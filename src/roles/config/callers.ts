@@ -19,6 +19,9 @@ export type Caller =
 
 const NOBODY: Caller = { kind: "nobody" };
 
+/** A machine's credential; a token of this fleet has no dots (RFC 7519 §3). */
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
+
 export class Callers {
   readonly #database: FleetDatabase;
   readonly #credentials: CredentialCheck;
@@ -38,7 +41,7 @@ export class Callers {
     if (authorization === undefined) return NOBODY;
     const bearer = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1];
     if (bearer === undefined) throw refusal("it is no bearer token");
-    if (!bearer.startsWith("df")) {
+    if (JWT.test(bearer)) {
       return { kind: "machine", credential: await this.#credentials.check(bearer) };
     }
     if (address === null) return callerOf(await this.#tokenOf(bearer));

@@ -243,11 +243,13 @@ function serviceResource(
   };
 }
 
-/** With the causes: the log is where they are told. */
+/** With the causes, each said once: the log is where they are told. */
 function describeFailure(error: unknown): string {
   const texts: string[] = [];
-  for (let at = error; at !== undefined && texts.length < 5;) {
-    texts.push(messageOf(at));
+  for (let at = error, depth = 0; at !== undefined && depth < 5; depth++) {
+    const text = messageOf(at);
+    // Who wraps an error mostly ends his message with that of it.
+    if (!texts.some((told) => told.endsWith(text))) texts.push(text);
     at = at instanceof Error ? at.cause : undefined;
   }
   return texts.join(": ");

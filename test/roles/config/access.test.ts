@@ -98,6 +98,22 @@ test("T-10: each route refuses a missing, a broken and every weaker token", asyn
   });
 });
 
+// An administrator with a cut token was told to join the fleet again, as if he were a machine.
+test("what is no machine's credential is told as a token that the fleet does not know", async () => {
+  await Session.run("access", async (session) => {
+    const { url } = await configFixture(session);
+
+    const garbage = await (await send(url, "GET /api/v1/whoami", "dfa-cut")).json();
+    const foreign = await (await send(url, "GET /api/v1/whoami", "e30.e30.c2ln")).json();
+
+    expect(garbage).toMatchObject({
+      detail: "check the token: it is not one of this fleet",
+      hint: "an administrator makes new ones with df token create",
+    });
+    expect(foreign).toMatchObject({ hint: "join the fleet again" });
+  });
+});
+
 test("each route lets the weakest that may call come as far as its body", async () => {
   await Session.run("access", async (session) => {
     const fixture = await configFixture(session);

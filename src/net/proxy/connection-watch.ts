@@ -17,6 +17,8 @@ export interface WatchLimits {
   headMs: number;
   /** From an answer to the first byte of the next request. */
   idleMs: number;
+  /** Requests of one connection under way at once, sent before the answers to the former ones came. */
+  requestsMax: number;
   /** Without a byte of the request's body, or with an answer of which nothing is read. */
   stallMs: number;
 }
@@ -26,6 +28,8 @@ export const WATCH_LIMITS: WatchLimits = {
   connectionsMax: 8_192,
   headMs: 15_000,
   idleMs: 60_000,
+  // Clients of today send none ahead, and each costs what a client costs.
+  requestsMax: 16,
   // Engines stop reading while they unpack a layer.
   stallMs: 15 * 60_000,
 };
@@ -36,8 +40,10 @@ interface Watched {
   /** The end whose bytes count: the socket, then the TLS on it. */
   stream: TunnelEnd;
   phase: "waiting" | "busy" | "tunnel";
-  /** The request under way. */
+  /** The request under way, the last of several. */
   response: ServerResponse | null;
+  /** How many are under way. */
+  requestCount: number;
   /** When the phase began, or a byte was last seen to move in it; monotonic. */
   sinceMs: number;
   seenBytes: number;
@@ -65,7 +71,7 @@ export class ConnectionWatch {
     const sinceMs = performance.now();
     const seenBytes = stream.bytesRead;
     // The first request was what it was opened for.
-    const fresh = { phase: "waiting", hasBegun: true, response: null } as const;
+    const fresh = { phase: "waiting", hasBegun: true, response: null, requestCount: 0 } as const;
     this.#all.set(stream, { ...fresh, stream, sinceMs, seenBytes });
     stream.once("close", () => this.#all.delete(stream));
     return true;
@@ -86,16 +92,19 @@ export class ConnectionWatch {
     this.#become(watched, "waiting", true);
   }
 
-  /** A request's head is in. */
-  begin(stream: TunnelEnd, response: ServerResponse): void {
+  /** A request's head is in; false: there are too many of its connection, and it is for the caller to close. */
+  begin(stream: TunnelEnd, response: ServerResponse): boolean {
     const watched = this.#all.get(stream);
-    if (watched === undefined) return;
+    if (watched === undefined || watched.requestCount === this.#limits.requestsMax) return false;
     watched.response = response;
+    watched.requestCount++;
     this.#become(watched, "busy", false);
     response.once("close", () => {
+      watched.requestCount--;
       // A pipelined request may have begun meanwhile.
       if (watched.response === response) this.#become(watched, "waiting", false);
     });
+    return true;
   }
 
   /** Whether an answer to an earlier request is still on its way: other words would become part of it. */

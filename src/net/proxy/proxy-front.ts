@@ -140,7 +140,7 @@ class Front implements RunningFront {
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!this.#isReadable(message)) return;
-    this.#watch.begin(message.socket, response);
+    if (!this.#watch.begin(message.socket, response)) return void message.socket.destroy();
     const left = new AbortController();
     response.once("close", () => left.abort());
     response.on("error", () => {});

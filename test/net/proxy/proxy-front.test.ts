@@ -480,6 +480,26 @@ test("T-28: two thousand clients that dribble their heads cost others nothing an
   expect((process.memoryUsage.rss() - before) / MIB).toBeLessThan(160);
 }, 60_000);
 
+test("T-28: one connection has so many requests under way and no more", async () => {
+  let [underWay, most] = [0, 0];
+  const { port } = await frontFixture({
+    limits: { requestsMax: 5 },
+    handler: async (request, response) => {
+      most = Math.max(most, ++underWay);
+      request.signal.addEventListener("abort", () => underWay--, { once: true });
+      if (request.url.pathname === "/quick") response.end("quick");
+    },
+  });
+  const request = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
+
+  const answers = await answerTo(port, request("/quick").repeat(4), 300);
+  expect(answers.match(/quick/g)).toHaveLength(4);
+  await answerTo(port, request("/slow").repeat(1_000), 300);
+
+  expect(most).toBe(5);
+  expect(underWay).toBe(0);
+});
+
 test("when all places are taken, who waits longest without a request makes room", async () => {
   const { port, front } = await frontFixture({ limits: { connectionsMax: 3 } });
   const closed: number[] = [];

@@ -7,6 +7,7 @@
 import type { ServerResponse } from "node:http";
 import { DfError } from "../../errors.ts";
 import { chooseRange, contentRangeOf } from "../../net/byte-range.ts";
+import { namesTag } from "../../net/entity-tag.ts";
 import type { ProxiedRequest } from "../../net/proxy/proxied-request.ts";
 import type { BroughtContent } from "./brought-content.ts";
 import type { ContentProof } from "./content-proofs.ts";
@@ -35,7 +36,7 @@ export async function answerContent(
 ): Promise<number> {
   const { length } = content;
   const tagged = { ...fields, ...(etag === null ? {} : { etag }) };
-  if (etag !== null && isNamed(message.headers["if-none-match"], etag)) {
+  if (etag !== null && namesTag(message.headers["if-none-match"], etag)) {
     response.writeHead(304, tagged).end();
     return 0;
   }
@@ -85,11 +86,4 @@ export async function answerContent(
   if (kept !== null) await give(kept);
   response.end();
   return at - from;
-}
-
-/** Whether a list of entity tags names this one, weakly (RFC 9110 §13.1.2). */
-function isNamed(list: string | undefined, etag: string): boolean {
-  if (list === undefined) return false;
-  const tags = list.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
-  return tags.includes(etag) || tags.includes("*");
 }

@@ -8,6 +8,7 @@
 
 import type { ServerResponse } from "node:http";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
+import { namesTag } from "../../net/entity-tag.ts";
 import type { LocalApi } from "../../net/local/local-server.ts";
 import type { Fields } from "../../net/proxy/message-fields.ts";
 import type { ProxiedRequest, ProxyHandler } from "../../net/proxy/proxied-request.ts";
@@ -264,7 +265,7 @@ function answerManifest(
     ...{ ...ownFields(request), etag, "docker-content-digest": digest },
     ...(stale === null ? {} : { warning: formatWarning(`this may be out of date: ${stale}`) }),
   };
-  if ((headers["if-none-match"] ?? "").includes(etag)) {
+  if (namesTag(headers["if-none-match"], etag)) {
     response.writeHead(304, fields).end();
     return 0;
   }

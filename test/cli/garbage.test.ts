@@ -25,7 +25,7 @@ import { parseTlsMode } from "../../src/roles/command-line/tls-mode.ts";
 import {
   parseAdvertisedAddress,
   parseListenAddress,
-} from "../../src/roles/supernode/listen-address.ts";
+} from "../../src/roles/command-line/listen-address.ts";
 import { readTokenSecret } from "../../src/roles/config/token-secret.ts";
 
 test.each(["http://me:s3cret@host:8000", "http://me:s3cret@[", "me:s3cret@host:8000"])(

@@ -13,7 +13,7 @@ import { parseTlsMode, TLS_FLAG } from "../command-line/tls-mode.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog } from "../service/service-log.ts";
 import { untilStopped } from "../service/until-stopped.ts";
-import { parseListenAddress } from "../supernode/listen-address.ts";
+import { parseListenAddress } from "../command-line/listen-address.ts";
 import { defaultConfigDir } from "./config-dir.ts";
 import type { FirstStart } from "./first-start.ts";
 import { type ConfigOptions, keysPathIn, startConfig } from "./start-config.ts";

@@ -11,7 +11,7 @@ import {
   isLoopback,
   isUnspecified,
   type ListenAddress,
-} from "../supernode/listen-address.ts";
+} from "../command-line/listen-address.ts";
 import { CERTIFICATE_LIFE_MS } from "./certificates.ts";
 import type { ConfigApp } from "./config-app.ts";
 import type { FleetAuthority } from "./fleet-authority.ts";

@@ -15,7 +15,7 @@ import { claimStateDir } from "../../store/state-dir.ts";
 import type { TlsMode } from "../command-line/tls-mode.ts";
 import { healthRoutes } from "../service/health-routes.ts";
 import { createMetrics } from "../service/metrics.ts";
-import { formatAddress, isLoopback, type ListenAddress } from "../supernode/listen-address.ts";
+import { formatAddress, isLoopback, type ListenAddress } from "../command-line/listen-address.ts";
 import type { Openings } from "./access.ts";
 import { Callers } from "./callers.ts";
 import { createConfigApp, type Resource } from "./config-app.ts";

@@ -17,7 +17,7 @@ import {
   readForwardOptions,
 } from "./forward-options.ts";
 import { parseUpstreams, REGISTRY_UPSTREAM_FLAG } from "../command-line/registry-flags.ts";
-import { isLoopback, parseListenAddress } from "../supernode/listen-address.ts";
+import { isLoopback, parseListenAddress } from "../command-line/listen-address.ts";
 
 /** A port of this host, or a socket's path where `df relay` owns the port. */
 export type ProxyListen = { hostname: string; port: number } | { unix: string };

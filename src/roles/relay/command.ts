@@ -11,7 +11,7 @@ import { PROXY_FLAGS, readProxyOptions } from "../proxy/proxy-options.ts";
 import { tunnelPortsOf } from "../proxy/tunnel-ports.ts";
 import { type LogLevel, logLine } from "../service/log-line.ts";
 import { surviveFaults } from "../service/survive-faults.ts";
-import { parseLoopbackAddress } from "../supernode/listen-address.ts";
+import { parseLoopbackAddress } from "../command-line/listen-address.ts";
 import { Relay } from "./relay.ts";
 
 const PEER_SOCKET = "/run/dragonfly/proxy.sock";

@@ -4,7 +4,7 @@
 import type { Socket, TCPSocketListener } from "bun";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
-import { formatAddress, type ListenAddress } from "../supernode/listen-address.ts";
+import { formatAddress, type ListenAddress } from "../command-line/listen-address.ts";
 import { dial, reasonOf } from "./dial.ts";
 import { Leg } from "./leg.ts";
 import { lastOfConnection, takeHead, toTarget } from "./message-head.ts";

@@ -35,7 +35,7 @@ import {
   type ListenAddress,
   parseAdvertisedAddress,
   parseListenAddress,
-} from "./listen-address.ts";
+} from "../command-line/listen-address.ts";
 import { startSupernode } from "./run.ts";
 import { givenSettings, type SupernodeOptions } from "./supernode-options.ts";
 

@@ -7,7 +7,7 @@ import { PeerChannel, swarmSockets } from "../../net/swarm/swarm-server.ts";
 import { WaitingChannels } from "../../net/swarm/waiting-channels.ts";
 import { bracketed } from "./connected-peer.ts";
 import type { Hall } from "./hall.ts";
-import { formatAddress, type ListenAddress } from "./listen-address.ts";
+import { formatAddress, type ListenAddress } from "../command-line/listen-address.ts";
 import type { SupernodeFleet } from "./supernode-fleet.ts";
 import { supernodeRoutes, type SupernodeStatus } from "./status.ts";
 

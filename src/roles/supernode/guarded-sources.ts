@@ -9,7 +9,7 @@ import type { Listener } from "../../net/egress/own-ports.ts";
 import { egressOf } from "../settings/egress-of.ts";
 import type { LiveSettings } from "../settings/live-settings.ts";
 import { createSourceService, type SourceService } from "../worker/source-service.ts";
-import { isLoopback } from "./listen-address.ts";
+import { isLoopback } from "../command-line/listen-address.ts";
 import { sourceLimits } from "./machine-limits.ts";
 import { SourceProofs } from "./source-proofs.ts";
 import type { SupernodeOptions } from "./supernode-options.ts";

@@ -15,7 +15,7 @@ import { type PieceService, startPieceService } from "../worker/piece-service.ts
 import { listenForPeers } from "./control-port.ts";
 import { describeSeeding, savingsOf } from "./describe-seeding.ts";
 import { type Hall, openHall } from "./hall.ts";
-import { formatAddress, type ListenAddress } from "./listen-address.ts";
+import { formatAddress, type ListenAddress } from "../command-line/listen-address.ts";
 import { uploadLimits } from "./machine-limits.ts";
 import type { SupernodeStatus } from "./status.ts";
 import { SupernodeFleet } from "./supernode-fleet.ts";

@@ -9,7 +9,7 @@ import type { Settings, SettingsInForce } from "../../net/wire/fleet-settings.ts
 import type { TlsMode } from "../command-line/tls-mode.ts";
 import type { LogLevel } from "../service/log-line.ts";
 import type { ClusterMembers } from "./cluster/cluster-members.ts";
-import type { AdvertisedAddress, ListenAddress } from "./listen-address.ts";
+import type { AdvertisedAddress, ListenAddress } from "../command-line/listen-address.ts";
 
 export interface SupernodeOptions {
   listen: ListenAddress;

@@ -10,7 +10,7 @@ import { startConfig } from "../config/start-config.ts";
 import type { PeerOptions } from "../peer/peer-options.ts";
 import { startPeer } from "../peer/start-peer.ts";
 import type { ProxyOptions } from "../proxy/proxy-options.ts";
-import { type ListenAddress, parseListenAddress } from "../supernode/listen-address.ts";
+import { type ListenAddress, parseListenAddress } from "../command-line/listen-address.ts";
 import { startSupernode } from "../supernode/run.ts";
 
 export interface FleetOptions {

@@ -3,7 +3,7 @@
 
 import type { Listener } from "../../../net/egress/own-ports.ts";
 import type { FleetDatabase } from "../../../store/fleet-database/fleet-database.ts";
-import { isLoopback } from "../../supernode/listen-address.ts";
+import { isLoopback } from "../../command-line/listen-address.ts";
 import type { Resource } from "../config-app.ts";
 import type { HeartbeatPart } from "../config-parts.ts";
 import type { Transport } from "../config-server.ts";

@@ -13,7 +13,7 @@ import {
   type ParsedFlags,
 } from "../../command-line/flags.ts";
 import { listItems } from "../../command-line/list-items.ts";
-import { parseLoopbackAddress } from "../../supernode/listen-address.ts";
+import { parseLoopbackAddress } from "../../command-line/listen-address.ts";
 import { reportFiles } from "../file-report.ts";
 import { Installation } from "../installation.ts";
 import { runCommand } from "../run-command.ts";

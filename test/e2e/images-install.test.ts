@@ -49,6 +49,27 @@ test.if(hasDf && hasContainerd)(
 );
 
 test.if(hasDf && hasContainerd)(
+  "who sets up engines is told that nothing listens for them yet, and what that means",
+  async () => {
+    await Session.run("images", async (session) => {
+      const host = await EngineHost.create(session, { name: "host" });
+      const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+      const install = [DF, "install", "runtime", "--address", `127.0.0.1:${listener.port}`];
+
+      const heard = await output(host, [...install, "--containerd", "--dry-run"]);
+      listener.stop(true);
+      const silent = await output(host, [...install, "--containerd", "--dry-run"]);
+      const proxy = await output(host, [...install, "--docker", "--proxy", "--dry-run"]);
+
+      const note = `note: nothing listens on 127.0.0.1:${listener.port}: until df relay or df peer does,`;
+      expect(heard.stdout).not.toContain("nothing listens");
+      expect(silent.stdout).toContain(`${note} engines ask registries themselves`);
+      expect(proxy.stdout).toContain(`${note} Docker's pulls fail`);
+    });
+  },
+);
+
+test.if(hasDf && hasContainerd)(
   "a file that is imported and sets the same tables anew is found by asking containerd, and nothing is written",
   async () => {
     await Session.run("images", async (session) => {

@@ -70,7 +70,7 @@ async function runRelay(parsed: ParsedFlags): Promise<void> {
     },
     onPeer: (state) => {
       if (state === null) log("info", `connections go to the peer on ${peerSocket}`);
-      else log("warning", `connections go straight to their targets: the peer: ${state}`);
+      else log("warning", `connections go past the peer on ${peerSocket}: ${state}`);
     },
   });
   log("info", `ready on ${relay.address}, for the peer on ${peerSocket}`);

@@ -2,7 +2,7 @@
 // for byte; else straight to what its first request names. Knows nothing of registries.
 
 import type { Socket, TCPSocketListener } from "bun";
-import { DfError, isDfError, messageOf } from "../../errors.ts";
+import { DfError, isDfError } from "../../errors.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { formatAddress, type ListenAddress } from "../command-line/listen-address.ts";
 import { dial, reasonOf } from "./dial.ts";
@@ -71,14 +71,10 @@ export class Relay {
         },
       });
     } catch (cause) {
-      throw new DfError(
-        "usage",
-        `listen on ${formatAddress(hostname, port)}: ${messageOf(cause)}`,
-        {
-          cause,
-          hint: "df peer may have the port itself: start it with --proxy-listen unix:PATH",
-        },
-      );
+      throw new DfError("usage", `listen on ${formatAddress(hostname, port)}: ${reasonOf(cause)}`, {
+        cause,
+        hint: "another program has the port, or df peer itself: start that with --proxy-listen unix:PATH",
+      });
     }
   }
 

@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
 import { DfError, isDfError } from "../../../errors.ts";
+import { tryConnect } from "../../../net/fleet/try-connect.ts";
 import { PROXY_PORT } from "../../../limits.ts";
 import { looksLikeHost, REGISTRY_HOST } from "../../../net/registry/oci-path.ts";
 import {
@@ -76,7 +77,17 @@ async function installRuntime(flags: ParsedFlags): Promise<void> {
       faults.push(error);
     }
   }
+  if (files.isThisSystem && faults.length === 0) await noteSilence(target);
   if (faults.length > 0) throw faults.length === 1 ? faults[0]! : joinFaults(faults);
+}
+
+/** Engines would find it out at their next pull, and tell nobody. */
+async function noteSilence({ address, isProxy }: RuntimeTarget): Promise<void> {
+  const { hostname, port } = new URL(`http://${address}`);
+  const place = { hostname, port: Number(port || 80) };
+  if ((await tryConnect(place, new AbortController().signal)) !== null) return;
+  const meanwhile = isProxy ? "Docker's pulls fail" : "engines ask registries themselves";
+  console.log(`note: nothing listens on ${address}: until df relay or df peer does, ${meanwhile}`);
 }
 
 interface EngineInstallation {
@@ -118,7 +129,9 @@ async function installEngine(
     if (changed.length > 0) plan.check?.();
     reportFiles(installation.write(plan.files));
   }
-  if (changed.length === 0) console.log("nothing to change");
+  if (changed.length === 0) {
+    console.log(restarts ? "nothing to change, and nothing is restarted" : "nothing to change");
+  }
   for (const note of plan.notes) console.log(`note: ${note}`);
   await reload(plan.reload, restarts && !isDry);
 }

@@ -3,7 +3,7 @@
 
 import type { KeptAnswer } from "../../engine/core/freshness.ts";
 import { keptAnswerOf } from "./cache-terms.ts";
-import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
+import { patienceWith, RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import { namesVersion, saysEmpty } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
@@ -32,7 +32,7 @@ export async function probeSource(probe: SourceProbe, signal: AbortSignal): Prom
   const client = new SourceClient(probe);
   const gate = new RetryGate(probe.retry);
   try {
-    return await gate.retrying(signal, async () => {
+    const ask = async (): Promise<ProbeOutcome> => {
       const head = await client.ask(condition(probe.revalidator), signal, "HEAD");
       head.close();
       if (isSameVersion(head, probe.revalidator)) return unchanged(head);
@@ -47,7 +47,8 @@ export async function probeSource(probe: SourceProbe, signal: AbortSignal): Prom
       if (isSameVersion(answer, probe.revalidator)) return unchanged(answer);
       if (!saysEmpty(answer)) expectStatus(answer, [200, 206]);
       return { kind: "changed" };
-    });
+    };
+    return await gate.retrying(signal, ask, patienceWith(probe));
   } catch (error) {
     throwIfInterrupted(signal);
     throw withoutFault(error);

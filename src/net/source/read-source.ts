@@ -9,7 +9,7 @@
 
 import { OpenRead, askPlain } from "./open-read.ts";
 import { RangedRead } from "./ranged-read.ts";
-import { RetryGate, throwIfInterrupted } from "./retry-gate.ts";
+import { patienceWith, RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import { contentRangeOf, factsOf, mayBeNamed, namesVersion } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
@@ -50,7 +50,8 @@ interface ReadParts {
 
 async function read(parts: ReadParts, signal: AbortSignal): Promise<SourceResult> {
   const { request, client, gate, sink } = parts;
-  const first = await gate.retrying(signal, () => askFirst(client, request, signal));
+  const ask = (): Promise<SourceAnswer> => askFirst(client, request, signal);
+  const first = await gate.retrying(signal, ask, patienceWith(request));
   const facts = factsOf(first, request.digest);
   let opened;
   try {

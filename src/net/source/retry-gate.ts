@@ -64,8 +64,16 @@ export class RetryGate {
     return performance.now();
   }
 
-  /** Runs an exchange until it succeeds, fails for good or no try is left. */
-  async retrying<T>(signal: AbortSignal, exchange: () => Promise<T>): Promise<T> {
+  /**
+   * Runs an exchange until it succeeds, fails for good or no try is left.
+   * @param patienceMs how long a source is waited for that says to come back later
+   */
+  async retrying<T>(
+    signal: AbortSignal,
+    exchange: () => Promise<T>,
+    patienceMs = Infinity,
+  ): Promise<T> {
+    const impatientAtMs = performance.now() + patienceMs;
     for (;;) {
       const startedAtMs = await this.ready(signal);
       try {
@@ -73,6 +81,8 @@ export class RetryGate {
       } catch (error) {
         throwIfInterrupted(signal);
         if (!(error instanceof SourceFault)) throw error;
+        const isLate = performance.now() + (error.retryAfterMs ?? 0) > impatientAtMs;
+        if (isLate && saysLater(error)) throw error.error;
         this.failed(error, startedAtMs);
       }
     }
@@ -81,6 +91,22 @@ export class RetryGate {
   #waitMs(): number {
     return this.#notBeforeMs - performance.now();
   }
+}
+
+/**
+ * How long the first answer of a registry that is too busy is waited for. Engines know themselves how to wait, or
+ * ask elsewhere meanwhile, once they are told; a moment's crowd is worth less than that.
+ */
+const REGISTRY_PATIENCE_MS = 2_000;
+
+/** For `retrying`, until a source has answered first. */
+export function patienceWith({ isRegistry = false }: { isRegistry?: boolean }): number {
+  return isRegistry ? REGISTRY_PATIENCE_MS : Infinity;
+}
+
+/** Whether the source itself asked to be left alone for now. */
+function saysLater({ error, retryAfterMs }: SourceFault): boolean {
+  return error.refusal?.status === 429 || retryAfterMs !== null;
 }
 
 /** Throws the signal's own DfError, or `interrupted`. */

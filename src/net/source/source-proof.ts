@@ -2,7 +2,7 @@
 // names to him: one byte by Range, broken off at the headers, or HEAD where that is wanted.
 
 import type { KeptAnswer } from "../../engine/core/freshness.ts";
-import { type RetryGate, throwIfInterrupted } from "./retry-gate.ts";
+import { patienceWith, type RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { factsOf, mayBeNamed, saysEmpty } from "./source-answer.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
@@ -35,7 +35,7 @@ export async function proveAtSource(
 ): Promise<ProvenVersion> {
   const client = new SourceClient(address);
   try {
-    return await gate.retrying(signal, async () => {
+    const ask = async (): Promise<ProvenVersion> => {
       const answer = await consentOf(client, address, method, signal);
       answer.close();
       const { digest } = address;
@@ -45,7 +45,8 @@ export async function proveAtSource(
       if (digest !== undefined && !mayBeNamed(answer, digest)) throw otherDigest(address.url);
       gate.succeeded();
       return { validator, length: isEmpty ? 0 : length, answer: said };
-    });
+    };
+    return await gate.retrying(signal, ask, patienceWith(address));
   } catch (error) {
     throwIfInterrupted(signal);
     throw withoutFault(error);

@@ -4,6 +4,7 @@
 //   waiting ─▶ running ─▶ over (done or failed: the result is repeated when the command comes again)
 //      └──────────┴─ cancelled ─▶ over
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { DfError, isDfError, messageOf } from "../../errors.ts";
 import { type Command, type CommandResult, pinReasonOf } from "../../net/wire/command.ts";
 import type { TaskRequest } from "../../net/wire/task.ts";
@@ -14,6 +15,10 @@ const RUNNING_MAX = 4;
 
 /** Progress is told so often. */
 const PROGRESS_INTERVAL_MS = 2_000;
+
+/** A source that is too busy is asked again so often, when it says; a refusal counts for 5 min at most. */
+const BUSY_WAITS_MAX = 5;
+const BUSY_JITTER_MS = 500;
 
 export interface PreheatProgress {
   doneBytes: number;
@@ -124,7 +129,7 @@ export class OwnPreheats {
       this.#become(preheat, { ...result, doneBytes, length });
     };
     try {
-      const content = await this.#options.bring(command.task, progressed, signal);
+      const content = await this.#bring(command.task, progressed, signal);
       signal.throwIfAborted();
       const reason = pinReasonOf(command.id);
       // A former round may have brought another version.
@@ -139,6 +144,25 @@ export class OwnPreheats {
       this.#become(preheat, { ...result, state: "failed", error: { code, message } });
     } finally {
       preheat.command = withoutCredentials(command);
+    }
+  }
+
+  /** As `bring` of the options; a source that says when to come back is asked again then: nobody waits for it here. */
+  async #bring(
+    task: TaskRequest,
+    told: (progress: PreheatProgress) => void,
+    signal: AbortSignal,
+  ): Promise<StoredContent> {
+    for (let waits = 0; ; waits++) {
+      try {
+        return await this.#options.bring(task, told, signal);
+      } catch (error) {
+        const refusal = isDfError(error, "source-busy") ? error.refusal : undefined;
+        if (refusal === undefined || waits === BUSY_WAITS_MAX) throw error;
+        // All who were told the same time must not come back in the same moment.
+        const jitterMs = BUSY_JITTER_MS * (1 + Math.random());
+        await sleep(refusal.holdsForSeconds * 1_000 + jitterMs, undefined, { signal });
+      }
     }
   }
 

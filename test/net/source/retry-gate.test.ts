@@ -1,7 +1,8 @@
 // What counts as a fault of a source when several connections read it.
 
 import { expect, test } from "bun:test";
-import { transientFault } from "../../../src/net/source/source-fault.ts";
+import { DfError } from "../../../src/errors.ts";
+import { SourceFault, transientFault } from "../../../src/net/source/source-fault.ts";
 import { RetryGate } from "../../../src/net/source/retry-gate.ts";
 
 const signal = new AbortController().signal;
@@ -20,6 +21,29 @@ test("one reset of many connections is one fault, however short the wait after i
   }
 
   expect(await gate.ready(signal)).toBeGreaterThan(starts[0]!);
+});
+
+test("who has little patience is told at once that a source wants to be left alone, and waits for all else", async () => {
+  const gate = new RetryGate({
+    attemptsMax: 3,
+    baseDelayMs: 1,
+    delayMsMax: 1,
+    retryAfterMsMax: 60_000,
+  });
+  const busy = new DfError("source-busy", "read the source: 429", {
+    refusal: { status: 429, holdsForSeconds: 60 },
+  });
+  const exchanges: string[] = [];
+  const ask = (name: string, fault: SourceFault) => () => {
+    exchanges.push(name);
+    return Promise.reject(fault);
+  };
+
+  const later = new SourceFault(busy, { isTransient: true, retryAfterMs: 60_000 });
+  await expect(gate.retrying(signal, ask("later", later), 1_000)).rejects.toBe(busy);
+  await expect(gate.retrying(signal, ask("reset", reset()), 1_000)).rejects.toThrow("reset");
+
+  expect(exchanges).toEqual(["later", "reset", "reset", "reset"]);
 });
 
 test("exchanges that fail one after another use up the tries", async () => {

@@ -96,6 +96,31 @@ test("few are brought at once, and the next one begins when one has ended, howev
   expect(brought[1]!.signal.aborted).toBe(true);
 });
 
+test("a source that is too busy is asked again when it said, and a cancel ends the wait", async () => {
+  const { brought, take, until } = await fixture();
+  const busyFor = (holdsForSeconds: number): DfError =>
+    new DfError("source-busy", "read a layer: the source answered 429", {
+      refusal: { status: 429, holdsForSeconds },
+    });
+  const begun = async (count: number): Promise<void> => {
+    while (brought.length < count) await Bun.sleep(5);
+  };
+
+  take(preheat("a"));
+  brought[0]!.finish(busyFor(0));
+  await begun(2);
+  brought[1]!.finish();
+  const done = await until("done", "a");
+  take(preheat("b"));
+  brought[2]!.finish(busyFor(300));
+  take(cancel("b"));
+  const cancelled = await until("failed", "b");
+
+  expect(done).toMatchObject({ state: "done" });
+  expect(cancelled.error).toMatchObject({ code: "interrupted" });
+  expect(brought.map(({ url }) => url.at(-1))).toEqual(["a", "a", "b"]);
+});
+
 test("a cancel ends what runs or waits, lets go of what is pinned, and is answered each time", async () => {
   const { store, brought, results, take, until } = await fixture();
   take(preheat("j-0-1-1"));

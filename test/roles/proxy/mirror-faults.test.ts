@@ -246,6 +246,28 @@ test("a registry's 429 reaches the engine with the time to come back", async () 
   expect([passed.status, passed.headers["retry-after"]]).toEqual([429, "6"]);
 }, 60_000);
 
+// The mirror first waited as often as it was told to: engines that would have asked elsewhere stood still.
+test("an engine hears of a 429 at once, and the registry is asked once for all who ask meanwhile", async () => {
+  const { registry, mirrors } = await mirrorFixture(cleanups, { peerCount: 2 });
+  const digest = registry.add(randomBytes(SMALL));
+  registry.instead = (_request, response) => {
+    response.writeHead(429, { "retry-after": "300" }).end();
+    return true;
+  };
+
+  for (const path of [`blobs/${digest}`, `manifests/${digest}`, "manifests/latest"]) {
+    for (const { url } of mirrors) {
+      const answer = await askRaw(`${url}/v2/team/app/${path}`);
+      expect([answer.status, answer.headers["retry-after"]]).toEqual([429, "300"]);
+      expect(errorOf(answer).code).toBe("TOOMANYREQUESTS");
+    }
+  }
+  expect(registry.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
+    `HEAD /v2/team/app/blobs/${digest}`,
+    "GET /v2/team/app/manifests/latest",
+  ]);
+});
+
 let certificates: SourceCertificates;
 beforeAll(async () => {
   certificates = await sourceCertificates();

@@ -20,6 +20,9 @@ import type { SourceAddress } from "./source-read.ts";
 /** curl follows 50, browsers 20; a chain beyond this is a loop in practice. */
 const REDIRECTS_MAX = 10;
 
+/** What a place that a redirect led to says once its signature expired: some stores call that a bad request. */
+const LEADS_NO_MORE = new Set([400, 401, 403, 404, 410]);
+
 /** Header fields that say nothing of who asks: the only ones that follow a redirect to another origin. */
 const NEUTRAL_HEADERS = new Set(["user-agent", "accept", "accept-language"]);
 
@@ -70,7 +73,7 @@ export class SourceClient {
   ): Promise<SourceAnswer> {
     if (this.#resolved !== null) {
       const answer = await this.#follow(this.#resolved, headers, method, signal);
-      if (![401, 403, 404, 410].includes(answer.status)) return answer;
+      if (!LEADS_NO_MORE.has(answer.status)) return answer;
       answer.close();
       this.#resolved = null;
     }

@@ -178,6 +178,17 @@ const survived: SurvivedRow[] = [
     },
   },
   {
+    fault: "F-28 such a redirect to a store that calls an expired signature a bad request",
+    content: large,
+    script: (reply, number) => {
+      const signed = reply.request.path.startsWith("/signed");
+      if (!signed) reply.head(302, { location: `/signed?at=${number}`, "content-length": 0 });
+      else if (reply.request.path === "/signed?at=0" && number > 2) {
+        reply.head(400, { "content-length": 0 });
+      } else reply.serve(large);
+    },
+  },
+  {
     fault: "F-29 a relative Location through 301, 303, 307 and 308",
     content: small,
     script: (reply) => {

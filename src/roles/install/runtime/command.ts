@@ -33,7 +33,7 @@ export const FLAGS: readonly Flag[] = [
     value: "HOST[:PORT],…",
     help: "registries of podman, CRI-O and --proxy (default docker.io); repeatable",
   },
-  { name: "proxy", help: "Docker: as a proxy for every registry, not a mirror of docker.io" },
+  { name: "proxy", help: "Docker: as a proxy for the registries named, not a mirror of docker.io" },
   { name: "ca", value: "FILE", help: "with --proxy: certificate by which the proxy opens TLS" },
   {
     name: "address",

@@ -34,7 +34,9 @@ function mirrorPlan(files: SystemFiles, address: string): EnginePlan {
   const hostsFiles = hosts === null ? [] : [hosts];
   const notes = usesContainerdStore(text)
     ? []
-    : ["docker asks mirrors for docker.io alone; --docker --proxy serves every registry"];
+    : [
+        "docker asks mirrors for docker.io alone; --docker --proxy --registry HOST --ca FILE serves others",
+      ];
   if (Array.isArray(mirrors) && mirrors.includes(url)) {
     return { files: hostsFiles, reload: [], notes };
   }

@@ -4,7 +4,8 @@
 //   401, WWW-Authenticate: Bearer realm, service, scope ─▶ GET realm?service&scope ─▶ { token, expires_in }
 //
 // Where the registry sends others is its own word alone: the realm is asked through the egress guard, as if
-// the registry had redirected there, and hears nothing of who asks.
+// the registry had redirected there, and hears nothing of who asks. What it answers goes back to the registry: so
+// one in the internet must not name a place within this network, whose words those would be.
 //
 // @see https://distribution.github.io/distribution/spec/auth/token/
 
@@ -18,6 +19,7 @@ import { exchange, type SourceAnswer } from "../source/exchange.ts";
 import { faultOfStatus, faultOfTransport } from "../source/source-fault.ts";
 import { wholeBody } from "../source/whole-body.ts";
 import type { BearerChallenge } from "./challenge.ts";
+import { mayHearPassword } from "./realm-trust.ts";
 
 /** An answer with two tokens of the largest size, and room. */
 const ANSWER_BYTES_MAX = 64 << 10;
@@ -124,6 +126,10 @@ class AnonymousTokens {
     const signal = new AbortController().signal;
     try {
       const passage = await outlet.enter(url, from, signal);
+      if (leadsInside(from, passage.target)) {
+        passage.leave();
+        return refusal();
+      }
       const answer = await exchange(
         {
           ...{ passage, method: "GET" },
@@ -167,6 +173,12 @@ export async function tokenIn(answer: SourceAnswer): Promise<KnownToken> {
 
 function refusal(): KnownToken {
   return { token: null, untilMs: performance.now() + REFUSAL_MS };
+}
+
+/** Whether a registry of the public's names a realm that is private, and not its own. */
+function leadsInside(from: CheckedTarget, { url, kind }: CheckedTarget): boolean {
+  const isOwn = mayHearPassword(from.url.origin, url.href);
+  return from.kind === "public" && kind !== "public" && !isOwn;
 }
 
 /** Whether the guard let nobody through, as opposed to a realm that is in trouble. */

@@ -220,3 +220,34 @@ test("T-37: a registry sends its readers nowhere that its redirects may not lead
   expect(inside.requests.map(({ authorization }) => authorization)).toEqual([undefined]);
   expect(other.requests).toEqual([]);
 });
+
+test("T-37: what a place within this network says to everybody is told to no registry outside of it", async () => {
+  const heard: string[] = [];
+  let realm = "http://10.0.0.5/token";
+  // Behind a proxy a name is a public one, whatever it leads to there.
+  const proxy = createServer((request, response) => {
+    const shown = request.headers.authorization;
+    heard.push(`${new URL(request.url!).host} ${shown ?? "nothing"}`);
+    const isRegistry = request.url!.startsWith("http://registry.test/");
+    if (!isRegistry) return void response.end(JSON.stringify({ token: "inner" }));
+    const challenge = { "www-authenticate": `Bearer realm="${realm}",service="s"` };
+    response.writeHead(shown === undefined ? 401 : 200, challenge).end("layer");
+  });
+  await new Promise<void>((resolve) => void proxy.listen(0, "127.0.0.1", resolve));
+  cleanups.push(async () => void proxy.close());
+  const proxies = { "*": `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` };
+  const ask = async (): Promise<number> => {
+    const egress = egressFixture({ ...DEFAULT_EGRESS, proxies });
+    const url = "http://registry.test/v2/team/app/blobs/a";
+    return (await clientFor(url, { egress }).ask({}, never)).status;
+  };
+
+  expect(await ask()).toBe(401);
+  expect(heard.splice(0)).toEqual(["registry.test nothing"]);
+
+  realm = "http://auth.elsewhere.test/token";
+  expect(await ask()).toBe(200);
+  expect(heard).toEqual([
+    ...["registry.test nothing", "auth.elsewhere.test nothing", "registry.test Bearer inner"],
+  ]);
+});

@@ -155,6 +155,7 @@ class DiskPieceStore implements PieceStore {
       content.touch();
       if (facts.answer !== null) content.noteAnswer(facts.answer);
       await content.verify();
+      await this.#makeRoomForRest(content);
       return content;
     }
     const creating = this.#make(facts);
@@ -299,6 +300,14 @@ class DiskPieceStore implements PieceStore {
       if (this.#closing.signal.aborted) return;
       await content.verifyGently();
     }
+  }
+
+  /** @throws {DfError} no-space: the disk filled up since the content was made, and cannot hold its rest */
+  async #makeRoomForRest(content: ContentOnDisk): Promise<void> {
+    if (content.have.isFull || content.isLeased) return;
+    // Its rest is promised meanwhile, and it does not go to make room for itself.
+    const release = content.lease();
+    await this.#makeRoom(0, content.facts.taskId).finally(release);
   }
 
   /** Evicts for the quota and the disk. @throws {DfError} no-space */

@@ -104,18 +104,19 @@ test.if(hasRegistry && hasHtpasswd)(
       const name = await pushImage(registry, { repository: "app" }, image, { credentials });
 
       const known = await resolve(name, { authorization: basic("ann", "right") });
-      const nobody = resolve(name);
-      const wrong = resolve(name, { authorization: basic("ann", "wrong") });
-      const gone = resolve(`${name}-none`, { authorization: basic("ann", "right") });
+      const nobody = (): Promise<unknown> => resolve(name);
+      const wrong = (): Promise<unknown> => resolve(name, { authorization: basic("ann", "wrong") });
+      const gone = (): Promise<unknown> =>
+        resolve(`${name}-none`, { authorization: basic("ann", "right") });
 
       expect(known).toMatchObject({ isPrivate: true, digest: image.manifest.digest });
       // The hints spoke of URLs and of a flag that images do not have.
       const refusal = (code: string, hint: string): object => ({
         ...{ code, hint: expect.stringContaining(hint) },
       });
-      await expect(nobody).rejects.toMatchObject(refusal("source-unauthorized", "--user"));
-      await expect(wrong).rejects.toMatchObject(refusal("source-unauthorized", "this password"));
-      await expect(gone).rejects.toMatchObject(refusal("source-not-found", "name and tag"));
+      await expect(nobody()).rejects.toMatchObject(refusal("source-unauthorized", "--user"));
+      await expect(wrong()).rejects.toMatchObject(refusal("source-unauthorized", "this password"));
+      await expect(gone()).rejects.toMatchObject(refusal("source-not-found", "name and tag"));
     }),
 );
 
@@ -143,7 +144,7 @@ test.if(hasRegistry)(
 
       expect([open.isPrivate, own.isPrivate]).toEqual([false, true]);
       await expect(nobody).rejects.toMatchObject({ code: "source-unauthorized" });
-      await expect(wrong).rejects.toMatchObject({ code: "source-unauthorized" });
+      await expect(wrong()).rejects.toMatchObject({ code: "source-unauthorized" });
       const byAnn = tokens.requests.slice(asked).filter(({ user }) => user === "ann");
       expect(byAnn).toEqual([{ user: "ann", scopes: ["repository:team/app:pull"], status: 200 }]);
     }),

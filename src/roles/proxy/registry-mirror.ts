@@ -86,7 +86,7 @@ export class RegistryMirror {
   }
 
   #failed(
-    { message, signal }: ProxiedRequest,
+    { message, url, signal }: ProxiedRequest,
     response: ServerResponse,
     request: RegistryRequest | null,
     error: unknown,
@@ -98,7 +98,8 @@ export class RegistryMirror {
     const isRefusal = error instanceof Refusal;
     const known = isDfError(error) ? error : new DfError("internal", messageOf(error));
     if (!isRefusal && ["internal", "checksum", "forged"].includes(known.code)) {
-      this.#warn(`${message.method} ${message.url?.split("?")[0]}: ${known.message}`);
+      // The path alone: before it a proxy's client may have written a password.
+      this.#warn(`${message.method} ${url.pathname}: ${known.message}`);
     } else if (!isRefusal && request !== null) {
       const trouble = this.#troubles.tell(request.upstream.registry, known);
       if (trouble !== null) this.#warn(trouble);

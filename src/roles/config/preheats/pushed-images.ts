@@ -70,10 +70,14 @@ export class PushedImages {
   }
 }
 
-/** The URL of a manifest that came to its registry; null: something else happened. */
+/**
+ * The URL of a manifest that came to its registry, without what else stood in it: it is told in warnings. Null:
+ * something else happened.
+ */
 function pushedManifest({ action, target }: RegistryNotification["events"][number]): string | null {
   if (action !== "push" || target === null || target === undefined) return null;
   const isManifest = /manifest|image\.index/.test(target.mediatype);
   if (!isManifest || !URL.canParse(target.url)) return null;
-  return imageOfManifestUrl(target.url) === null ? null : target.url;
+  const { origin, pathname } = new URL(target.url);
+  return imageOfManifestUrl(target.url) === null ? null : origin + pathname;
 }

@@ -145,6 +145,8 @@ export interface PeerStatus {
     requests?: Record<"swarm" | "registry" | "mirror" | "failed" | "left", number>;
     /** Of bodies, by who had them. */
     bytes?: Record<"swarm" | "registry", number>;
+    /** Of what goes through the port to somewhere else; "missed": the target answered in spite of a rule. */
+    forwards?: Record<"swarm" | "missed" | "target" | "failed", number>;
   };
   downloads: {
     contentId: string;

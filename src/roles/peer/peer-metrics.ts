@@ -3,6 +3,7 @@
 import type { Registry } from "prom-client";
 import packageJson from "../../../package.json" with { type: "json" };
 import type { BytesBySource, PeerStatus } from "../../net/wire/local-api.ts";
+import { FORWARD_RESULTS, type ForwardCounts } from "../proxy/forward-counts.ts";
 import { MIRROR_RESULTS, type MirrorCounts } from "../proxy/mirror-counts.ts";
 import { createMetrics } from "../service/metrics.ts";
 import { storeMetrics } from "../service/store-metrics.ts";
@@ -13,6 +14,8 @@ export interface PeerReadings {
   counts: () => DownloadCounts;
   /** What the registry mirror did. */
   mirrored: () => MirrorCounts;
+  /** What became of requests that the proxy forwards. */
+  forwarded: () => ForwardCounts;
 }
 
 const SOURCES = [
@@ -22,7 +25,7 @@ const SOURCES = [
   "cache",
 ] as const satisfies (keyof BytesBySource)[];
 
-export function peerMetrics({ status, counts, mirrored }: PeerReadings): Registry {
+export function peerMetrics({ status, counts, mirrored, forwarded }: PeerReadings): Registry {
   return createMetrics({ name: "peer", version: packageJson.version }, [
     {
       name: "supernodes_connected",
@@ -74,6 +77,13 @@ export function peerMetrics({ status, counts, mirrored }: PeerReadings): Registr
           labels: { from },
           value: mirrored().bytes[from],
         })),
+    },
+    {
+      name: "proxy_requests_total",
+      help: "requests that the proxy forwards, by who answered them",
+      labels: ["result"],
+      read: () =>
+        FORWARD_RESULTS.map((result) => ({ labels: { result }, value: forwarded()[result] })),
     },
     ...storeMetrics(() => status().store),
   ]);

@@ -253,6 +253,7 @@ class Peer implements RunningPeer {
         status: () => this.status(),
         counts: () => this.#downloads?.counts ?? noDownloads(),
         mirrored: () => this.#proxy!.counts,
+        forwarded: () => this.#proxy!.forwards,
       }),
     );
     return this.#health;

@@ -17,6 +17,7 @@ import { forwardUpgrade } from "../../net/proxy/forward-upgrade.ts";
 import type { ProxiedRequest, ProxyHandler } from "../../net/proxy/proxied-request.ts";
 import type { UpgradeHandler } from "../../net/proxy/proxy-front.ts";
 import { parseOciPath } from "../../net/registry/oci-path.ts";
+import { type ForwardCounts, noForwards } from "./forward-counts.ts";
 import { answerFromSwarm, isForSwarm } from "./forwarded-content.ts";
 import type { RegistryMirror } from "./registry-mirror.ts";
 
@@ -32,6 +33,7 @@ export interface ForwarderOptions {
 }
 
 export class Forwarder {
+  readonly counts = noForwards();
   readonly #options: ForwarderOptions;
   /** Of each client's connection: another client's credentials may differ. */
   readonly #outlets = new WeakMap<Duplex, Outlet>();
@@ -41,20 +43,16 @@ export class Forwarder {
   }
 
   readonly handle: ProxyHandler = async (request, response) => {
-    const { rules, local, registries, via } = this.#options;
+    const { rules, registries } = this.#options;
     const { way, url } = chooseWay(request.url, rules);
     const asked = { ...request, url };
     if (way !== "direct" && isPull(asked)) return registries.handleAt(asked, response);
-    if (way === "swarm" && isForSwarm(request)) {
-      const isAnswered = await answerFromSwarm(asked, response, { local, via }).catch(
-        (error: unknown) => {
-          if (response.headersSent || !isForTarget(error)) throw error;
-          return false;
-        },
-      );
-      if (isAnswered) return;
+    try {
+      this.counts[await this.#answer(request, response, { way, url })]++;
+    } catch (error) {
+      this.counts.failed++;
+      throw error;
     }
-    await this.#forward(request, response, url);
   };
 
   readonly upgrade: UpgradeHandler = (request, socket, head) => {
@@ -62,6 +60,26 @@ export class Forwarder {
     const outlet = this.#outletOf(socket);
     return forwardUpgrade(request, socket, head, { outlet, url, via: this.#options.via });
   };
+
+  async #answer(
+    request: ProxiedRequest,
+    response: ServerResponse,
+    { way, url }: ReturnType<typeof chooseWay>,
+  ): Promise<Exclude<keyof ForwardCounts, "failed">> {
+    const { local, via } = this.#options;
+    const asked = { ...request, url };
+    if (way === "swarm" && isForSwarm(request)) {
+      const isAnswered = await answerFromSwarm(asked, response, { local, via }).catch(
+        (error: unknown) => {
+          if (response.headersSent || !isForTarget(error)) throw error;
+          return false;
+        },
+      );
+      if (isAnswered) return "swarm";
+    }
+    await this.#forward(request, response, url);
+    return way === "swarm" ? "missed" : "target";
+  }
 
   async #forward(request: ProxiedRequest, response: ServerResponse, url: URL): Promise<void> {
     const outlet = this.#outletOf(request.message.socket);

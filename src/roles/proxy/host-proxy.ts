@@ -7,6 +7,7 @@ import { EgressGuard } from "../../net/egress/egress-guard.ts";
 import type { LocalApi } from "../../net/local/local-server.ts";
 import { messageOf } from "../../errors.ts";
 import { PASSED_CONNECTIONS } from "../../limits.ts";
+import { type ForwardCounts, noForwards } from "./forward-counts.ts";
 import { type MirrorCounts, noRequests } from "./mirror-counts.ts";
 import { isShared, type ProxyOptions } from "./proxy-options.ts";
 import { type RunningProxyPort, startProxyPort } from "./proxy-port.ts";
@@ -49,14 +50,22 @@ export class HostProxy {
   }
 
   /** Where it is, "host:port" or a socket's path, and what the mirror did; null: it is not open. */
-  get status(): ({ listen: string } & MirrorCounts) | null {
+  get status(): ({ listen: string; forwards: ForwardCounts } & MirrorCounts) | null {
     if (this.#port === undefined) return null;
-    const { requests, bytes } = this.#port.counts;
-    return { listen: this.#port.address, requests: { ...requests }, bytes: { ...bytes } };
+    const { address, counts, forwards } = this.#port;
+    const { requests, bytes } = counts;
+    return {
+      listen: address,
+      ...{ requests: { ...requests }, bytes: { ...bytes }, forwards: { ...forwards } },
+    };
   }
 
   get counts(): MirrorCounts {
     return this.#port?.counts ?? noRequests();
+  }
+
+  get forwards(): ForwardCounts {
+    return this.#port?.forwards ?? noForwards();
   }
 
   /** Its port, where no source is. */

@@ -11,6 +11,7 @@ import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { ProxyCredentials } from "../../net/proxy/proxy-credentials.ts";
 import { startProxyFront } from "../../net/proxy/proxy-front.ts";
 import { refusePage } from "../../net/proxy/refuse-page.ts";
+import type { ForwardCounts } from "./forward-counts.ts";
 import { Forwarder } from "./forwarder.ts";
 import { type ForwardOptions, NO_FORWARDING } from "./forward-options.ts";
 import { interceptionBy } from "./interception.ts";
@@ -36,6 +37,8 @@ export interface RunningProxyPort {
   readonly address: string;
   /** Of the registry mirror. */
   readonly counts: MirrorCounts;
+  /** Of the forward proxy. */
+  readonly forwards: ForwardCounts;
   stop(): Promise<void>;
 }
 
@@ -67,7 +70,11 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
       hint: "another program has the port: choose one with --proxy-listen, or off",
     });
   });
-  return { address: front.address, counts: mirror.counts, stop: () => front.stop() };
+  return {
+    address: front.address,
+    ...{ counts: mirror.counts, forwards: forwarder.counts },
+    stop: () => front.stop(),
+  };
 }
 
 function accessOf(

@@ -9,7 +9,7 @@ export function describePeer(status: PeerStatus): string {
   return [
     `peer ${status.peerId.slice(0, 12)}  df ${status.version}  pid ${status.pid}`,
     `serves pieces on ${status.listen ?? "no address: it only downloads"}`,
-    ...(status.proxy === undefined ? [] : [describeProxy(status.proxy)]),
+    ...(status.proxy === undefined ? [] : describeProxy(status.proxy)),
     ...status.supernodes.map(
       ({ address, connected }) =>
         `supernode ${address}  ${connected ? "connected" : "not connected"}`,
@@ -24,16 +24,25 @@ export function describePeer(status: PeerStatus): string {
   ].join("\n");
 }
 
-function describeProxy({ listen, requests, bytes }: NonNullable<PeerStatus["proxy"]>): string {
-  const place = `registry mirror and proxy on ${listen}`;
-  if (requests === undefined || bytes === undefined) return place;
-  if (requests.swarm + requests.registry + requests.failed === 0) return place;
+function describeProxy(proxy: NonNullable<PeerStatus["proxy"]>): string[] {
+  const { listen, forwards = { swarm: 0, missed: 0 } } = proxy;
+  const place = `registry mirror and proxy on ${listen}${mirrored(proxy)}`;
+  if (forwards.swarm + forwards.missed === 0) return [place];
+  return [
+    place,
+    `rules of the proxy: ${forwards.swarm} answered from the swarm, ${forwards.missed} by their targets all the same`,
+  ];
+}
+
+function mirrored({ requests, bytes }: NonNullable<PeerStatus["proxy"]>): string {
+  if (requests === undefined || bytes === undefined) return "";
+  if (requests.swarm + requests.registry + requests.failed === 0) return "";
   const told = [
     `${requests.swarm} answered from the swarm (${formatBytes(bytes.swarm)})`,
     `${requests.registry} by registries (${formatBytes(bytes.registry)})`,
     ...(requests.failed > 0 ? [`${requests.failed} failed`] : []),
   ];
-  return `${place}: ${told.join(", ")}`;
+  return `: ${told.join(", ")}`;
 }
 
 function saved({ savedBytes }: PeerStatus): string {

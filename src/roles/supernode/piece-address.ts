@@ -2,7 +2,11 @@
 
 import type { ChannelOrigin } from "../../net/swarm/swarm-server.ts";
 import { bracketed } from "./connected-peer.ts";
-import { type AdvertisedAddress, formatAddress, isUnspecified } from "../command-line/listen-address.ts";
+import {
+  type AdvertisedAddress,
+  formatAddress,
+  isUnspecified,
+} from "../command-line/listen-address.ts";
 import type { SupernodeOptions } from "./supernode-options.ts";
 
 /** "host:port" of the piece server that listens on `piecePort`, by who asks. */

@@ -20,7 +20,12 @@ import { freeBytes } from "../../store/disk-space.ts";
 import type { HostIdentity } from "../peer/host-identity.ts";
 import type { IdentifyMachine } from "./access.ts";
 import type { ConnectedPeer } from "./connected-peer.ts";
-import { formatAddress, isLoopback, isUnspecified, type ListenAddress } from "../command-line/listen-address.ts";
+import {
+  formatAddress,
+  isLoopback,
+  isUnspecified,
+  type ListenAddress,
+} from "../command-line/listen-address.ts";
 import type { SupernodeStatus } from "./status.ts";
 import { loadTlsKey, type TlsKey } from "./tls-key.ts";
 

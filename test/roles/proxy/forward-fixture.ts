@@ -7,6 +7,7 @@ import { DEFAULT_EGRESS, type EgressPolicy } from "../../../src/net/egress/egres
 import { parseForwardRule } from "../../../src/net/proxy/forward-rules.ts";
 import { DEFAULT_REGISTRY_RULES } from "../../../src/net/registry/upstream-choice.ts";
 import { readProxyCa } from "../../../src/roles/ca/proxy-ca.ts";
+import type { ForwardCounts } from "../../../src/roles/proxy/forward-counts.ts";
 import { type ForwardOptions, NO_FORWARDING } from "../../../src/roles/proxy/forward-options.ts";
 import { startProxyPort } from "../../../src/roles/proxy/proxy-port.ts";
 import { type Cleanups, peerFixture } from "../peer-fixture.ts";
@@ -16,6 +17,7 @@ export interface ForwardFixture {
   /** "http://127.0.0.1:PORT" */
   readonly url: string;
   readonly warnings: readonly string[];
+  readonly forwards: Readonly<ForwardCounts>;
   readonly dataDir: string;
   /** The proxy's CA, PEM. */
   readonly ca: () => string;
@@ -55,6 +57,7 @@ export async function forwardFixture(
   });
   return {
     ...{ port, url: `http://127.0.0.1:${port}`, warnings, dataDir },
+    forwards: proxy.forwards,
     ca: () => readProxyCa(dataDir)!.certificate,
   };
 }

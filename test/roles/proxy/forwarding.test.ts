@@ -141,6 +141,22 @@ test("what no rule names, and what is more than a plain read, goes to its target
   expect(files.headers.every(({ via }) => via?.includes("df-") === true)).toBe(true);
 });
 
+// A rule that led nothing to the swarm looked like one that did.
+test("what came of a rule is counted: the swarm, its target all the same, or nothing", async () => {
+  const files = await source(randomBytes(1_000));
+  const proxy = await forwardFixture(cleanups, {
+    rules: [`127.0.0.1:${files.port}/files/*=swarm`],
+  });
+
+  await bytesOf(await ask(proxy, files.url));
+  await bytesOf(await ask(proxy, files.url, { headers: { "if-none-match": '"v0"' } }));
+  await bytesOf(await ask(proxy, files.url.replace("/files/", "/other/")));
+  files.status = 404;
+  await bytesOf(await ask(proxy, `${files.url}.sig`));
+
+  expect(proxy.forwards).toEqual({ swarm: 1, missed: 1, target: 1, failed: 1 });
+});
+
 test("whoever shows credentials gets what his source gives him, and nobody else does", async () => {
   const data = randomBytes(100_000);
   const files = await source(data);

@@ -469,6 +469,7 @@ test("status and metrics tell of the port and of what went through it", async ()
     listen: mirror.address,
     requests: { swarm: 1, registry: 1, mirror: 1, failed: 1, left: 0 },
     bytes: { swarm: 1000, registry: 0 },
+    forwards: { swarm: 0, missed: 0, target: 0, failed: 0 },
   });
   expect(describePeer(mirror.peer.status())).toContain(
     `proxy on ${mirror.address}: 1 answered from the swarm (1.0 kB), 1 by registries (0 B), 1 failed`,

@@ -144,7 +144,7 @@ test.if(hasRegistry)(
 
       expect([open.isPrivate, own.isPrivate]).toEqual([false, true]);
       await expect(nobody).rejects.toMatchObject({ code: "source-unauthorized" });
-      await expect(wrong()).rejects.toMatchObject({ code: "source-unauthorized" });
+      await expect(wrong).rejects.toMatchObject({ code: "source-unauthorized" });
       const byAnn = tokens.requests.slice(asked).filter(({ user }) => user === "ann");
       expect(byAnn).toEqual([{ user: "ann", scopes: ["repository:team/app:pull"], status: 200 }]);
     }),

@@ -139,12 +139,13 @@ test.if(hasRegistry)(
 
       const open = await resolve(names[0]!, { authorization });
       const own = await resolve(names[1]!, { authorization });
-      const nobody = resolve(names[1]!);
-      const wrong = resolve(names[1]!, { authorization: basic("ann", "wrong") });
+      const nobody = (): Promise<unknown> => resolve(names[1]!);
+      const wrong = (): Promise<unknown> =>
+        resolve(names[1]!, { authorization: basic("ann", "wrong") });
 
       expect([open.isPrivate, own.isPrivate]).toEqual([false, true]);
-      await expect(nobody).rejects.toMatchObject({ code: "source-unauthorized" });
-      await expect(wrong).rejects.toMatchObject({ code: "source-unauthorized" });
+      await expect(nobody()).rejects.toMatchObject({ code: "source-unauthorized" });
+      await expect(wrong()).rejects.toMatchObject({ code: "source-unauthorized" });
       const byAnn = tokens.requests.slice(asked).filter(({ user }) => user === "ann");
       expect(byAnn).toEqual([{ user: "ann", scopes: ["repository:team/app:pull"], status: 200 }]);
     }),

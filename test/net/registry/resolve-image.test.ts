@@ -131,7 +131,7 @@ test.if(hasRegistry)(
       const registry = await startRegistry(session, { auth: { token: tokens } });
       const credentials = { username: "ann", password: "right" };
       const image = buildImage({ layers: [4096] });
-      const names = [];
+      const names: string[] = [];
       for (const repository of ["open/app", "team/app"])
         names.push(await pushImage(registry, { repository }, image, { credentials }));
       const asked = tokens.requests.length;

@@ -335,7 +335,7 @@ function refusePrivate({ urls, headers, publicHeaders }: PreheatRequest): void {
 function noMachine({ scope, clusters }: KeptRequest): DfError {
   const where = clusters.length === 0 ? "in the fleet" : `in ${clusters.join(", ")}`;
   return new DfError("usage", `preheat for ${scope} ${where}: no machine is registered there`, {
-    hint: "GET /api/v1/supernodes and GET /api/v1/hosts list what is",
+    hint: "df status --fleet shows clusters and supernodes, GET /api/v1/hosts the hosts with their labels",
   });
 }
 

@@ -229,7 +229,8 @@ function readCa(path: string): string {
   try {
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    throw new DfError("file-unreadable", `read --ca ${path}`, { cause });
+    const hint = "name a file that you may read: df ca export FILE writes one";
+    throw new DfError("file-unreadable", `read --ca ${path}`, { cause, hint });
   }
   if (text.includes("-----BEGIN CERTIFICATE-----") && !text.includes("PRIVATE KEY")) return text;
   throw new DfError("usage", `read --ca ${path}: not a certificate alone`, {

@@ -3,7 +3,7 @@
 // public part names the task, the credentials go to the source.
 
 import { nameOf, type TaskFields } from "../engine/bytes/task-id.ts";
-import { MANIFEST_ACCEPT } from "./registry/media-type.ts";
+import { MANIFEST_ACCEPT, MANIFEST_BYTES_MAX } from "./registry/media-type.ts";
 import { isTag, namedDigestOf } from "./registry/registry-task.ts";
 import type { Credentials, RegistryKind, TaskRequest } from "./wire/task.ts";
 
@@ -147,6 +147,8 @@ export interface WholeRequest {
   isRegistry?: boolean;
   /** "sha256:hex" that names the version, whatever validators the source tells. */
   digest?: string;
+  /** More bytes than it may have are a fault. */
+  lengthMax?: number;
 }
 
 /**
@@ -161,10 +163,12 @@ export function wholeRequestOf(
   const { url, headers } = withCredentials(task);
   if (registryKind === undefined) return { url, headers };
   const digest = namedDigestOf({ registryKind, checksum });
+  const ofKind =
+    registryKind === "blob"
+      ? { headers }
+      : { headers: acceptingManifests(headers), lengthMax: MANIFEST_BYTES_MAX };
   return {
-    url,
-    headers: registryKind === "blob" ? headers : acceptingManifests(headers),
-    isRegistry: true,
+    ...{ url, ...ofKind, isRegistry: true },
     ...(digest === null ? {} : { digest }),
   };
 }

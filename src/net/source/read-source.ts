@@ -13,7 +13,7 @@ import { patienceWith, RetryGate, throwIfInterrupted } from "./retry-gate.ts";
 import { contentRangeOf, factsOf, mayBeNamed, namesVersion } from "./source-answer.ts";
 import type { SourceAnswer } from "./exchange.ts";
 import { SourceClient, expectStatus } from "./source-client.ts";
-import { otherDigest, sourceChanged, withoutFault } from "./source-fault.ts";
+import { otherDigest, sourceChanged, tooLong, withoutFault } from "./source-fault.ts";
 import type {
   ReadSource,
   SourceFacts,
@@ -115,8 +115,9 @@ function isUsableFirstRange(
 }
 
 function checkExpected(request: SourceRequest, answer: SourceAnswer, facts: SourceFacts): void {
-  const { expected, url, digest } = request;
+  const { expected, url, digest, lengthMax = Infinity } = request;
   if (digest !== undefined && !mayBeNamed(answer, digest)) throw otherDigest(url);
+  if (facts.length !== null && facts.length > lengthMax) throw tooLong(url, lengthMax);
   if (expected === null) return;
   const isSameLength = expected.length === null || expected.length === facts.length;
   const isSame = digest !== undefined || namesVersion(answer.headers, expected.validator);

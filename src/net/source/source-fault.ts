@@ -61,6 +61,11 @@ export function otherDigest(url: string): SourceFault {
   );
 }
 
+/** The source has more bytes than what was asked for may have. */
+export function tooLong(url: string, lengthMax: number): SourceFault {
+  return finalFault("protocol", `read ${redactUrl(url)}: it has more than ${lengthMax} bytes`);
+}
+
 /** The fault of an answer that is no content. */
 export function faultOfStatus(answer: RefusingAnswer): SourceFault {
   const { status, headers } = answer;

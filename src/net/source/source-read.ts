@@ -48,6 +48,8 @@ export interface SourceAddress {
   isRegistry?: boolean;
   /** "sha256:hex" that names the version: then validators say nothing, and the whole must have it. */
   digest?: string;
+  /** A content of more bytes is a fault, whether or not the source says how many they are. @defaultValue none */
+  lengthMax?: number;
 }
 
 export interface SourceRequest extends SourceAddress {

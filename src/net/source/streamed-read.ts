@@ -3,7 +3,7 @@
 import type { OpenRead } from "./open-read.ts";
 import { askPlain } from "./open-read.ts";
 import { PieceCutter } from "./piece-cutter.ts";
-import { SourceFault, finalFault, transientFault } from "./source-fault.ts";
+import { SourceFault, finalFault, tooLong, transientFault } from "./source-fault.ts";
 import type { SourceAnswer } from "./exchange.ts";
 
 /**
@@ -30,8 +30,10 @@ export async function readStreamed(
 
 async function copyAll(read: OpenRead, answer: SourceAnswer): Promise<number> {
   const { length } = read.layout;
+  const { url, lengthMax = Infinity } = read.request;
   const cutter = new PieceCutter(read, 0);
   for await (const bytes of read.body(answer)) {
+    if (cutter.position + bytes.length > lengthMax) throw tooLong(url, lengthMax);
     if (length !== null && cutter.position + bytes.length > length) {
       throw finalFault("protocol", `${read.what}: the body is longer than announced`);
     }

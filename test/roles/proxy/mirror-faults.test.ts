@@ -214,6 +214,27 @@ test("a manifest of more than 4 MiB, or that is none, is refused", async () => {
   }
 });
 
+// The supernode went on until its disk was full, and dropped what others use.
+test("T-30: a manifest that never ends is refused, and read no further by anybody", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups);
+  const ended = Promise.withResolvers<void>();
+  registry.instead = (_request, response) => {
+    response.writeHead(200, { "content-type": OCI_MANIFEST });
+    response.once("close", ended.resolve);
+    const send = (): void => {
+      if (!response.destroyed) response.write(" ".repeat(64 << 10), () => setTimeout(send, 1));
+    };
+    send();
+    return true;
+  };
+
+  const answer = await askRaw(`${mirror.url}/v2/team/app/manifests/latest`);
+  await ended.promise;
+
+  expect(answer.status).toBeGreaterThanOrEqual(400);
+  expect(answer.isWhole).toBe(true);
+});
+
 test("other bytes than a manifest's digest are refused, from swarm and registry alike", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const digest = addManifest(registry, manifestBytes());

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 
-import { NO_PARENT } from "../../src/engine/core/scheduler-events.ts";
+import { NO_PARENT, type PieceReport } from "../../src/engine/core/scheduler-events.ts";
 import { DrawnSwarm, report, SEED_HOST } from "./scheduler-fixture.ts";
 
 describe("seed", () => {
@@ -82,6 +82,32 @@ describe("child", () => {
     expect(swarm.pulls(1, 2).length).toBe(2);
     expect(swarm.pulls(1, 2).length).toBe(0);
     expect(swarm.pulls(1, 4).length).toBe(2);
+  });
+
+  // An engine pulls three layers at once: each had as many slots as a parent has in all, and parents
+  // that must choose among three times as many children leave some of them idle.
+  test("has its slots once for all its contents, and one at least in each", () => {
+    const swarm = new DrawnSwarm("########  ........");
+    const pullsOf = (content: number, slots: number, reports: PieceReport[] = []) => {
+      swarm.step({ kind: "pulled", content, host: 1, pull: { slots, reports, overdue: [] } });
+      return swarm.givenTo(1);
+    };
+    for (const content of [1, 2]) {
+      swarm.step({ kind: "contentOpened", content, pieceCount: 8, pieceLength: 1 << 20 });
+      for (let piece = 0; piece < 8; piece++)
+        swarm.step({ kind: "pieceSeeded", content, host: SEED_HOST, piece });
+      const nothing = { have: Uint32Array.of(0), wantsPieces: true };
+      swarm.step({ kind: "joined", content, host: 1, ...nothing });
+    }
+    const first = pullsOf(0, 3);
+    expect(first.length).toBe(3);
+
+    expect([pullsOf(1, 3).length, pullsOf(2, 3).length]).toEqual([1, 1]);
+
+    const finished = (piece: number) => report(piece, SEED_HOST);
+    expect(pullsOf(0, 3, [finished(first[0]!.piece)])).toEqual([]);
+    expect(pullsOf(0, 3, [finished(first[1]!.piece)])).toEqual([]);
+    expect(pullsOf(0, 3, [finished(first[2]!.piece)]).length).toBe(1);
   });
 
   test("is not believed when it names very many slots, and earns some with what it finishes", () => {

@@ -4,6 +4,7 @@
 import { Blocklist } from "./blocklist.ts";
 import { DenseList } from "./columns.ts";
 import { HOST_SEED } from "./host-columns.ts";
+import { assert } from "./machine.ts";
 import { PiecePicker } from "./piece-picker.ts";
 import type { Prng } from "./prng.ts";
 import { reservationUs } from "./reservation-time.ts";
@@ -169,6 +170,19 @@ export class Dispatcher {
     }
   }
 
+  /** Ends a reservation. @returns the parent, which has a slot free now */
+  release(entry: number): HostIndex {
+    const { hosts, members } = this.#state;
+    const parent = this.reservations.parent[entry]!;
+    const child = this.reservations.child[entry]!;
+    assert(hosts.uploading[parent]! > 0, "a reservation holds a slot of its parent");
+    hosts.uploading[parent]!--;
+    members.inFlight[child]!--;
+    hosts.fetching[members.host[child]!]!--;
+    this.reservations.remove(entry);
+    return parent;
+  }
+
   /** Enters or leaves the list of those who wait, and the list of contents where someone does. */
   updateWaiting(swarm: Swarm, child: number): void {
     if (this.#hasAppetite(child)) swarm.waiting.add(child);
@@ -210,7 +224,18 @@ export class Dispatcher {
 
   #hasAppetite(child: number): boolean {
     const { members } = this.#state;
-    return members.wantsPieces[child] === 1 && members.inFlight[child]! < members.slots[child]!;
+    return members.wantsPieces[child] === 1 && this.#slotsInUse(child) < members.slots[child]!;
+  }
+
+  /**
+   * A peer has its slots once for all contents, as parents have theirs, and one in each content whatever
+   * the others use: none waits for another's end.
+   */
+  #slotsInUse(child: number): number {
+    const { hosts, members } = this.#state;
+    const inFlight = members.inFlight[child]!;
+    const host = members.host[child]!;
+    return inFlight === 0 || hosts.kind[host] === HOST_SEED ? inFlight : hosts.fetching[host]!;
   }
 
   #giveFromPeers(swarm: Swarm, child: number): boolean {
@@ -318,8 +343,8 @@ export class Dispatcher {
     if (this.#takesAnyParent && members.inFlight[child] === 0) return true;
     const childHost = members.host[child]!;
     if (isMisfit(hosts, swarm, parentHost, childHost)) return false;
-    const inFlight = members.inFlight[child]!;
-    const isLastSlot = inFlight > 0 && inFlight + 1 >= members.slots[child]!;
+    const inUse = this.#slotsInUse(child);
+    const isLastSlot = inUse > 0 && inUse + 1 >= members.slots[child]!;
     return !(isLastSlot && keepsSlotForProof(hosts, swarm, parentHost, childHost));
   }
 
@@ -343,6 +368,7 @@ export class Dispatcher {
     this.reservations.add({ child, parent: host, piece, deadlineUs });
     hosts.uploading[host]!++;
     members.inFlight[child]!++;
+    hosts.fetching[members.host[child]!]!++;
     this.#state.setTaken(child, piece, true);
     this.#state.setFresh(swarm, piece, false);
     const order = { piece, count: 1, parent: host };

@@ -8,8 +8,8 @@ export const HOST_PEER = 1;
 export const HOST_SEED = 2;
 
 /**
- * A child has this many pieces of one content in flight at most: twice what our own children ask
- * for. More would let one child keep the parents of all others busy.
+ * A child has this many pieces in flight at most: twice what our own children ask for. More would let
+ * one child keep the parents of all others busy.
  */
 export const CHILD_SLOTS_MAX = 8;
 
@@ -23,6 +23,8 @@ export class HostColumns {
   slots = new Uint16Array(64);
   /** Uploads reserved over all contents. */
   uploading = new Uint16Array(64);
+  /** Pieces reserved for the host as a child, over all contents. */
+  fetching = new Uint16Array(64);
   isQuarantined = new Uint8Array(64);
   /** Whether the supernode is finding out if the host gives wrong bytes. */
   isProbed = new Uint8Array(64);
@@ -51,6 +53,7 @@ export class HostColumns {
     this.kind = grown(this.kind, count);
     this.slots = grown(this.slots, count);
     this.uploading = grown(this.uploading, count);
+    this.fetching = grown(this.fetching, count);
     this.isQuarantined = grown(this.isQuarantined, count);
     this.isProbed = grown(this.isProbed, count);
     this.falseAccusations = grown(this.falseAccusations, count);
@@ -72,6 +75,7 @@ export class HostColumns {
     this.kind[host] = kind;
     this.slots[host] = 0;
     this.uploading[host] = 0;
+    this.fetching[host] = 0;
     this.isQuarantined[host] = 0;
     this.isProbed[host] = 0;
     this.falseAccusations[host] = 0;

@@ -255,11 +255,11 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   }
 
   #measured(swarm: Swarm, child: number, { parent, elapsedMs }: PieceReport): void {
-    const { members } = this.#state;
+    const { hosts, members } = this.#state;
     const bytesPerSec = (swarm.pieceLength * 1000) / elapsedMs;
-    const inUse = Math.min(1, members.inFlight[child]! / Math.max(1, members.slots[child]!));
     const childHost = members.host[child]!;
-    learnSpeed(this.#state.hosts, { parent, child: childHost, bytesPerSec, childShare: inUse });
+    const inUse = Math.min(1, hosts.fetching[childHost]! / Math.max(1, members.slots[child]!));
+    learnSpeed(hosts, { parent, child: childHost, bytesPerSec, childShare: inUse });
     this.#state.countWanting(swarm, child, members.wantsPieces[child] === 1);
     this.#uploadSlots.uploadFinished(this.#nowUs, parent, swarm.pieceLength);
   }
@@ -311,14 +311,7 @@ export class Scheduler implements Machine<SchedulerEvent, SchedulerEffect> {
   }
 
   #release(entry: number): void {
-    const { hosts, members } = this.#state;
-    const { reservations } = this.#dispatcher;
-    const parent = reservations.parent[entry]!;
-    assert(hosts.uploading[parent]! > 0, "a reservation holds a slot of its parent");
-    hosts.uploading[parent]!--;
-    members.inFlight[reservations.child[entry]!]!--;
-    this.#freedHosts.push(parent);
-    reservations.remove(entry);
+    this.#freedHosts.push(this.#dispatcher.release(entry));
   }
 
   /** What was assigned to a child is not expected any more. */

@@ -19,7 +19,7 @@ import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
 import { clearSocket } from "../peer/socket-file.ts";
 import type { MirrorCounts } from "./mirror-counts.ts";
 import { tunnelPortsOf } from "./tunnel-ports.ts";
-import type { ProxyOptions } from "./proxy-options.ts";
+import { isShared, type ProxyOptions } from "./proxy-options.ts";
 import { RegistryMirror } from "./registry-mirror.ts";
 
 export interface ProxyPortOptions extends ProxyOptions {
@@ -47,7 +47,7 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
   const { listen, egress } = options;
   // Unlike any other's in a chain of proxies.
   const via = `df-${randomBytes(6).toString("hex")}`;
-  const mirror = new RegistryMirror({ ...options, via });
+  const mirror = new RegistryMirror({ ...options, via, registries: registriesOf(options) });
   const { forward = NO_FORWARDING, local } = options;
   const { rules } = forward;
   const forwarder = new Forwarder({ ...{ rules, local, egress, via }, registries: mirror });
@@ -75,6 +75,12 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
     ...{ counts: mirror.counts, forwards: forwarder.counts },
     stop: () => front.stop(),
   };
+}
+
+/** Where others reach the port, its targets are those that were named, whichever way they are asked for. */
+function registriesOf({ listen, registries, forward }: ProxyPortOptions): RegistryRules {
+  const isNamed = registries.allow.length > 0 || !isShared(listen);
+  return isNamed ? registries : { ...registries, allow: forward?.allow ?? [] };
 }
 
 function accessOf(

@@ -24,6 +24,8 @@ export interface ForwardFixture {
 }
 
 export interface ForwardFixtureOptions extends Partial<Omit<ForwardOptions, "rules">> {
+  /** @defaultValue 127.0.0.1 */
+  hostname?: string;
   /** As in --proxy-rule. */
   rules?: readonly string[];
   policy?: Partial<EgressPolicy>;
@@ -33,7 +35,13 @@ export interface ForwardFixtureOptions extends Partial<Omit<ForwardOptions, "rul
 
 export async function forwardFixture(
   cleanups: Cleanups,
-  { rules = [], policy = {}, sourceCa, ...forward }: ForwardFixtureOptions = {},
+  {
+    hostname = "127.0.0.1",
+    rules = [],
+    policy = {},
+    sourceCa,
+    ...forward
+  }: ForwardFixtureOptions = {},
 ): Promise<ForwardFixture> {
   const { peer, warnings, folder } = await peerFixture(cleanups, { sourceCa });
   const egress = new EgressGuard({
@@ -42,7 +50,7 @@ export async function forwardFixture(
   });
   const dataDir = `${folder}/data`;
   const proxy = await startProxyPort({
-    listen: { hostname: "127.0.0.1", port: 0 },
+    listen: { hostname, port: 0 },
     isDefault: false,
     registries: DEFAULT_REGISTRY_RULES,
     forward: { ...NO_FORWARDING, ...forward, rules: rules.map((text) => parseForwardRule(text)!) },

@@ -529,3 +529,16 @@ test("T-36: a browser's page gets nothing from the port itself, under whatever n
     expect(await get(host)).toBe(200);
   }
 });
+
+test("T-27: where others reach the port, the mirror asks no registry but the targets that were named", async () => {
+  const asked = await source(randomBytes(10));
+  const path = `/v2/127.0.0.1_${asked.port}/team/app/tags/list`;
+  const statusWith = async (allow: string): Promise<number> => {
+    const proxy = await forwardFixture(cleanups, { hostname: "0.0.0.0", allow: [allow] });
+    return (await fetch(`${proxy.url}${path}`)).status;
+  };
+
+  expect(await statusWith("files.test")).toBe(403);
+  expect(asked.requests).toEqual([]);
+  expect(await statusWith(`127.0.0.1:${asked.port}`)).toBe(200);
+});

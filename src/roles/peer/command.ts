@@ -38,6 +38,7 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
     ...options,
     otherListeners: options.metricsListen === null ? [] : [options.metricsListen],
     onWarning: (message) => log.warn(message),
+    onNotice: (message) => log.debug(message),
     onSettings: ({ logLevel }) => setLogLevel(log, logLevel),
     onUnused: () => unused.resolve("stopping: unused"),
   });

@@ -51,6 +51,8 @@ import { holdingsOf, knownOf, type ListedSupernode, Supernodes } from "./superno
 
 export interface StartPeerOptions extends PeerOptions {
   onWarning: (message: string) => void;
+  /** Hears what came of each request of an engine, and of each that a rule names. */
+  onNotice?: ((message: string) => void) | undefined;
   /** Checks what was signed: Ed25519 SPKI, base64. @defaultValue as the fleet tells */
   clusterKey?: string;
   /** Hears what counts now and whenever it changes. */
@@ -304,9 +306,9 @@ class Peer implements RunningPeer {
   }
 
   async #openProxy(): Promise<void> {
-    const { proxy = null, dataDir, onWarning } = this.#options;
+    const { proxy = null } = this.#options;
     const policy = this.#egress(this.#settings.current);
-    this.#proxy = new HostProxy({ proxy, local: this.local, policy, dataDir, onWarning });
+    this.#proxy = new HostProxy({ ...this.#options, proxy, local: this.local, policy });
     await this.#proxy.start();
     this.#guard(this.#settings.current);
   }

@@ -19,6 +19,7 @@ import type { UpgradeHandler } from "../../net/proxy/proxy-front.ts";
 import { parseOciPath } from "../../net/registry/oci-path.ts";
 import { type ForwardCounts, noForwards } from "./forward-counts.ts";
 import { answerFromSwarm, isForSwarm } from "./forwarded-content.ts";
+import { redactUrl } from "../../net/task-request.ts";
 import type { RegistryMirror } from "./registry-mirror.ts";
 
 export interface ForwarderOptions {
@@ -30,6 +31,8 @@ export interface ForwarderOptions {
   via: string;
   /** Answers what registries are asked by their own names. */
   registries: Pick<RegistryMirror, "handleAt">;
+  /** Hears what came of each request that a rule gives to the swarm. */
+  onNotice?: ((message: string) => void) | undefined;
 }
 
 export class Forwarder {
@@ -47,11 +50,14 @@ export class Forwarder {
     const { way, url } = chooseWay(request.url, rules);
     const asked = { ...request, url };
     if (way !== "direct" && isPull(asked)) return registries.handleAt(asked, response);
+    let result: keyof ForwardCounts = "failed";
     try {
-      this.counts[await this.#answer(request, response, { way, url })]++;
-    } catch (error) {
-      this.counts.failed++;
-      throw error;
+      result = await this.#answer(request, response, { way, url });
+    } finally {
+      this.counts[result]++;
+      if (way === "swarm") {
+        this.#options.onNotice?.(`${request.message.method} ${redactUrl(url.href)}: ${result}`);
+      }
     }
   };
 

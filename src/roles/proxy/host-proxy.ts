@@ -21,6 +21,8 @@ export interface HostProxyOptions {
   /** The peer's own. */
   policy: EgressPolicy;
   onWarning: (message: string) => void;
+  /** Hears what came of each request of an engine, and of each that a rule names. */
+  onNotice?: ((message: string) => void) | undefined;
 }
 
 export class HostProxy {
@@ -34,12 +36,13 @@ export class HostProxy {
 
   /** @throws {DfError} denied: the port that was named is taken */
   async start(): Promise<void> {
-    const { proxy, local, policy, dataDir, onWarning } = this.#options;
+    const { proxy, local, policy, dataDir, onWarning, onNotice } = this.#options;
     if (proxy === null) return;
     this.#guard = new EgressGuard({ policy: this.#policyOf(policy), ...PASSED_CONNECTIONS });
     try {
       this.#port = await startProxyPort({
-        ...{ ...proxy, local, egress: this.#guard, dataDir, onWarning },
+        ...{ ...proxy, local, egress: this.#guard, dataDir },
+        ...{ onWarning, onNotice },
       });
     } catch (error) {
       if (!proxy.isDefault) throw error;

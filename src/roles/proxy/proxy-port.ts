@@ -30,6 +30,8 @@ export interface ProxyPortOptions extends ProxyOptions {
   /** The peer's: the CA of the interception is there. */
   dataDir: string;
   onWarning: (message: string) => void;
+  /** Hears what came of each request of an engine, and of each that a rule names. */
+  onNotice?: ((message: string) => void) | undefined;
 }
 
 export interface RunningProxyPort {
@@ -48,9 +50,12 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
   // Unlike any other's in a chain of proxies.
   const via = `df-${randomBytes(6).toString("hex")}`;
   const mirror = new RegistryMirror({ ...options, via, registries: registriesOf(options) });
-  const { forward = NO_FORWARDING, local } = options;
+  const { forward = NO_FORWARDING, local, onNotice } = options;
   const { rules } = forward;
-  const forwarder = new Forwarder({ ...{ rules, local, egress, via }, registries: mirror });
+  const forwarder = new Forwarder({
+    ...{ rules, local, egress, via, onNotice },
+    registries: mirror,
+  });
   // A peer that was killed left its file, which nobody could listen on again.
   if ("unix" in listen) await clearSocket(listen.unix, "--proxy-listen");
   const front = await startProxyFront({

@@ -42,6 +42,8 @@ export interface RegistryMirrorOptions extends PassThroughOptions {
   local: LocalApi;
   registries: RegistryRules;
   onWarning: (message: string) => void;
+  /** Hears what came of each request. */
+  onNotice?: ((message: string) => void) | undefined;
 }
 
 export class RegistryMirror {
@@ -52,12 +54,14 @@ export class RegistryMirror {
   readonly #proofs = new ContentProofs();
   readonly #troubles = new RegistryTroubles();
   readonly #warn: (message: string) => void;
+  readonly #notice: ((message: string) => void) | undefined;
 
   constructor(options: RegistryMirrorOptions) {
     this.#rules = options.registries;
     this.#pull = new SwarmPull(options.local);
     this.#passing = new PassThrough(options);
     this.#warn = options.onWarning;
+    this.#notice = options.onNotice;
   }
 
   /** Answers what the port itself is asked: the request says which registry is meant. */
@@ -77,12 +81,16 @@ export class RegistryMirror {
     read: () => RegistryRequest,
   ): Promise<void> {
     let request: RegistryRequest | null = null;
+    let result: MirrorResult;
     try {
       request = read();
-      this.counts.requests[await this.#answer(request, response)]++;
+      result = await this.#answer(request, response);
     } catch (error) {
-      this.counts.requests[this.#failed(asked, response, request, error)]++;
+      result = this.#failed(asked, response, request, error);
     }
+    this.counts.requests[result]++;
+    const registry = request === null ? "" : ` of ${request.upstream.registry}`;
+    this.#notice?.(`${asked.message.method} ${asked.url.pathname}${registry}: ${result}`);
   }
 
   #failed(

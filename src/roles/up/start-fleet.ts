@@ -93,6 +93,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
     const peer = await startPeer({
       ...peerOptionsOf(options, fleet, listeners),
       onWarning: warn("peer"),
+      onNotice,
     });
     undo.defer(() => peer.stop());
     return {

@@ -453,6 +453,22 @@ test("digests of other algorithms are the registry's affair alone", async () => 
   expect(mirror.peer.status().store.contents).toBe(0);
 });
 
+test("each request of an engine is told to who wants to know, with what came of it", async () => {
+  const notices: string[] = [];
+  const { registry, mirror } = await mirrorFixture(cleanups, {
+    peer: { onNotice: (message) => notices.push(message) },
+  });
+  const digest = registry.add(randomBytes(1000));
+
+  await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}?ns=${registry.host}`);
+  await askRaw(`${mirror.url}/v2/`, { method: "POST" });
+
+  expect(notices).toEqual([
+    `GET /v2/team/app/blobs/${digest} of ${registry.host}: swarm`,
+    "POST /v2/: mirror",
+  ]);
+});
+
 test("status and metrics tell of the port and of what went through it", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const digest = registry.add(randomBytes(1000));

@@ -82,15 +82,17 @@ export class RegistryMirror {
   ): Promise<void> {
     let request: RegistryRequest | null = null;
     let result: MirrorResult;
+    let because = "";
     try {
       request = read();
       result = await this.#answer(request, response);
     } catch (error) {
       result = this.#failed(asked, response, request, error);
+      if (result !== "left") because = `: ${messageOf(error)}`;
     }
     this.counts.requests[result]++;
     const registry = request === null ? "" : ` of ${request.upstream.registry}`;
-    this.#notice?.(`${asked.message.method} ${asked.url.pathname}${registry}: ${result}`);
+    this.#notice?.(`${asked.message.method} ${asked.url.pathname}${registry}: ${result}${because}`);
   }
 
   #failed(

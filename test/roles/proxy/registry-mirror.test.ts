@@ -461,11 +461,16 @@ test("each request of an engine is told to who wants to know, with what came of 
   const digest = registry.add(randomBytes(1000));
 
   await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}?ns=${registry.host}`);
+  await askRaw(`${mirror.url}/v2/team/app/manifests/none`);
   await askRaw(`${mirror.url}/v2/`, { method: "POST" });
 
+  const place = `of ${registry.host}`;
   expect(notices).toEqual([
-    `GET /v2/team/app/blobs/${digest} of ${registry.host}: swarm`,
-    "POST /v2/: mirror",
+    `GET /v2/team/app/blobs/${digest} ${place}: swarm`,
+    expect.stringMatching(
+      new RegExp(`^GET /v2/team/app/manifests/none ${place}: failed: .* answered 404$`),
+    ),
+    expect.stringContaining("POST /v2/: mirror: a mirror only answers pulls"),
   ]);
 });
 

@@ -116,7 +116,7 @@ async function exportTo(file: string | undefined, { certificate }: ProxyCa): Pro
 
 function dataDirOf(flags: ParsedFlags): string {
   const given = flagTexts(FLAGS, flags, process.env)("data-dir").at(-1);
-  return given ?? defaultDataDir(process.env, process.getuid?.() ?? -1);
+  return given || defaultDataDir(process.env, process.getuid?.() ?? -1);
 }
 
 function notACommand({ positionals }: ParsedFlags): DfError {

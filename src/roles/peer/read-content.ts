@@ -54,7 +54,9 @@ async function nextChange(
 ): Promise<void> {
   const { contentId } = content.facts;
   if (download?.state.kind === "failed") throw download.state.error;
-  const isBrought = download?.state.kind === "running" && download.contentId === contentId;
+  // A download that has no content just dropped this one: what it ends with says why.
+  const mayBeBrought = download?.contentId === contentId || download?.contentId === null;
+  const isBrought = download?.state.kind === "running" && mayBeBrought;
   if (!isBrought) {
     throw new DfError(
       "unavailable",

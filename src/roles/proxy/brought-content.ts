@@ -2,7 +2,7 @@
 // it, in this process.
 
 import { DfError } from "../../errors.ts";
-import type { LocalApi } from "../../net/local/local-server.ts";
+import type { LocalApi, ReadableContent } from "../../net/local/local-server.ts";
 import type { DownloadRequest, DownloadStreamEvent } from "../../net/wire/local-api.ts";
 
 /**
@@ -39,15 +39,8 @@ export async function bringContent(
   signal: AbortSignal,
 ): Promise<BroughtContent> {
   const events = local.download(request, signal);
-  const content = await firstContent(events);
-  const { contentId, length, fields = {}, stale = null, access = "" } = content;
-  const readable = local.content(contentId, access);
-  if (readable === undefined) {
-    await events.return(undefined);
-    throw new DfError("unavailable", `read content ${contentId}: it is gone`, {
-      hint: "ask again",
-    });
-  }
+  const { content, readable } = await firstReadable(local, events);
+  const { contentId, length, fields = {}, stale = null } = content;
   void stayUntilDone(events);
   return {
     contentId,
@@ -61,11 +54,20 @@ export async function bringContent(
 
 type ContentEvent = Extract<DownloadStreamEvent, { event: "content" }>;
 
-async function firstContent(events: AsyncGenerator<DownloadStreamEvent>): Promise<ContentEvent> {
+async function firstReadable(
+  local: LocalApi,
+  events: AsyncGenerator<DownloadStreamEvent>,
+): Promise<{ content: ContentEvent; readable: ReadableContent }> {
   for (;;) {
     const next = await events.next();
-    if (next.done === true) throw new DfError("internal", "bring a content: it ended unannounced");
-    if (next.value.event === "content") return next.value;
+    if (next.done === true) {
+      throw new DfError("unavailable", "bring a content: it is gone", { hint: "ask again" });
+    }
+    const content = next.value;
+    if (content.event !== "content") continue;
+    const readable = local.content(content.contentId, content.access ?? "");
+    // What was dropped by now is followed by another version, or by why there is none.
+    if (readable !== undefined) return { content, readable };
   }
 }
 

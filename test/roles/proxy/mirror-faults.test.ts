@@ -172,6 +172,24 @@ test("a blob that ends early never comes whole", async () => {
   });
 }, 60_000);
 
+// Who asked heard that the content was gone, and to ask again, when it was wrong.
+test("a blob that ends early as if it were whole is wrong, not gone", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups);
+  const blob = randomBytes(3_000_000);
+  const digest = registry.add(blob);
+  registry.instead = ({ method }, response) => {
+    if (method === "HEAD") return false;
+    response.writeHead(200, { "transfer-encoding": "chunked" });
+    response.end(blob.subarray(0, 2_000_000));
+    return true;
+  };
+
+  const answer = await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`);
+
+  if (answer.isWhole) expect([answer.status, errorOf(answer).code]).toEqual([502, "UNAVAILABLE"]);
+  expect(answer.isWhole && answer.status === 200).toBe(false);
+});
+
 test("T-37: a manifest whose bytes contradict themselves is refused, from swarm and registry alike", async () => {
   const { registry, mirror } = await mirrorFixture(cleanups);
   const liar = manifestBytes({ mediaType: OCI_INDEX, manifests: [] });

@@ -31,7 +31,10 @@ export function isTunnelTarget(url: URL, access: ProxyAccess): boolean {
   return named || (isTarget(url, access) && access.tunnelPorts.has(portOf(url)));
 }
 
-/** @param address as a socket tells it; undefined: a unix socket's, whose file says who may use it */
+/**
+ * Of a TCP connection; a unix socket's file says itself who may use it.
+ * @param address as a socket tells it; undefined: its connection was reset meanwhile, whoever that was
+ */
 export function isOfThisMachine(address: string | undefined): boolean {
-  return address === undefined || address === "" || addressKind(address) === "loopback";
+  return address !== undefined && addressKind(address) === "loopback";
 }

@@ -248,7 +248,8 @@ class Front implements RunningFront {
       return { form: "intercepted", url: urlOf(path, target.origin), message, signal };
     }
     if (path.startsWith("/") || path === "*") {
-      if (!isOfThisMachine(message.socket.remoteAddress)) this.#requireRight(message);
+      const isLocal = "unix" in this.#options.listen;
+      if (!isLocal && !isOfThisMachine(message.socket.remoteAddress)) this.#requireRight(message);
       const url = urlOf(path, `http://${host === "" ? "localhost" : host}`);
       return { form: "origin", url, message, signal };
     }

@@ -15,7 +15,7 @@ import { isOfThisMachine } from "./proxy-access.ts";
  */
 export function refusePage({ headers, socket }: IncomingMessage, ownName: string | null): void {
   // Who comes from elsewhere has shown a password, which no page has.
-  if (!isOfThisMachine(socket.remoteAddress)) return;
+  if (socket.remoteAddress !== undefined && !isOfThisMachine(socket.remoteAddress)) return;
   const { host = "", origin } = headers;
   const site = headers["sec-fetch-site"];
   // What a user types into a browser comes from no page.

@@ -2,6 +2,7 @@
 
 import { afterEach, expect, test } from "bun:test";
 import fc from "fast-check";
+import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -135,6 +136,21 @@ test.if(outside !== undefined)(
     expect(seen).toHaveLength(1);
   },
 );
+
+test("T-27: a remote client is none of this machine's because its connection is gone", async () => {
+  if (outside === undefined) return;
+  const { port, seen } = await frontFixture({ hostname: "0.0.0.0", access: guarded() });
+  const sockets = Array.from({ length: 10 }, () => connect(port, outside));
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+
+  for (const socket of sockets) socket.write(REQUEST, () => socket.resetAndDestroy());
+  // Request and reset are both there when the port looks again.
+  await Bun.sleep(0);
+  Bun.sleepSync(200);
+  await Bun.sleep(300);
+
+  expect(seen).toEqual([]);
+});
 
 test("T-27: CONNECT to :22, :25 and others' ports is refused with 403, and nothing is connected to", async () => {
   const { port } = await frontFixture();

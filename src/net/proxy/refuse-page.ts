@@ -23,9 +23,14 @@ export function refusePage({ headers, socket }: IncomingMessage, ownName: string
     throw new DfError("denied", "answer a browser's page: this port is for programs of this host");
   }
   const named = URL.canParse(`http://${host}`) ? bareHost(new URL(`http://${host}`).hostname) : "";
-  const isOwn = named === "localhost" || named === ownName?.toLowerCase() || ipaddr.isValid(named);
-  if (host === "" || isOwn) return;
+  if (host === "" || isOwn(named, ownName)) return;
   throw new DfError("misdirected", `answer for ${host}: this port is not called so`, {
     hint: "ask it by its address, e.g. 127.0.0.1, or have it listen on that name",
   });
+}
+
+function isOwn(named: string, ownName: string | null): boolean {
+  // Leads here as well, but browsers do not say then whose page asks.
+  if (named === "0.0.0.0" || named === "::") return false;
+  return named === "localhost" || named === ownName?.toLowerCase() || ipaddr.isValid(named);
 }

@@ -521,6 +521,7 @@ test("T-36: a browser's page gets nothing from the port itself, under whatever n
 
   expect(await get(`Host: rebound.test:${proxy.port}`)).toBe(421);
   expect(await get("Host: 127.0.0.1.rebound.test")).toBe(421);
+  expect(await get(`Host: 0.0.0.0:${proxy.port}`)).toBe(421);
   expect(await get(`${own}\r\nOrigin: https://page.test`)).toBe(403);
   expect(await get(`${own}\r\nSec-Fetch-Site: cross-site`)).toBe(403);
   expect(asked.requests).toEqual([]);

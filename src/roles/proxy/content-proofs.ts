@@ -21,14 +21,18 @@ export class ContentProofs {
     work: (proof: ContentProof) => Promise<T>,
   ): Promise<T> {
     const key = `${contentId} ${sha256}`;
-    const shared = this.#proofs.get(key) ?? { proof: new ContentProof(sha256), readerCount: 0 };
+    const known = this.#proofs.get(key);
+    // Who still reads what proved wrong, however long, keeps nobody from what is brought instead.
+    const isUsable = known !== undefined && !known.proof.isWrong;
+    const shared = isUsable ? known : { proof: new ContentProof(sha256), readerCount: 0 };
     this.#proofs.set(key, shared);
     shared.readerCount++;
     try {
       return await work(shared.proof);
     } finally {
       // Not kept for later: the content may be dropped and brought again.
-      if (--shared.readerCount === 0) this.#proofs.delete(key);
+      const isLast = --shared.readerCount === 0;
+      if (isLast && this.#proofs.get(key) === shared) this.#proofs.delete(key);
     }
   }
 }
@@ -42,6 +46,11 @@ export class ContentProof {
 
   constructor(sha256: string) {
     this.#sha256 = sha256;
+  }
+
+  /** Whether the whole was seen, and is another digest's. */
+  get isWrong(): boolean {
+    return this.#isRight === false;
   }
 
   /** A reader saw these bytes of the content. */

@@ -1,6 +1,8 @@
 // A supernode that lies: it gives other bytes than a digest names, and says that they are the digest's.
 
 import { afterEach, expect, test } from "bun:test";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { digestNow, toHex } from "../../../src/engine/bytes/digest.ts";
 import { DEFAULT_REGISTRY_RULES } from "../../../src/net/registry/upstream-choice.ts";
 import type { PeerMessage } from "../../../src/net/wire/swarm-messages.ts";
@@ -77,6 +79,22 @@ test.each([
   },
   20_000,
 );
+
+test("T-01: a client that stalls on wrong bytes keeps nobody from the right ones", async () => {
+  const right = randomBytes(12_000_000);
+  const { told, state, path, address, url } = await liarFixture("blob", { folder: "blobs", right });
+  const port = Number(address.split(":")[1]);
+  const stalled = connect(port, "127.0.0.1");
+  cleanups.defer(() => void stalled.destroy());
+  stalled.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+  await once(stalled, "readable");
+
+  expect((await askRaw(url)).isWhole).toBe(false);
+  state.gives = told.right;
+  const after = await askRaw(url);
+
+  expect([after.isWhole, after.body.equals(right)]).toEqual([true, true]);
+}, 20_000);
 
 test("T-35: what failed is told without what the client's URL had before the host", async () => {
   const right = randomBytes(60_000);

@@ -32,6 +32,8 @@ export function isOfTheSource({ code }: DfError): boolean {
 
 export class Refusals {
   readonly #byTask = new Map<string, Refusal>();
+  /** When what each failure says is over: heard again, also of another task, it is no newer. */
+  readonly #untilMs = new WeakMap<DfError, number>();
 
   /** Undefined when the source may be asked. @param taskId or what else names what was asked for */
   of(taskId: string): Refusal | undefined {
@@ -44,9 +46,10 @@ export class Refusals {
   /** Notes why a task could not be had, if that was the source's doing. */
   note(taskId: string, error: unknown): void {
     if (!isDfError(error) || !isOfTheSource(error)) return;
-    const holdsForMs = holdMsOf(error);
+    const untilMs = this.#untilMs.get(error) ?? performance.now() + holdMsOf(error);
+    this.#untilMs.set(error, untilMs);
     this.#byTask.delete(taskId);
-    this.#byTask.set(taskId, { error, untilMs: performance.now() + holdsForMs });
+    this.#byTask.set(taskId, { error, untilMs });
     if (this.#byTask.size <= REFUSALS_MAX) return;
     const [oldest] = this.#byTask.keys();
     if (oldest !== undefined) this.#byTask.delete(oldest);

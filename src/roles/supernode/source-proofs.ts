@@ -120,6 +120,18 @@ export class SourceProofs {
     try {
       if (lane.hold !== null && performance.now() < lane.hold.untilMs) throw lane.hold.error;
       await lane.pacer.admit(PROOF_TOKENS, this.#signal);
+      return await this.#askIn(lane, asked);
+    } finally {
+      lane.usedAtMs = performance.now();
+      const next = lane.waiting.shift();
+      if (next === undefined) lane.inFlight--;
+      else next();
+    }
+  }
+
+  /** A source that is too busy is left alone for a while. Only its own word counts: not that others heard it. */
+  async #askIn(lane: Lane, asked: AskedProof): Promise<ProvenVersion> {
+    try {
       const request = { ...asked, timeoutMs: SOURCE_TIMEOUTS_MS, egress: this.#egress };
       return await proveAtSource(request, lane.gate, this.#signal);
     } catch (error) {
@@ -128,11 +140,6 @@ export class SourceProofs {
         lane.hold = { error, untilMs: performance.now() + holdMs };
       }
       throw error;
-    } finally {
-      lane.usedAtMs = performance.now();
-      const next = lane.waiting.shift();
-      if (next === undefined) lane.inFlight--;
-      else next();
     }
   }
 

@@ -307,6 +307,46 @@ test("an engine hears of a 429 at once, and the registry is asked once for all w
   ]);
 });
 
+// Each who heard of a refusal began its time anew: while anybody asked, the registry was not asked again.
+test("what a registry refused for a moment is there after it, however often it is asked for meanwhile", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups);
+  const digest = registry.add(randomBytes(SMALL));
+  let isPushed = false;
+  registry.instead = (_request, response) => {
+    if (!isPushed) response.writeHead(404, { "cache-control": "max-age=2" }).end();
+    return !isPushed;
+  };
+
+  const before = await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`);
+  isPushed = true;
+
+  expect(before.status).toBe(404);
+  await until(async () => {
+    const { status } = await askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`);
+    return status === 200;
+  });
+}, 20_000);
+
+test("a registry that was too busy for a moment is asked again after it, however many ask meanwhile", async () => {
+  const { registry, mirror } = await mirrorFixture(cleanups);
+  const digests = Array.from({ length: 3 }, () => registry.add(randomBytes(SMALL)));
+  let isBusy = true;
+  registry.instead = (_request, response) => {
+    if (isBusy) response.writeHead(429, { "retry-after": "3" }).end();
+    return isBusy;
+  };
+  const statuses = async (): Promise<number[]> => {
+    const answers = digests.map((digest) => askRaw(`${mirror.url}/v2/team/app/blobs/${digest}`));
+    return (await Promise.all(answers)).map(({ status }) => status);
+  };
+
+  const before = await statuses();
+  isBusy = false;
+
+  expect(before).toEqual([429, 429, 429]);
+  await until(async () => (await statuses()).every((status) => status === 200));
+}, 20_000);
+
 let certificates: SourceCertificates;
 beforeAll(async () => {
   certificates = await sourceCertificates();

@@ -40,6 +40,7 @@ test("a stalled reader of a content stops its source after what the kernel buffe
   const ended = Promise.withResolvers<void>();
   const { socket } = await serverFixture({
     content: () => ({
+      identity: {},
       discard: nothing,
       length: 1 << 30,
       async *read() {
@@ -78,6 +79,7 @@ test("a stalled reader of a content stops its source after what the kernel buffe
 test("a content that ends early breaks the stream instead of looking whole", async () => {
   const { client } = await serverFixture({
     content: () => ({
+      identity: {},
       discard: nothing,
       length: 100,
       async *read() {
@@ -135,6 +137,7 @@ test("a reader that leaves ends its generator, also while that waits", async () 
 test("a range of a content whose length is not known yet says only what is known", async () => {
   const { socket } = await serverFixture({
     content: () => ({
+      identity: {},
       discard: nothing,
       length: null,
       async *read(from, to) {

@@ -24,6 +24,8 @@ import type { FreshnessOnHost } from "../wire/task-freshness.ts";
 
 /** Bytes of a content, as far as they are there and as they arrive. */
 export interface ReadableContent {
+  /** The same for all readers until the content is dropped; what is brought in its place has another. */
+  readonly identity: object;
   /** Null: not known yet. */
   readonly length: number | null;
   /**

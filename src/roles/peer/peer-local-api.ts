@@ -40,6 +40,7 @@ export function peerLocalApi(parts: PeerLocalApiParts): LocalApi {
         read: (from, to, signal, partBytesMax) =>
           readContent(content, { from, to, partBytesMax }, download, signal),
         discard: () => discardWrong(content, parts),
+        identity: content,
       };
     },
     status: parts.status,

@@ -13,6 +13,8 @@ const PART_BYTES_MAX = 128 << 10;
 
 export interface BroughtContent {
   readonly contentId: string;
+  /** As ReadableContent.identity. */
+  readonly identity: object;
   /** Null: not known before its end. */
   readonly length: number | null;
   /** What the source said with it, by names in lower case. */
@@ -49,6 +51,7 @@ export async function bringContent(
     stale,
     read: (from, to) => readable.read(from, to, signal, PART_BYTES_MAX),
     discard: () => readable.discard(),
+    identity: readable.identity,
   };
 }
 

@@ -7,32 +7,42 @@ import { DfError } from "../../errors.ts";
 import type { BroughtContent } from "./brought-content.ts";
 import { freeMemoryOf } from "./free-memory.ts";
 
+interface SharedProof {
+  readonly proof: ContentProof;
+  readerCount: number;
+}
+
 /** The proofs under way: one for all readers of a content at the same time. */
 export class ContentProofs {
-  readonly #proofs = new Map<string, { proof: ContentProof; readerCount: number }>();
+  /** By content: one that was dropped and brought again is another. */
+  readonly #proofs = new WeakMap<object, Map<string, SharedProof>>();
+  /** SHA-256 that a content proved to have. */
+  readonly #right = new WeakMap<object, string>();
 
   /**
    * Runs `work` with the content's proof.
    * @param sha256 hex
    */
   async during<T>(
-    contentId: string,
+    { identity }: Pick<BroughtContent, "identity">,
     sha256: string,
     work: (proof: ContentProof) => Promise<T>,
   ): Promise<T> {
-    const key = `${contentId} ${sha256}`;
-    const known = this.#proofs.get(key);
-    // Who still reads what proved wrong, however long, keeps nobody from what is brought instead.
-    const isUsable = known !== undefined && !known.proof.isWrong;
-    const shared = isUsable ? known : { proof: new ContentProof(sha256), readerCount: 0 };
-    this.#proofs.set(key, shared);
+    const proofs = this.#proofs.get(identity) ?? new Map<string, SharedProof>();
+    this.#proofs.set(identity, proofs);
+    const isKnown = this.#right.get(identity) === sha256;
+    const shared = proofs.get(sha256) ?? {
+      proof: new ContentProof(sha256, isKnown),
+      readerCount: 0,
+    };
+    proofs.set(sha256, shared);
     shared.readerCount++;
     try {
       return await work(shared.proof);
     } finally {
-      // Not kept for later: the content may be dropped and brought again.
-      const isLast = --shared.readerCount === 0;
-      if (isLast && this.#proofs.get(key) === shared) this.#proofs.delete(key);
+      if (shared.proof.isRight) this.#right.set(identity, sha256);
+      // Not kept for later: who reads the whole once more proves once more what the disk gives.
+      if (--shared.readerCount === 0) proofs.delete(sha256);
     }
   }
 }
@@ -43,14 +53,17 @@ export class ContentProof {
   /** How far the digest is. */
   #at = 0;
   #isRight: boolean | null = null;
+  readonly #isKnown: boolean;
 
-  constructor(sha256: string) {
+  /** @param isKnown whether it proved right before */
+  constructor(sha256: string, isKnown: boolean) {
     this.#sha256 = sha256;
+    this.#isKnown = isKnown;
   }
 
-  /** Whether the whole was seen, and is another digest's. */
-  get isWrong(): boolean {
-    return this.#isRight === false;
+  /** Whether the whole was seen, and is the digest's. */
+  get isRight(): boolean {
+    return this.#isRight === true;
   }
 
   /** A reader saw these bytes of the content. */
@@ -62,10 +75,12 @@ export class ContentProof {
   }
 
   /**
-   * Reads what nobody has seen yet, and compares.
+   * Reads what nobody has seen yet, and compares; not once more for the last bytes alone, each time somebody
+   * asks for those.
    * @throws {DfError} checksum; as BroughtContent.read
    */
   async hold(content: BroughtContent, length: number): Promise<void> {
+    if (this.#isKnown && this.#at < length) return;
     let from = this.#at;
     for await (const part of content.read(from, length)) {
       this.see(from, part);

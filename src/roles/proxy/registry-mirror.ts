@@ -142,7 +142,7 @@ export class RegistryMirror {
       };
       const etag = `"${digest}"`;
       const sha256 = digest.slice("sha256:".length);
-      this.counts.bytes.swarm += await this.#proofs.during(content.contentId, sha256, (proof) =>
+      this.counts.bytes.swarm += await this.#proofs.during(content, sha256, (proof) =>
         answerContent(request.asked, response, { content, fields, etag, proof }),
       );
       return "swarm";

@@ -66,7 +66,7 @@ export class RetryGate {
 
   /**
    * Runs an exchange until it succeeds, fails for good or no try is left.
-   * @param patienceMs how long a source is waited for that says to come back later
+   * @param patienceMs how long a source is waited for that says to come back later, or says nothing
    */
   async retrying<T>(
     signal: AbortSignal,
@@ -82,7 +82,7 @@ export class RetryGate {
         throwIfInterrupted(signal);
         if (!(error instanceof SourceFault)) throw error;
         const isLate = performance.now() + (error.retryAfterMs ?? 0) > impatientAtMs;
-        if (isLate && saysLater(error)) throw error.error;
+        if (isLate && (saysLater(error) || isUnanswered(error))) throw error.error;
         this.failed(error, startedAtMs);
       }
     }
@@ -94,8 +94,9 @@ export class RetryGate {
 }
 
 /**
- * How long the first answer of a registry that is too busy is waited for. Engines know themselves how to wait, or
- * ask elsewhere meanwhile, once they are told; a moment's crowd is worth less than that.
+ * How long the first answer of a registry that is too busy, or silent, is waited for. Engines know themselves how
+ * to wait, or ask elsewhere meanwhile, once they are told; a moment's crowd is worth less than that. One try at a
+ * registry that drops packets takes longer (CONNECT_TIMEOUT_MS), so it is the only one.
  */
 const REGISTRY_PATIENCE_MS = 2_000;
 
@@ -107,6 +108,11 @@ export function patienceWith({ isRegistry = false }: { isRegistry?: boolean }): 
 /** Whether the source itself asked to be left alone for now. */
 function saysLater({ error, retryAfterMs }: SourceFault): boolean {
   return error.refusal?.status === 429 || retryAfterMs !== null;
+}
+
+/** Whether nothing came back at all. */
+function isUnanswered({ error: { code } }: SourceFault): boolean {
+  return code === "network" || code === "timeout";
 }
 
 /** Throws the signal's own DfError, or `interrupted`. */

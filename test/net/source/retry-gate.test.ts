@@ -46,6 +46,23 @@ test("who has little patience is told at once that a source wants to be left alo
   expect(exchanges).toEqual(["later", "reset", "reset", "reset"]);
 });
 
+// Of a registry that drops packets three tries were made: an engine waited 20 s for each of its questions.
+test("who has little patience asks a silent source no more once it is over", async () => {
+  const gate = new RetryGate(policy);
+  const faults = [reset(), transientFault("timeout", "read the source: silent")];
+
+  for (const fault of faults) {
+    let exchanges = 0;
+    const ask = async (): Promise<never> => {
+      exchanges++;
+      await Bun.sleep(5);
+      throw fault;
+    };
+    await expect(gate.retrying(signal, ask, 1)).rejects.toBe(fault.error);
+    expect(exchanges).toBe(1);
+  }
+});
+
 test("exchanges that fail one after another use up the tries", async () => {
   const gate = new RetryGate(policy);
   let exchanges = 0;

@@ -7,16 +7,11 @@ import { DfError } from "../../errors.ts";
 /**
  * Makes way for the socket: a file that a dead peer left is removed.
  * @param flag by which another path can be chosen
- * @throws {DfError} usage when a living one has it, or it is no socket
+ * @throws {DfError} usage when a living one has it
  */
 export async function clearSocket(path: string, flag = "--socket"): Promise<void> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   if (!existsSync(path)) return;
-  if (!statSync(path).isSocket()) {
-    throw new DfError("usage", `listen on ${path}: it is no socket, and stays as it is`, {
-      hint: `choose another ${flag}`,
-    });
-  }
   const isAlive = await Bun.connect({ unix: path, socket: { data() {} } }).then(
     (socket) => {
       socket.end();

@@ -1,7 +1,6 @@
 // Passes a GET or HEAD on to a registry as the client sent it, and the answer back as the registry gave it:
 // redirects are followed here, because the client may not reach, or not be meant to see, where they lead.
 
-import type { ServerResponse } from "node:http";
 import { CONNECT_TIMEOUT_MS } from "../../limits.ts";
 import type { EgressGuard } from "../../net/egress/egress-guard.ts";
 import {
@@ -17,7 +16,6 @@ import { SourceClient } from "../../net/source/source-client.ts";
 import { withoutFault } from "../../net/source/source-fault.ts";
 import { DfError } from "../../errors.ts";
 import { shownBy } from "./shown-credentials.ts";
-import { writePart } from "./write-part.ts";
 
 /** A registry may have to ask a store of its own. */
 const REGISTRY_TIMEOUT_MS = 30_000;
@@ -55,9 +53,14 @@ export class PassThrough {
 
   /**
    * Waits for the answer's head, whatever it says. `close` is to be called in the end.
+   * @param firstByteMs how long a registry may be silent
    * @throws {DfError} when there is none; denied: the request came through here before
    */
-  async ask({ message, signal }: ProxiedRequest, url: string): Promise<PassedAnswer> {
+  async ask(
+    { message, signal }: ProxiedRequest,
+    url: string,
+    firstByteMs = REGISTRY_TIMEOUT_MS,
+  ): Promise<PassedAnswer> {
     if (cameThrough(message, this.#via)) {
       throw new DfError("denied", "ask the registry: the request came through here before", {
         hint: "an upstream of this mirror leads back to it: see --registry-upstream",
@@ -70,7 +73,7 @@ export class PassThrough {
       url,
       headers: Object.fromEntries(fields.filter(([name]) => !OWN_FIELDS.test(name))),
       egress: this.#egress,
-      timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: REGISTRY_TIMEOUT_MS },
+      timeoutMs: { connect: CONNECT_TIMEOUT_MS, firstByte: firstByteMs },
     });
     const conditions = {
       ...Object.fromEntries(fields.filter(([name]) => CONDITIONS.test(name))),
@@ -83,33 +86,6 @@ export class PassThrough {
       client.close();
       throw withoutFault(error);
     }
-  }
-
-  /**
-   * Asks, and writes the answer with the fields that `edit` makes of the registry's.
-   * @returns how many bytes of a body were written
-   * @throws {DfError} as `ask`, or when the body breaks off
-   */
-  async answer(
-    request: ProxiedRequest,
-    response: ServerResponse,
-    { url, edit }: { url: string; edit: (fields: Fields) => Fields },
-  ): Promise<number> {
-    const answer = await this.ask(request, url);
-    let bytes = 0;
-    try {
-      response.writeHead(answer.status, edit(answer.fields));
-      if (request.message.method !== "HEAD") {
-        for await (const part of answer.body()) {
-          await writePart(response, part, request.signal);
-          bytes += part.length;
-        }
-      }
-      response.end();
-    } finally {
-      answer.close();
-    }
-    return bytes;
   }
 }
 

@@ -17,17 +17,18 @@ import { type OciError, ociErrorOf } from "../../net/registry/oci-error.ts";
 import { formatWarning } from "../../net/registry/warning-field.ts";
 import { isSha256 } from "../../net/registry/oci-path.ts";
 import type { RegistryRules } from "../../net/registry/upstream-choice.ts";
+import type { BroughtContent } from "./brought-content.ts";
 import { answerContent } from "./content-answer.ts";
 import { ContentProofs } from "./content-proofs.ts";
 import { type JudgedManifest, judgeManifest } from "./manifest-bytes.ts";
 import { type MirrorCounts, type MirrorResult, noRequests } from "./mirror-counts.ts";
 import { RegistryTroubles } from "./registry-troubles.ts";
-import { PassThrough, type PassThroughOptions } from "./pass-through.ts";
+import { type PassedAnswer, PassThrough, type PassThroughOptions } from "./pass-through.ts";
 import { refuse } from "./refuse.ts";
 import {
   isForSwarm,
   ownFields,
-  queryOf,
+  askedUrlOf,
   Refusal,
   type RegistryRequest,
   registryUrlOf,
@@ -35,6 +36,7 @@ import {
   requestOf,
   subjectOf,
 } from "./registry-request.ts";
+import { SwarmOrRegistry } from "./swarm-or-registry.ts";
 import { SwarmPull } from "./swarm-pull.ts";
 import { writePart } from "./write-part.ts";
 
@@ -49,8 +51,8 @@ export interface RegistryMirrorOptions extends PassThroughOptions {
 export class RegistryMirror {
   readonly counts: MirrorCounts = noRequests();
   readonly #rules: RegistryRules;
-  readonly #pull: SwarmPull;
   readonly #passing: PassThrough;
+  readonly #ways: SwarmOrRegistry;
   readonly #proofs = new ContentProofs();
   readonly #troubles = new RegistryTroubles();
   readonly #warn: (message: string) => void;
@@ -58,8 +60,11 @@ export class RegistryMirror {
 
   constructor(options: RegistryMirrorOptions) {
     this.#rules = options.registries;
-    this.#pull = new SwarmPull(options.local);
     this.#passing = new PassThrough(options);
+    this.#ways = new SwarmOrRegistry({
+      ...{ pull: new SwarmPull(options.local), passing: this.#passing },
+      onSilence: ({ upstream }, error) => this.#tellTrouble(upstream.registry, error),
+    });
     this.#warn = options.onWarning;
     this.#notice = options.onNotice;
   }
@@ -111,8 +116,7 @@ export class RegistryMirror {
       // The path alone: before it a proxy's client may have written a password.
       this.#warn(`${message.method} ${url.pathname}: ${known.message}`);
     } else if (!isRefusal && request !== null) {
-      const trouble = this.#troubles.tell(request.upstream.registry, known);
-      if (trouble !== null) this.#warn(trouble);
+      this.#tellTrouble(request.upstream.registry, known);
     }
     if (response.headersSent) {
       // Only a broken connection tells that the rest is missing.
@@ -128,10 +132,24 @@ export class RegistryMirror {
     return isRefusal ? "mirror" : "failed";
   }
 
+  #tellTrouble(registry: string, error: DfError): void {
+    const trouble = this.#troubles.tell(registry, error);
+    if (trouble !== null) this.#warn(trouble);
+  }
+
   async #answer(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
     if (!isForSwarm(request)) return this.#pass(request, response);
-    const content = await this.#pull.bring(request);
-    if (content === null) return this.#pass(request, response);
+    const answered = await this.#ways.answerTo(request);
+    return answered.by === "registry"
+      ? this.#give(request, response, answered.answer)
+      : this.#giveFromSwarm(request, response, answered.content);
+  }
+
+  async #giveFromSwarm(
+    request: RegistryRequest,
+    response: ServerResponse,
+    content: BroughtContent,
+  ): Promise<MirrorResult> {
     const { resource } = request;
     if (resource.kind === "blob") {
       const { digest } = resource;
@@ -160,28 +178,22 @@ export class RegistryMirror {
   async #pass(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
     const { asked, upstream, resource } = request;
     if (resource.kind === "version" && !upstream.isNamed) return this.#greet(request, response);
-    const url = `${registryUrlOf(request)}${queryOf(asked.url)}`;
-    const isRead = asked.message.method === "GET";
-    if (isRead && (resource.kind === "manifest" || resource.kind === "tag")) {
-      return this.#passManifest(request, response, url);
-    }
-    const edit = (fields: Fields): Fields => withOwn(fields, request, url);
-    this.counts.bytes.registry += await this.#passing.answer(asked, response, { url, edit });
-    return "registry";
+    return this.#give(request, response, await this.#passing.ask(asked, askedUrlOf(request)));
   }
 
-  /** A manifest that a registry gives to one engine alone is judged like all others. */
-  async #passManifest(
+  /** Writes what the registry said. A manifest that it gives to one engine alone is judged like all others. */
+  async #give(
     request: RegistryRequest,
     response: ServerResponse,
-    url: string,
+    answer: PassedAnswer,
   ): Promise<MirrorResult> {
     const { asked, resource } = request;
-    const answer = await this.#passing.ask(asked, url);
+    const isRead = asked.message.method === "GET";
+    const isManifest = resource.kind === "manifest" || resource.kind === "tag";
     try {
-      const fields = withOwn(answer.fields, request, url);
+      const fields = withOwn(answer.fields, request);
       let body = answer.body();
-      if (answer.status === 200) {
+      if (isRead && isManifest && answer.status === 200) {
         const digest =
           resource.kind === "manifest" && isSha256(resource.digest) ? resource.digest : null;
         const contentType = [answer.fields["content-type"] ?? []].flat()[0] ?? null;
@@ -189,9 +201,11 @@ export class RegistryMirror {
         body = once(bytes);
       }
       response.writeHead(answer.status, fields);
-      for await (const part of body) {
-        await writePart(response, part, asked.signal);
-        this.counts.bytes.registry += part.length;
+      if (asked.message.method !== "HEAD") {
+        for await (const part of body) {
+          await writePart(response, part, asked.signal);
+          this.counts.bytes.registry += part.length;
+        }
       }
       response.end();
     } finally {
@@ -206,15 +220,16 @@ export class RegistryMirror {
    */
   async #greet(request: RegistryRequest, response: ServerResponse): Promise<MirrorResult> {
     const { asked } = request;
-    const url = registryUrlOf(request);
     if (isGreetingBeforeNames(asked)) {
       if (asked.message.headers.authorization === undefined) throw new Refusal(SHOW_WHAT_IS_KEPT);
       return this.#greetSelf(request, response);
     }
     try {
-      const edit = (fields: Fields): Fields => withOwn(fields, request, url);
-      this.counts.bytes.registry += await this.#passing.answer(asked, response, { url, edit });
-      return "registry";
+      return await this.#give(
+        request,
+        response,
+        await this.#passing.ask(asked, registryUrlOf(request)),
+      );
     } catch (error) {
       if (response.headersSent || asked.signal.aborted) throw error;
       return this.#greetSelf(request, response);
@@ -289,12 +304,12 @@ function answerManifest(
   return method === "HEAD" ? 0 : bytes.length;
 }
 
-function withOwn(fields: Fields, request: RegistryRequest, url: string): Fields {
+function withOwn(fields: Fields, request: RegistryRequest): Fields {
   const { asked, resource, ns } = request;
   const { link, ...others } = fields;
   const isList = resource.kind === "tags" || resource.kind === "referrers";
   if (!isList || link === undefined) return { ...others, ...ownFields(request) };
-  const place = { url, path: asked.url.pathname, ns };
+  const place = { url: askedUrlOf(request), path: asked.url.pathname, ns };
   const links = rewriteLinks([link].flat().join(", "), place);
   return { ...others, ...ownFields(request), ...(links === null ? {} : { link: links }) };
 }

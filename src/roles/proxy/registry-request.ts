@@ -150,8 +150,13 @@ export function isForSwarm({ asked, resource }: RegistryRequest): boolean {
   }
 }
 
+/** Where the registry is asked what the engine asked. */
+export function askedUrlOf(request: RegistryRequest): string {
+  return `${registryUrlOf(request)}${queryOf(request.asked.url)}`;
+}
+
 /** The query without what is for the mirror. */
-export function queryOf({ searchParams }: URL): string {
+function queryOf({ searchParams }: URL): string {
   const query = new URLSearchParams(searchParams);
   query.delete("ns");
   return query.size === 0 ? "" : `?${query.toString()}`;

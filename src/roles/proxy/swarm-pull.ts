@@ -30,9 +30,10 @@ export class SwarmPull {
 
   /**
    * Null: the registry itself is to be asked.
+   * @param signal ends the reading of what was brought, too
    * @throws {DfError} what the registry said, or what is wrong with it; the signal's reason
    */
-  async bring(request: RegistryRequest): Promise<BroughtContent | null> {
+  async bring(request: RegistryRequest, signal: AbortSignal): Promise<BroughtContent | null> {
     const { asked, upstream, name } = request;
     const task = taskOf(request);
     const authorization = shownBy(asked.message);
@@ -40,7 +41,7 @@ export class SwarmPull {
     const repository = `${upstream.origin}/${name}`;
     if (!this.#private.has(repository)) {
       try {
-        return await bringContent(this.#local, publicOf(task), asked.signal);
+        return await bringContent(this.#local, publicOf(task), signal);
       } catch (error) {
         if (isBeyondSwarm(error)) return null;
         const isMissing = isDfError(error, "source-not-found");
@@ -53,7 +54,7 @@ export class SwarmPull {
     }
     if (authorization === undefined) return null;
     try {
-      const content = await bringContent(this.#local, privateOf(task, authorization), asked.signal);
+      const content = await bringContent(this.#local, privateOf(task, authorization), signal);
       this.#private.add(repository);
       return content;
     } catch (error) {

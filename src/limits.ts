@@ -20,6 +20,18 @@ export const PIECE_PORT = 65002;
 /** Registry mirror and forward proxy for programs of this host. */
 export const PROXY_PORT = 65001;
 
+/**
+ * How long a service that was told to stop lets answers to engines end. Supervisors kill after 30 s (the units of
+ * `df install systemd`, Kubernetes); the rest is for what is stopped afterwards.
+ */
+export const ANSWER_GRACE_MS = 25_000;
+
+/**
+ * A connection whose bytes nobody here understands, and through which none came for so long, is between two answers.
+ * While an answer comes in pieces of 4 MiB, they are as far apart at 7 Mb/s.
+ */
+export const TUNNEL_REST_MS = 5_000;
+
 /** Beside the piece port and the proxy's. */
 export const METRICS_PORT = 65003;
 

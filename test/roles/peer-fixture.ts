@@ -63,8 +63,8 @@ export async function peerFixture(cleanups: Cleanups, overrides: Partial<StartPe
     ...overrides,
   });
   let isStopped = false;
-  const stop = async (): Promise<void> => {
-    if (!isStopped) await peer.stop();
+  const stop = async (graceMs = 0): Promise<void> => {
+    if (!isStopped) await peer.stop(graceMs);
     isStopped = true;
   };
   cleanups.defer(stop);

@@ -6,8 +6,11 @@
 //                 │          │                  its answer must be read; what the answer itself takes
 //                 └──────────┴─▶ let go         is nobody's fault here
 //                                               a tunnel: counted, and watched by tunnel.ts
+//
+// Towards the end of the service each is closed when its answer is through, and a tunnel when it rests.
 
 import type { ServerResponse } from "node:http";
+import { TUNNEL_REST_MS } from "../../limits.ts";
 import type { TunnelEnd } from "./tunnel.ts";
 
 export interface WatchLimits {
@@ -21,6 +24,8 @@ export interface WatchLimits {
   requestsMax: number;
   /** Without a byte of the request's body, or with an answer of which nothing is read. */
   stallMs: number;
+  /** Without a byte in a tunnel, once no more requests are wanted. */
+  restMs: number;
 }
 
 export const WATCH_LIMITS: WatchLimits = {
@@ -32,9 +37,13 @@ export const WATCH_LIMITS: WatchLimits = {
   requestsMax: 16,
   // Engines stop reading while they unpack a layer.
   stallMs: 15 * 60_000,
+  restMs: TUNNEL_REST_MS,
 };
 
 const LOOK_INTERVAL_MS = 1_000;
+
+/** How long a client may take to close after its last answer, or to send the request that was on its way. */
+const FAREWELL_MS = 1_000;
 
 interface Watched {
   /** The end whose bytes count: the socket, then the TLS on it. */
@@ -55,6 +64,9 @@ export class ConnectionWatch {
   readonly #limits: WatchLimits;
   readonly #timer: Timer;
   readonly #all = new Map<TunnelEnd, Watched>();
+  /** No more requests are wanted. */
+  #isEnding = false;
+  readonly #emptied = Promise.withResolvers<void>();
 
   constructor(limits: WatchLimits) {
     this.#limits = limits;
@@ -73,7 +85,7 @@ export class ConnectionWatch {
     // The first request was what it was opened for.
     const fresh = { phase: "waiting", hasBegun: true, response: null, requestCount: 0 } as const;
     this.#all.set(stream, { ...fresh, stream, sinceMs, seenBytes });
-    stream.once("close", () => this.#all.delete(stream));
+    stream.once("close", () => this.#forget(stream));
     return true;
   }
 
@@ -84,7 +96,7 @@ export class ConnectionWatch {
     this.#all.delete(outer);
     this.#all.set(inner, watched);
     inner.once("close", () => {
-      this.#all.delete(inner);
+      this.#forget(inner);
       outer.destroy();
     });
     outer.once("close", () => inner.destroy());
@@ -102,7 +114,9 @@ export class ConnectionWatch {
     response.once("close", () => {
       watched.requestCount--;
       // A pipelined request may have begun meanwhile.
-      if (watched.response === response) this.#become(watched, "waiting", false);
+      if (watched.response !== response) return;
+      this.#become(watched, "waiting", false);
+      if (this.#isEnding) stream.end();
     });
     return true;
   }
@@ -118,10 +132,37 @@ export class ConnectionWatch {
     if (watched !== undefined) this.#become(watched, "tunnel", false);
   }
 
+  /**
+   * No more requests are wanted: connections that wait for one are closed, the others when their answer is
+   * through. Settles when none is left, or at the signal.
+   */
+  async finish(signal: AbortSignal): Promise<void> {
+    this.#isEnding = true;
+    for (const watched of this.#all.values()) {
+      const { stream, phase, hasBegun, seenBytes, response } = watched;
+      const isIdle = phase === "waiting" && !hasBegun && movedBytes(watched) === seenBytes;
+      if (isIdle && stream.writableLength === 0) {
+        stream.destroy();
+        this.#forget(stream);
+      }
+      if (phase === "waiting") watched.sinceMs = performance.now();
+      if (response?.headersSent === false) response.setHeader("connection", "close");
+    }
+    if (this.#all.size === 0) return;
+    const { promise, resolve } = this.#emptied;
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (!signal.aborted) await promise;
+  }
+
   /** Closes every connection. */
   close(): void {
     clearInterval(this.#timer);
     for (const stream of this.#all.keys()) stream.destroy();
+  }
+
+  #forget(stream: TunnelEnd): void {
+    this.#all.delete(stream);
+    if (this.#isEnding && this.#all.size === 0) this.#emptied.resolve();
   }
 
   #become(watched: Watched, phase: Watched["phase"], hasBegun: boolean): void {
@@ -135,13 +176,13 @@ export class ConnectionWatch {
   #look(nowMs: number): void {
     for (const watched of this.#all.values()) {
       const { stream, phase, seenBytes, hasBegun } = watched;
-      if (phase === "tunnel") continue;
       const bytes = movedBytes(watched);
       watched.seenBytes = bytes;
       const moved = bytes !== seenBytes;
       if (phase === "waiting") {
         // Bytes that dribble in do not prolong the time that a head has.
         if (moved && !hasBegun) this.#become(watched, "waiting", true);
+        else if (this.#isEnding && stream.writableLength > 0) watched.sinceMs = nowMs;
       } else if (moved || !isHeldUp(watched)) watched.sinceMs = nowMs;
       if (nowMs - watched.sinceMs > this.#limitOf(watched)) stream.destroy();
     }
@@ -149,6 +190,8 @@ export class ConnectionWatch {
 
   #limitOf({ phase, hasBegun }: Watched): number {
     if (phase === "busy") return this.#limits.stallMs;
+    if (phase === "tunnel") return this.#isEnding ? this.#limits.restMs : Infinity;
+    if (this.#isEnding) return FAREWELL_MS;
     return hasBegun ? this.#limits.headMs : this.#limits.idleMs;
   }
 
@@ -165,9 +208,9 @@ export class ConnectionWatch {
   }
 }
 
-/** Whether it is the client for which a request under way waits. */
-function isHeldUp({ response }: Watched): boolean {
-  if (response === null) return false;
+/** Whether it is the client for which a request under way waits; of a tunnel, whether nothing waits for the client. */
+function isHeldUp({ response, stream }: Watched): boolean {
+  if (response === null) return stream.writableLength === 0;
   return !response.req.complete || response.writableLength > 0;
 }
 

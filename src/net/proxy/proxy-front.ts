@@ -58,6 +58,9 @@ export interface RunningFront {
   /** "host:port", or the socket's path. */
   readonly address: string;
   readonly connections: number;
+  /** Takes no more connections and requests. Settles when what is under way is through, or at the signal. */
+  finish(signal: AbortSignal): Promise<void>;
+  /** Breaks off what is under way. */
   stop(): Promise<void>;
 }
 
@@ -87,6 +90,8 @@ class Front implements RunningFront {
   /** Connections on which something came that can be read in two ways: nothing after it is a request. */
   readonly #ambiguous = new WeakSet<Duplex>();
   readonly #stopped = new AbortController();
+  /** Settles when the last connection is closed. */
+  #closed: Promise<void> | null = null;
 
   constructor(options: ProxyFrontOptions) {
     this.#options = options;
@@ -121,14 +126,24 @@ class Front implements RunningFront {
     else this.address = `${listen.hostname}:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  async finish(signal: AbortSignal): Promise<void> {
+    this.#closed ??= this.#stopListening();
+    await this.#watch.finish(signal);
+  }
+
   async stop(): Promise<void> {
+    this.#closed ??= this.#stopListening();
     this.#stopped.abort();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
     this.#watch.close();
-    await promise;
+    await this.#closed;
     const { listen } = this.#options;
     if ("unix" in listen) await rm(listen.unix, { force: true });
+  }
+
+  #stopListening(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    return promise;
   }
 
   #accept(socket: Socket): void {
@@ -139,7 +154,7 @@ class Front implements RunningFront {
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#isReadable(message)) return;
+    if (!this.#isWanted(message)) return;
     if (!this.#watch.begin(message.socket, response)) return void message.socket.destroy();
     const left = new AbortController();
     response.once("close", () => left.abort());
@@ -156,7 +171,7 @@ class Front implements RunningFront {
   }
 
   async #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    if (!this.#isReadable(message) || !this.#takeOver(socket)) return;
+    if (!this.#isWanted(message) || !this.#takeOver(socket)) return;
     const left = new AbortController();
     socket.once("close", () => left.abort());
     try {
@@ -170,7 +185,7 @@ class Front implements RunningFront {
 
   async #connect(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     const { access, egress, interception } = this.#options;
-    if (!this.#isReadable(message) || !this.#takeOver(socket)) return;
+    if (!this.#isWanted(message) || !this.#takeOver(socket)) return;
     const left = new AbortController();
     socket.once("close", () => left.abort());
     const signal = AbortSignal.any([left.signal, this.#stopped.signal]);
@@ -208,13 +223,23 @@ class Front implements RunningFront {
     this.#http.emit("connection", secure);
   }
 
-  /** Whether a request can be read in one way only; if not, it is the last one of its connection. */
-  #isReadable(message: IncomingMessage): boolean {
+  /** Whether a request is to be answered and can be read in one way only; if not, it is the last one of its connection. */
+  #isWanted(message: IncomingMessage): boolean {
     const { socket } = message;
+    if (this.#closed !== null) return this.#comesTooLate(message);
     if (this.#ambiguous.has(socket)) return false;
     if (isUnambiguous(message)) return true;
     this.#ambiguous.add(socket);
     this.#refuse(socket, UNREADABLE);
+    return false;
+  }
+
+  /** Refuses a mirror's request, after which engines go elsewhere; other clients ask again when nothing is said. */
+  #comesTooLate({ socket, url = "" }: IncomingMessage): false {
+    // The answer under way closes it.
+    if (this.#watch.isBusy(socket)) return false;
+    if (url.startsWith("/") && !this.#intercepted.has(socket)) refuseSocket(socket, STOPPING);
+    else socket.destroy();
     return false;
   }
 
@@ -282,6 +307,7 @@ const UNREADABLE = new DfError(
   "usage",
   "read the request: it is not one, or can be read in two ways",
 );
+const STOPPING = new DfError("unavailable", "take the request: the peer stops");
 const FULL = new DfError("unavailable", "take the connection: too many are open");
 
 const ESTABLISHED = "HTTP/1.1 200 Connection established\r\n\r\n";

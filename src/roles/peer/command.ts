@@ -2,6 +2,7 @@
 
 import { createWriteStream } from "node:fs";
 import { type CommandDef, defineCommand } from "citty";
+import { ANSWER_GRACE_MS } from "../../limits.ts";
 import type { ParsedFlags } from "../command-line/flags.ts";
 import { SystemdNotifier } from "../service/notify-systemd.ts";
 import { createServiceLog, setLogLevel } from "../service/service-log.ts";
@@ -59,7 +60,7 @@ async function runPeer(parsed: ParsedFlags): Promise<void> {
   const reload = (): void => peer.give(givenSettings(optionsOf(parsed.readAgain?.() ?? parsed)));
   await untilStopped({ log, systemd, status, reload, ended: unused.promise });
   await monitor?.stop();
-  await peer.stop();
+  await peer.stop(ANSWER_GRACE_MS);
   process.exit(0);
 }
 

@@ -72,7 +72,8 @@ export interface RunningPeer {
   health(): Promise<Hono>;
   /** This machine's own settings were read again: those that may change while it runs count now. */
   give(settings: Settings): void;
-  stop(): Promise<void>;
+  /** @param graceMs what engines get just now has so long to end, 0 by default */
+  stop(graceMs?: number): Promise<void>;
 }
 
 /**
@@ -261,7 +262,9 @@ class Peer implements RunningPeer {
     return this.#health;
   }
 
-  async stop(): Promise<void> {
+  async stop(graceMs = 0): Promise<void> {
+    // Their pieces still come through all the rest.
+    if (graceMs > 0) await this.#proxy?.finish(graceMs);
     await this.stopTraffic();
     await this.#store.close();
   }

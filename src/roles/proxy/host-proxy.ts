@@ -85,6 +85,21 @@ export class HostProxy {
     this.#guard?.become(this.#policyOf(policy));
   }
 
+  /** Takes nothing more from engines, and lets what they get just now end. */
+  async finish(graceMs: number): Promise<void> {
+    const port = this.#port;
+    if (port === undefined) return;
+    const bound = AbortSignal.timeout(graceMs);
+    const finished = port.finish(bound);
+    const { connections } = port;
+    if (connections === 0) return;
+    const { onWarning } = this.#options;
+    const span = `${graceMs / 1_000} s at most`;
+    onWarning(`engines get to the end of what they read, ${connections} connections, ${span}`);
+    await finished;
+    if (port.connections > 0) onWarning(`broke off ${port.connections} connections of engines`);
+  }
+
   async stop(): Promise<void> {
     await this.#port?.stop();
   }

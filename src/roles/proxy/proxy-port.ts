@@ -41,6 +41,11 @@ export interface RunningProxyPort {
   readonly counts: MirrorCounts;
   /** Of the forward proxy. */
   readonly forwards: ForwardCounts;
+  /** Of the clients. */
+  readonly connections: number;
+  /** Takes no more connections and requests. Settles when what is under way is through, or at the signal. */
+  finish(signal: AbortSignal): Promise<void>;
+  /** Breaks off what is under way. */
   stop(): Promise<void>;
 }
 
@@ -78,6 +83,10 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
   return {
     address: front.address,
     ...{ counts: mirror.counts, forwards: forwarder.counts },
+    get connections() {
+      return front.connections;
+    },
+    finish: (signal) => front.finish(signal),
     stop: () => front.stop(),
   };
 }

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { type CommandDef, defineCommand } from "citty";
-import { CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
+import { ANSWER_GRACE_MS, CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
 import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { defaultSocket } from "../peer/peer-options.ts";
@@ -60,5 +60,5 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
   log.info(`admin token and join line: ${join(dataDir, "config")}`);
   log.info("try: df get URL");
   await untilStopped({ log, systemd: new SystemdNotifier(process.env), status });
-  await fleet.stop();
+  await fleet.stop(ANSWER_GRACE_MS);
 }

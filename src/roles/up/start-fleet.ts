@@ -35,7 +35,8 @@ export interface RunningFleet {
   readonly supernode: string;
   /** Null: it is not open. */
   readonly proxy: string | null;
-  stop(): Promise<void>;
+  /** @param graceMs what engines get just now has so long to end, 0 by default */
+  stop(graceMs?: number): Promise<void>;
 }
 
 const HOST = "127.0.0.1";
@@ -95,12 +96,14 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       onWarning: warn("peer"),
       onNotice,
     });
-    undo.defer(() => peer.stop());
+    let graceMs = 0;
+    undo.defer(() => peer.stop(graceMs));
     return {
       config: config.address,
       supernode: supernode.address,
       proxy: peer.status().proxy?.listen ?? null,
-      stop: async () => {
+      stop: async (given = 0) => {
+        graceMs = given;
         await undo.disposeAsync().catch((error: unknown) => warn("stop")(messageOf(error)));
       },
     };

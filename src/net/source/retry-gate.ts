@@ -82,8 +82,10 @@ export class RetryGate {
         throwIfInterrupted(signal);
         if (!(error instanceof SourceFault)) throw error;
         const isLate = performance.now() + (error.retryAfterMs ?? 0) > impatientAtMs;
-        if (isLate && (saysLater(error) || isUnanswered(error))) throw error.error;
+        if (isLate && saysLater(error)) throw error.error;
         this.failed(error, startedAtMs);
+        const isNextLate = performance.now() + Math.max(0, this.#waitMs()) > impatientAtMs;
+        if (isNextLate && isUnanswered(error)) throw error.error;
       }
     }
   }

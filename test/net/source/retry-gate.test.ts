@@ -63,6 +63,15 @@ test("who has little patience asks a silent source no more once it is over", asy
   }
 });
 
+test("who has little patience does not wait for a try that would begin after it", async () => {
+  const gate = new RetryGate({ ...policy, baseDelayMs: 1e9, delayMsMax: 1e9 });
+  const refused = reset();
+
+  await expect(gate.retrying(signal, () => Promise.reject(refused), 50)).rejects.toBe(
+    refused.error,
+  );
+});
+
 test("exchanges that fail one after another use up the tries", async () => {
   const gate = new RetryGate(policy);
   let exchanges = 0;

@@ -3,7 +3,7 @@
 // C library, which take 14 and 8 MB.
 
 import { type CommandDef, defineCommand } from "citty";
-import { PROXY_PORT } from "../../limits.ts";
+import { ANSWER_GRACE_MS, PROXY_PORT } from "../../limits.ts";
 import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { NO_FORWARDING } from "../proxy/forward-options.ts";
@@ -75,6 +75,14 @@ async function runRelay(parsed: ParsedFlags): Promise<void> {
   });
   log("info", `ready on ${relay.address}, for the peer on ${peerSocket}`);
   log("info", `stopping: ${await endSignal()}`);
+  // A second one does not wait for what is under way.
+  void endSignal().then((signal) => process.exit(signal === "SIGINT" ? 130 : 143));
+  const finished = relay.finish(AbortSignal.timeout(ANSWER_GRACE_MS));
+  if (relay.connections > 0) {
+    const span = `${ANSWER_GRACE_MS / 1_000} s at most`;
+    log("info", `connections get to their end, ${relay.connections}, ${span}`);
+  }
+  await finished;
   relay.stop();
 }
 

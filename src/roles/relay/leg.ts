@@ -18,6 +18,8 @@ export class Leg {
   /** Its sender will send no more. */
   #hasEnded = false;
   #isClosed = false;
+  /** When bytes last came; monotonic. */
+  #arrivedAtMs = performance.now();
   #onceMore: () => void = () => {};
   /** What to do when all is sent. */
   #afterwards: "go-on" | "finish" | "close" = "go-on";
@@ -45,6 +47,13 @@ export class Leg {
 
   get isClosed(): boolean {
     return this.#isClosed;
+  }
+
+  /** Since when nothing came from either side, and all that came is passed on; null: bytes wait for somebody. */
+  get quietSinceMs(): number | null {
+    const both = [this, this.#partner ?? this];
+    if (both.some((leg) => leg.#unsent.length > 0)) return null;
+    return Math.max(...both.map((leg) => leg.#arrivedAtMs));
   }
 
   /** Resolves when more waits, or nothing will come any more. */
@@ -99,6 +108,7 @@ export class Leg {
   }
 
   #arrived(bytes: Buffer): void {
+    this.#arrivedAtMs = performance.now();
     if (this.#isFlowing) {
       if (!this.#partner!.send(bytes)) this.#socket.pause();
       return;

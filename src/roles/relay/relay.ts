@@ -3,6 +3,7 @@
 
 import type { Socket, TCPSocketListener } from "bun";
 import { DfError, isDfError } from "../../errors.ts";
+import { TUNNEL_REST_MS } from "../../limits.ts";
 import type { ProxyAccess } from "../../net/proxy/proxy-access.ts";
 import { formatAddress, type ListenAddress } from "../command-line/listen-address.ts";
 import { dial, reasonOf } from "./dial.ts";
@@ -21,6 +22,8 @@ const TARGET_TIMEOUT_MS = 10_000;
 
 const PEER_TIMEOUT_MS = 1_000;
 
+const LOOK_INTERVAL_MS = 250;
+
 export interface RelayOptions {
   /** Only this host's programs are served: a loopback address. */
   listen: ListenAddress;
@@ -30,13 +33,15 @@ export interface RelayOptions {
   access: ProxyAccess;
   /** Told at each change; null: it lives. */
   onPeer: (state: PeerState) => void;
+  /** Towards the end a connection through which nothing came for so long is closed. @defaultValue TUNNEL_REST_MS */
+  restMs?: number;
 }
 
 export class Relay {
   readonly #options: RelayOptions;
   readonly #probe: PeerProbe;
   readonly #listener: TCPSocketListener<Leg>;
-  #connectionCount = 0;
+  readonly #clients = new Set<Leg>();
   #lastState: PeerState | undefined;
 
   /** @throws {DfError} usage when the port is taken */
@@ -49,6 +54,25 @@ export class Relay {
   /** "host:port". */
   get address(): string {
     return formatAddress(this.#options.listen.hostname, this.#listener.port);
+  }
+
+  get connections(): number {
+    return this.#clients.size;
+  }
+
+  /** Takes no more connections. Settles when each is at rest or closed, or at the signal. */
+  async finish(signal: AbortSignal): Promise<void> {
+    this.#listener.stop(false);
+    const { restMs = TUNNEL_REST_MS } = this.#options;
+    while (!signal.aborted) {
+      const now = performance.now();
+      for (const client of this.#clients) {
+        const since = client.quietSinceMs;
+        if (since !== null && now - since > restMs) client.closeWith("");
+      }
+      if (this.#clients.size === 0) return;
+      await Bun.sleep(LOOK_INTERVAL_MS);
+    }
   }
 
   stop(): void {
@@ -65,7 +89,7 @@ export class Relay {
           ...Leg.HANDLERS,
           open: (socket) => this.#accept(socket),
           close: (socket, error) => {
-            this.#connectionCount--;
+            this.#clients.delete(socket.data);
             void Leg.HANDLERS.close!(socket, error);
           },
         },
@@ -80,8 +104,8 @@ export class Relay {
 
   #accept(socket: Socket<Leg>): void {
     const client = new Leg(socket);
-    this.#connectionCount++;
-    if (this.#connectionCount > CONNECTIONS_MAX) return client.terminate();
+    this.#clients.add(client);
+    if (this.#clients.size > CONNECTIONS_MAX) return client.terminate();
     void this.#lead(client).catch(() => client.terminate());
   }
 

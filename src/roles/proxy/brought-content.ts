@@ -21,6 +21,8 @@ export interface BroughtContent {
   readonly fields: Readonly<Record<string, string>>;
   /** Why it may be out of date; null: it is current, as far as is known. */
   readonly stale: string | null;
+  /** What `df get` would tell of how it is brought, e.g. that this host reads the source itself. */
+  readonly notices: readonly string[];
   /**
    * Bytes `from` … `to` − 1 in order as they arrive; `to` null: to the end.
    * @throws {DfError} when the rest will not come
@@ -41,7 +43,7 @@ export async function bringContent(
   signal: AbortSignal,
 ): Promise<BroughtContent> {
   const events = local.download(request, signal);
-  const { content, readable } = await firstReadable(local, events);
+  const { content, readable, notices } = await firstReadable(local, events);
   const { contentId, length, fields = {}, stale = null } = content;
   void stayUntilDone(events);
   return {
@@ -49,6 +51,7 @@ export async function bringContent(
     length,
     fields,
     stale,
+    notices,
     read: (from, to) => readable.read(from, to, signal, PART_BYTES_MAX),
     discard: () => readable.discard(),
     identity: readable.identity,
@@ -60,17 +63,19 @@ type ContentEvent = Extract<DownloadStreamEvent, { event: "content" }>;
 async function firstReadable(
   local: LocalApi,
   events: AsyncGenerator<DownloadStreamEvent>,
-): Promise<{ content: ContentEvent; readable: ReadableContent }> {
+): Promise<{ content: ContentEvent; readable: ReadableContent; notices: readonly string[] }> {
+  const notices: string[] = [];
   for (;;) {
     const next = await events.next();
     if (next.done === true) {
       throw new DfError("unavailable", "bring a content: it is gone", { hint: "ask again" });
     }
     const content = next.value;
+    if (content.event === "notice") notices.push(content.message);
     if (content.event !== "content") continue;
     const readable = local.content(content.contentId, content.access ?? "");
     // What was dropped by now is followed by another version, or by why there is none.
-    if (readable !== undefined) return { content, readable };
+    if (readable !== undefined) return { content, readable, notices };
   }
 }
 

@@ -28,6 +28,14 @@ const TOLD = [
   ...["cache-control", "expires", "age", "date", "vary"],
 ];
 
+export interface SwarmAnswerOptions {
+  local: LocalApi;
+  /** This proxy's name in Via. */
+  via: string;
+  /** Hears what is told of how a content is brought. */
+  onNotice: (notice: string) => void;
+}
+
 /** Whether the swarm can answer such a request at all: a GET without a body and without conditions. */
 export function isForSwarm({ message: { method, headers } }: ProxiedRequest): boolean {
   const hasBody =
@@ -43,7 +51,7 @@ export function isForSwarm({ message: { method, headers } }: ProxiedRequest): bo
 export async function answerFromSwarm(
   request: ProxiedRequest,
   response: ServerResponse,
-  { local, via }: { local: LocalApi; via: string },
+  { local, via, onNotice }: SwarmAnswerOptions,
 ): Promise<boolean> {
   const { message, url } = request;
   const left = new AbortController();
@@ -51,6 +59,8 @@ export async function answerFromSwarm(
   try {
     const headers = taskFieldsOf(message);
     const content = await bringContent(local, splitRequest({ url: url.href, headers }), signal);
+    // That its source is down, and its last version given, is no affair of the rule.
+    if (content.stale === null) content.notices.forEach(onNotice);
     if (!isSameForAll(content, message)) return false;
     const told = TOLD.filter((name) => Object.hasOwn(content.fields, name));
     const fields = Object.fromEntries(told.map((name) => [name, content.fields[name]!]));

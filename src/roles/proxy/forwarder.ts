@@ -20,6 +20,7 @@ import { parseOciPath } from "../../net/registry/oci-path.ts";
 import { type ForwardCounts, noForwards } from "./forward-counts.ts";
 import { answerFromSwarm, isForSwarm } from "./forwarded-content.ts";
 import { redactUrl } from "../../net/task-request.ts";
+import { RuleNotices } from "./rule-notices.ts";
 import type { RegistryMirror } from "./registry-mirror.ts";
 
 export interface ForwarderOptions {
@@ -31,6 +32,7 @@ export interface ForwarderOptions {
   via: string;
   /** Answers what registries are asked by their own names. */
   registries: Pick<RegistryMirror, "handleAt">;
+  onWarning: (message: string) => void;
   /** Hears what came of each request that a rule gives to the swarm. */
   onNotice?: ((message: string) => void) | undefined;
 }
@@ -38,6 +40,7 @@ export interface ForwarderOptions {
 export class Forwarder {
   readonly counts = noForwards();
   readonly #options: ForwarderOptions;
+  readonly #notices = new RuleNotices();
   /** Of each client's connection: another client's credentials may differ. */
   readonly #outlets = new WeakMap<Duplex, Outlet>();
 
@@ -72,10 +75,14 @@ export class Forwarder {
     response: ServerResponse,
     { way, url }: ReturnType<typeof chooseWay>,
   ): Promise<Exclude<keyof ForwardCounts, "failed">> {
-    const { local, via } = this.#options;
+    const { local, via, onWarning } = this.#options;
+    const onNotice = (notice: string): void => {
+      const line = this.#notices.tell(url, notice);
+      if (line !== null) onWarning(line);
+    };
     const asked = { ...request, url };
     if (way === "swarm" && isForSwarm(request)) {
-      const isAnswered = await answerFromSwarm(asked, response, { local, via }).catch(
+      const isAnswered = await answerFromSwarm(asked, response, { local, via, onNotice }).catch(
         (error: unknown) => {
           if (response.headersSent || !isForTarget(error)) throw error;
           return false;

@@ -55,10 +55,10 @@ export async function startProxyPort(options: ProxyPortOptions): Promise<Running
   // Unlike any other's in a chain of proxies.
   const via = `df-${randomBytes(6).toString("hex")}`;
   const mirror = new RegistryMirror({ ...options, via, registries: registriesOf(options) });
-  const { forward = NO_FORWARDING, local, onNotice } = options;
+  const { forward = NO_FORWARDING, local, onWarning, onNotice } = options;
   const { rules } = forward;
   const forwarder = new Forwarder({
-    ...{ rules, local, egress, via, onNotice },
+    ...{ rules, local, egress, via, onWarning, onNotice },
     registries: mirror,
   });
   // A peer that was killed left its file, which nobody could listen on again.

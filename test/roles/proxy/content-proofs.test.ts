@@ -12,7 +12,7 @@ const sha256 = toHex(digestNow("sha256", bytes));
 function contentFixture() {
   const state = { readBytes: 0 };
   const content: BroughtContent = {
-    ...{ contentId: "c", identity: state, length: LENGTH, fields: {}, stale: null },
+    ...{ contentId: "c", identity: state, length: LENGTH, fields: {}, stale: null, notices: [] },
     async *read(from, to) {
       state.readBytes += to! - from;
       yield bytes.slice(from, to!);

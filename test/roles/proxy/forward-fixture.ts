@@ -29,6 +29,8 @@ export interface ForwardFixtureOptions extends Partial<Omit<ForwardOptions, "rul
   /** As in --proxy-rule. */
   rules?: readonly string[];
   policy?: Partial<EgressPolicy>;
+  /** "host:port" each. @defaultValue none: the peer reads sources itself */
+  supernodes?: readonly string[];
   /** PEM of the CA that sources have their certificates from. */
   sourceCa?: string;
 }
@@ -39,11 +41,15 @@ export async function forwardFixture(
     hostname = "127.0.0.1",
     rules = [],
     policy = {},
+    supernodes = [],
     sourceCa,
     ...forward
   }: ForwardFixtureOptions = {},
 ): Promise<ForwardFixture> {
-  const { peer, warnings, folder } = await peerFixture(cleanups, { sourceCa });
+  const { peer, warnings, folder } = await peerFixture(cleanups, {
+    sourceCa,
+    supernodes: [...supernodes],
+  });
   const egress = new EgressGuard({
     policy: { ...DEFAULT_EGRESS, reach: "host", ca: sourceCa ?? null, ...policy },
     ...{ connectionsMax: 64, waitingMax: 64 },

@@ -7,7 +7,7 @@
 //                 └──────────┴─▶ let go         is nobody's fault here
 //                                               a tunnel: counted, and watched by tunnel.ts
 //
-// Towards the end of the service each is closed when its answer is through, and a tunnel when it rests.
+// Towards the end of the service all are closed when the last answer is through, and a tunnel when it rests.
 
 import type { ServerResponse } from "node:http";
 import { TUNNEL_REST_MS } from "../../limits.ts";
@@ -24,7 +24,7 @@ export interface WatchLimits {
   requestsMax: number;
   /** Without a byte of the request's body, or with an answer of which nothing is read. */
   stallMs: number;
-  /** Without a byte in a tunnel, once no more requests are wanted. */
+  /** Without a byte in a tunnel, once no more clients are wanted. */
   restMs: number;
 }
 
@@ -42,7 +42,7 @@ export const WATCH_LIMITS: WatchLimits = {
 
 const LOOK_INTERVAL_MS = 1_000;
 
-/** How long a client may take to close after its last answer, or to send the request that was on its way. */
+/** How long after the last answer a client may take to ask on: engines do within milliseconds. */
 const FAREWELL_MS = 1_000;
 
 interface Watched {
@@ -64,7 +64,7 @@ export class ConnectionWatch {
   readonly #limits: WatchLimits;
   readonly #timer: Timer;
   readonly #all = new Map<TunnelEnd, Watched>();
-  /** No more requests are wanted. */
+  /** No more clients are wanted. */
   #isEnding = false;
   readonly #emptied = Promise.withResolvers<void>();
 
@@ -114,9 +114,7 @@ export class ConnectionWatch {
     response.once("close", () => {
       watched.requestCount--;
       // A pipelined request may have begun meanwhile.
-      if (watched.response !== response) return;
-      this.#become(watched, "waiting", false);
-      if (this.#isEnding) stream.end();
+      if (watched.response === response) this.#become(watched, "waiting", false);
     });
     return true;
   }
@@ -133,20 +131,19 @@ export class ConnectionWatch {
   }
 
   /**
-   * No more requests are wanted: connections that wait for one are closed, the others when their answer is
-   * through. Settles when none is left, or at the signal.
+   * No more clients are wanted. Those that are here may ask on while any has an answer under way: Docker gets
+   * three layers at once, and the others from where it got these. Settles when none is left, or at the signal.
    */
   async finish(signal: AbortSignal): Promise<void> {
     this.#isEnding = true;
+    const hasAnswers = this.#hasAnswers();
     for (const watched of this.#all.values()) {
-      const { stream, phase, hasBegun, seenBytes, response } = watched;
+      const { stream, phase, hasBegun, seenBytes } = watched;
       const isIdle = phase === "waiting" && !hasBegun && movedBytes(watched) === seenBytes;
-      if (isIdle && stream.writableLength === 0) {
+      if (isIdle && !hasAnswers && stream.writableLength === 0) {
         stream.destroy();
         this.#forget(stream);
-      }
-      if (phase === "waiting") watched.sinceMs = performance.now();
-      if (response?.headersSent === false) response.setHeader("connection", "close");
+      } else if (phase === "waiting") watched.sinceMs = performance.now();
     }
     if (this.#all.size === 0) return;
     const { promise, resolve } = this.#emptied;
@@ -173,7 +170,12 @@ export class ConnectionWatch {
     watched.seenBytes = movedBytes(watched);
   }
 
+  #hasAnswers(): boolean {
+    return this.#all.values().some(({ phase }) => phase === "busy");
+  }
+
   #look(nowMs: number): void {
+    const hasAnswers = this.#isEnding && this.#hasAnswers();
     for (const watched of this.#all.values()) {
       const { stream, phase, seenBytes, hasBegun } = watched;
       const bytes = movedBytes(watched);
@@ -182,7 +184,9 @@ export class ConnectionWatch {
       if (phase === "waiting") {
         // Bytes that dribble in do not prolong the time that a head has.
         if (moved && !hasBegun) this.#become(watched, "waiting", true);
-        else if (this.#isEnding && stream.writableLength > 0) watched.sinceMs = nowMs;
+        else if (!hasBegun && this.#isEnding && (hasAnswers || stream.writableLength > 0)) {
+          watched.sinceMs = nowMs;
+        }
       } else if (moved || !isHeldUp(watched)) watched.sinceMs = nowMs;
       if (nowMs - watched.sinceMs > this.#limitOf(watched)) stream.destroy();
     }

@@ -58,7 +58,7 @@ export interface RunningFront {
   /** "host:port", or the socket's path. */
   readonly address: string;
   readonly connections: number;
-  /** Takes no more connections and requests. Settles when what is under way is through, or at the signal. */
+  /** Takes no more connections. Settles when what those that are here ask for is through, or at the signal. */
   finish(signal: AbortSignal): Promise<void>;
   /** Breaks off what is under way. */
   stop(): Promise<void>;
@@ -154,7 +154,7 @@ class Front implements RunningFront {
   }
 
   async #answer(message: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!this.#isWanted(message)) return;
+    if (!this.#isReadable(message)) return;
     if (!this.#watch.begin(message.socket, response)) return void message.socket.destroy();
     const left = new AbortController();
     response.once("close", () => left.abort());
@@ -171,7 +171,7 @@ class Front implements RunningFront {
   }
 
   async #upgrade(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
-    if (!this.#isWanted(message) || !this.#takeOver(socket)) return;
+    if (!this.#isReadable(message) || !this.#takeOver(socket)) return;
     const left = new AbortController();
     socket.once("close", () => left.abort());
     try {
@@ -185,7 +185,7 @@ class Front implements RunningFront {
 
   async #connect(message: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     const { access, egress, interception } = this.#options;
-    if (!this.#isWanted(message) || !this.#takeOver(socket)) return;
+    if (!this.#isReadable(message) || !this.#takeOver(socket)) return;
     const left = new AbortController();
     socket.once("close", () => left.abort());
     const signal = AbortSignal.any([left.signal, this.#stopped.signal]);
@@ -223,23 +223,13 @@ class Front implements RunningFront {
     this.#http.emit("connection", secure);
   }
 
-  /** Whether a request is to be answered and can be read in one way only; if not, it is the last one of its connection. */
-  #isWanted(message: IncomingMessage): boolean {
+  /** Whether a request can be read in one way only; if not, it is the last one of its connection. */
+  #isReadable(message: IncomingMessage): boolean {
     const { socket } = message;
-    if (this.#closed !== null) return this.#comesTooLate(message);
     if (this.#ambiguous.has(socket)) return false;
     if (isUnambiguous(message)) return true;
     this.#ambiguous.add(socket);
     this.#refuse(socket, UNREADABLE);
-    return false;
-  }
-
-  /** Refuses a mirror's request, after which engines go elsewhere; other clients ask again when nothing is said. */
-  #comesTooLate({ socket, url = "" }: IncomingMessage): false {
-    // The answer under way closes it.
-    if (this.#watch.isBusy(socket)) return false;
-    if (url.startsWith("/") && !this.#intercepted.has(socket)) refuseSocket(socket, STOPPING);
-    else socket.destroy();
     return false;
   }
 
@@ -307,7 +297,6 @@ const UNREADABLE = new DfError(
   "usage",
   "read the request: it is not one, or can be read in two ways",
 );
-const STOPPING = new DfError("unavailable", "take the request: the peer stops");
 const FULL = new DfError("unavailable", "take the connection: too many are open");
 
 const ESTABLISHED = "HTTP/1.1 200 Connection established\r\n\r\n";

@@ -85,7 +85,7 @@ export class HostProxy {
     this.#guard?.become(this.#policyOf(policy));
   }
 
-  /** Takes nothing more from engines, and lets what they get just now end. */
+  /** Takes no more engines, and lets the pulls of those that are here end. */
   async finish(graceMs: number): Promise<void> {
     const port = this.#port;
     if (port === undefined) return;

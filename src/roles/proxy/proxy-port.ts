@@ -43,7 +43,7 @@ export interface RunningProxyPort {
   readonly forwards: ForwardCounts;
   /** Of the clients. */
   readonly connections: number;
-  /** Takes no more connections and requests. Settles when what is under way is through, or at the signal. */
+  /** Takes no more connections. Settles when what those that are here ask for is through, or at the signal. */
   finish(signal: AbortSignal): Promise<void>;
   /** Breaks off what is under way. */
   stop(): Promise<void>;

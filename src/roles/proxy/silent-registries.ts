@@ -1,12 +1,12 @@
 // Which registries the swarm heard nothing from a moment ago, e.g. because hosts reach them and supernodes do
 // not: nobody waits for the swarm there, but for one every so often, who finds out whether that is still so.
 //
-//   unknown ── silence ──▶ silent ── 30 s ──▶ one waits ── silence ──▶ silent
+//   unknown ── silence ──▶ silent ── 60 s ──▶ one waits ── silence ──▶ silent
 //      ▲                                          │
 //      └──────────── anything else ───────────────┘
 
 /** A pull from a silent registry waits once, or twice; one that was mended is found out soon. */
-const SILENT_FOR_MS = 30_000;
+const SILENT_FOR_MS = 60_000;
 
 /** Whoever may use the port can name as many registries as he likes. */
 const KNOWN_MAX = 256;

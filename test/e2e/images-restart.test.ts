@@ -1,7 +1,9 @@
-// A peer is told to stop while an engine pulls an image through it: the pull ends well, and what it got from
-// the peer nobody reads from the registry again.
+// A peer or a relay is told to stop while an engine pulls an image through it: the pull ends well, and what it
+// got from the swarm nobody reads from the registry again.
 
 import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { DF } from "../../bench/harness/df-roles.ts";
 import { Session, waitUntil } from "../../bench/harness/session.ts";
 import { LocalClient } from "../../src/net/local-client.ts";
 import { hasContainerd, startContainerd } from "../fixtures/engines/containerd.ts";
@@ -63,20 +65,27 @@ const ENGINES: {
   },
 ];
 
-for (const { name, isHere, start } of ENGINES) {
+const EACH = ENGINES.flatMap((engine) =>
+  (["peer", "relay"] as const).map((stopped) => ({ ...engine, stopped })),
+);
+
+for (const { name, isHere, start, stopped } of EACH) {
   test.if(hasDf && hasRegistry && isHere)(
-    `${name} ends a pull that was under way when the peer was told to stop`,
+    `${name} ends a pull that was under way when the ${stopped} was told to stop`,
     async () => {
       await Session.run("images-restart", async (session) => {
         const image = buildImage({ layers: LAYERS, family: "docker" });
         const registry = await startRegistry(session);
         const reference = await pushImage(registry, { repository: "library/app" }, image);
+        const proxySocket = join(session.folder, "proxy.sock");
+        const behindRelay = stopped === "relay" ? ["--proxy-listen", `unix:${proxySocket}`] : [];
         const { peers } = await startImageSwarm(session, {
           peerCount: 1,
           upstreams: { "docker.io": registry.url },
-          peerFlags: ["--download-rate", "4MB"],
+          peerFlags: ["--download-rate", "4MB", ...behindRelay],
         });
-        const { child, mirror, socket } = peers[0]!;
+        const { child: peer, mirror, socket } = peers[0]!;
+        const child = stopped === "peer" ? peer : await startRelay(session, mirror, proxySocket);
         const pull = await start(session, { address: registry.address, mirror });
         await registry.forgetAccess();
 
@@ -96,4 +105,15 @@ for (const { name, isHere, start } of ENGINES) {
     },
     60_000,
   );
+}
+
+async function startRelay(session: Session, address: string, proxySocket: string) {
+  const logPath = join(session.folder, "relay.log");
+  const relay = session.start([DF, "relay", "--listen", address, "--socket", proxySocket], {
+    logPath,
+  });
+  await waitUntil("start df relay", async () =>
+    (await Bun.file(logPath).text()).includes("ready on"),
+  );
+  return relay;
 }

@@ -56,16 +56,17 @@ export class SwarmOrRegistry {
     if (!this.#silent.mayWait(origin)) return this.#askBoth(request);
     const { signal } = request.asked;
     const swarm = await this.#askSwarm(request, signal);
-    if (swarm.rank === 3) this.#silent.forget(origin);
+    // Who left did not find out.
+    if (swarm.rank === 3 && !signal.aborted) this.#silent.forget(origin);
     if (swarm.rank > 0) return taken(swarm);
     return taken(await this.#askRegistry(request, signal, swarm.error !== null));
   }
 
   async #askBoth(request: RegistryRequest): Promise<RegistryAnswer> {
     const { signal } = request.asked;
-    const isLeft = { swarm: new AbortController(), registry: new AbortController() };
+    const givenUp = { swarm: new AbortController(), registry: new AbortController() };
     const signalOf = (by: RegistryAnswer["by"]): AbortSignal =>
-      AbortSignal.any([signal, isLeft[by].signal]);
+      AbortSignal.any([signal, givenUp[by].signal]);
     const swarm = this.#askSwarm(request, signalOf("swarm"));
     // What a tag means the swarm does not know without the registry.
     const headStartMs = request.resource.kind === "tag" ? 0 : HEAD_START_MS;
@@ -74,9 +75,9 @@ export class SwarmOrRegistry {
     const registry = this.#askRegistry(request, signalOf("registry"), true);
     const first = await Promise.race([swarm, registry]);
     const best = first.rank === 3 ? first : better(await registry, await swarm);
-    if (best.by === "registry") isLeft.swarm.abort(otherAnswered("swarm"));
+    if (best.by === "registry") givenUp.swarm.abort(otherAnswered("swarm"));
     else {
-      isLeft.registry.abort(otherAnswered("registry"));
+      givenUp.registry.abort(otherAnswered("registry"));
       void registry.then(({ answer }) => answer?.by === "registry" && answer.answer.close());
     }
     return taken(best);

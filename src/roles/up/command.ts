@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { type CommandDef, defineCommand } from "citty";
 import { ANSWER_GRACE_MS, CONFIG_PORT, PIECE_PORT, SUPERNODE_PORT } from "../../limits.ts";
+import { readSourceCa, SOURCE_CA_FLAG } from "../command-line/egress-flags.ts";
 import { flagTexts } from "../command-line/flag-texts.ts";
 import type { Flag, ParsedFlags } from "../command-line/flags.ts";
 import { defaultSocket } from "../peer/peer-options.ts";
@@ -20,6 +21,7 @@ export const FLAGS: readonly Flag[] = [
   { name: "data-dir", value: "DIR", help: "where all of it is kept (~/.local/share/dragonfly/up)" },
   { name: "socket", value: "PATH", help: "local API of its peer (where df get looks for one)" },
   { name: "upload-rate", value: "RATE", help: "bytes per second its supernode gives to all peers" },
+  SOURCE_CA_FLAG,
   ...PROXY_FLAGS,
   { name: "json", help: "log as JSON, one object per line" },
   { name: "verbose", aliases: ["v"], help: "log more" },
@@ -41,6 +43,7 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
   const socketPath =
     flags.values.get("socket")?.at(-1) ?? defaultSocket(process.env, process.getuid?.() ?? -1);
   const uploadRate = flags.values.get("upload-rate")?.at(-1);
+  const sourceCa = flags.values.get("source-ca")?.at(-1);
   const fleet = await startFleet({
     dataDir,
     socketPath,
@@ -49,6 +52,7 @@ async function runFleet(flags: ParsedFlags): Promise<void> {
     supernodePort: await freePort(SUPERNODE_PORT, 2),
     peerPort: await freePort(PIECE_PORT, 1),
     uploadRate: uploadRate === undefined ? undefined : parseRate("--upload-rate", uploadRate),
+    sourceCa: sourceCa === undefined ? undefined : readSourceCa("--source-ca", sourceCa),
     proxy: readProxyOptions(flagTexts(FLAGS, flags, process.env)),
     onWarning: (message) => log.warn(message),
     onNotice: (message) => log.debug(message),

@@ -25,6 +25,8 @@ export interface FleetOptions {
   proxy: ProxyOptions | null;
   /** Of the supernode, bytes per second; null: no limit; undefined: as the fleet says. */
   uploadRate: number | null | undefined;
+  /** PEM certificates of private CAs that sources have theirs from; undefined: none. */
+  sourceCa: string | undefined;
   onWarning: (message: string) => void;
   onNotice: (message: string) => void;
 }
@@ -61,6 +63,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       intervalMs: HEARTBEAT_MS,
       urls: [],
       isAdminTokenWanted: false,
+      sourceCa: options.sourceCa,
       registryUpstreams: options.proxy?.registries.upstreams ?? {},
       onWarning: warn("config"),
     });
@@ -81,6 +84,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
       diskRate: undefined,
       quotaBytes: undefined,
       originAllow: [],
+      sourceCa: options.sourceCa,
       otherListeners: [
         listenerOf(config.address),
         { hostname: HOST, port: options.peerPort },
@@ -115,7 +119,7 @@ export async function startFleet(options: FleetOptions): Promise<RunningFleet> {
 
 /** @param otherListeners of this process: no source is there */
 function peerOptionsOf(
-  { dataDir, socketPath, peerPort, proxy }: FleetOptions,
+  { dataDir, socketPath, peerPort, proxy, sourceCa }: FleetOptions,
   fleet: FleetAddress,
   otherListeners: readonly ListenAddress[],
 ): PeerOptions {
@@ -134,6 +138,7 @@ function peerOptionsOf(
     quotaBytes: undefined,
     uploadSlots: undefined,
     otherListeners,
+    sourceCa,
     proxy,
     lingerMs: null,
   };

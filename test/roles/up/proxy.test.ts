@@ -1,11 +1,13 @@
 // The engines' port of `df up` and `df peer`: where it opens, and what becomes of a peer where it cannot.
 
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
 import { Session, waitUntil } from "../../../bench/harness/session.ts";
 import { LocalClient } from "../../../src/net/local-client.ts";
 import { askRaw } from "../../fixtures/mirror-fixture.ts";
 import { scriptedRegistry } from "../../fixtures/scripted-registry.ts";
+import { sourceCertificates } from "../../fixtures/source-certificates.ts";
 import { startProcess } from "../../fixtures/start-process.ts";
 import { Cleanups, peerFixture, randomBytes } from "../peer-fixture.ts";
 
@@ -44,6 +46,36 @@ test("df up mirrors registries through its own supernode", async () => {
     expect(registry.bodyBytes).toBe(blob.length);
     const { supernodes } = await new LocalClient(socket).status();
     expect(supernodes).toMatchObject([{ connected: true }]);
+  });
+}, 60_000);
+
+test("df up reads sources of a private CA with --source-ca", async () => {
+  await Session.run("up-source-ca", async (session) => {
+    const { ca, right } = await sourceCertificates();
+    const caPath = join(session.folder, "ca.pem");
+    await Bun.write(caPath, ca);
+    const bytes = randomBytes(100_000);
+    const source = Bun.serve({
+      ...{ hostname: "127.0.0.1", port: 0, development: false, tls: right },
+      fetch: () => new Response(bytes),
+    });
+    session.defer(() => source.stop(true));
+    const socket = join(session.folder, "peer.sock");
+    startProcess(session, [
+      ...[process.execPath, MAIN, "up", "--data-dir", join(session.folder, "up")],
+      ...["--socket", socket, "--proxy-listen", "off", "--source-ca", caPath],
+    ]);
+    await proxyOf(socket);
+    const output = join(session.folder, "file");
+
+    const url = `https://localhost:${source.port}/file`;
+    const { finished } = startProcess(session, [
+      ...[process.execPath, MAIN, "get", url, "-o", output, "--socket", socket],
+    ]);
+    const { exitCode, stderr } = await finished;
+
+    expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    expect(Buffer.from(bytes).equals(await readFile(output))).toBe(true);
   });
 }, 60_000);
 

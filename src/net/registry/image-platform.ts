@@ -2,7 +2,9 @@
 // that is.
 // @see OCI image specification, "Image Index"
 
+import { z } from "zod";
 import { DfError } from "../../errors.ts";
+import { jsonOrUndefined } from "../json-or-undefined.ts";
 
 export interface Platform {
   readonly os: string;
@@ -10,6 +12,12 @@ export interface Platform {
   /** Undefined: any. */
   readonly variant?: string | undefined;
 }
+
+const configSchema = z.object({
+  os: z.string().max(64),
+  architecture: z.string().max(64),
+  variant: z.string().max(64).optional(),
+});
 
 /** Null: all that the index lists. */
 export type PlatformChoice = readonly Platform[] | null;
@@ -58,6 +66,24 @@ export function isChosen(choice: PlatformChoice, platform: Platform | undefined)
 function variantOf({ architecture, variant }: Platform): string | undefined {
   if (variant !== undefined && variant !== "") return variant;
   return { arm: "v7", arm64: "v8", amd64: "v1" }[architecture];
+}
+
+/** The settings of an image, as manifests name them; those of other things tell no platform. */
+const CONFIG_TYPES: readonly string[] = [
+  "application/vnd.oci.image.config.v1+json",
+  "application/vnd.docker.container.image.v1+json",
+];
+
+export function tellsPlatform(mediaType: string): boolean {
+  return CONFIG_TYPES.includes(mediaType);
+}
+
+/** What an image's settings say it is for; undefined: nothing. */
+export function platformOfConfig(bytes: Uint8Array): Platform | undefined {
+  const words = configSchema.safeParse(jsonOrUndefined(new TextDecoder().decode(bytes)));
+  return words.success && words.data.os !== "" && words.data.architecture !== ""
+    ? words.data
+    : undefined;
 }
 
 /** @throws {DfError} not-found */

@@ -20,7 +20,13 @@ import {
   readManifest,
 } from "./image-contents.ts";
 import { imageFault } from "./image-fault.ts";
-import { isChosen, noSuchPlatform, type PlatformChoice } from "./image-platform.ts";
+import {
+  isChosen,
+  noSuchPlatform,
+  type PlatformChoice,
+  platformOfConfig,
+  tellsPlatform,
+} from "./image-platform.ts";
 import { formatImageReference, type ImageReference, manifestUrl } from "./image-reference.ts";
 import { MANIFEST_ACCEPT, MANIFEST_BYTES_MAX } from "./media-type.ts";
 import { formatOciPath, isSha256 } from "./oci-path.ts";
@@ -40,6 +46,8 @@ export interface ImageRequest {
   /** Where its registry is reached: "https://host:port". */
   origin: string;
   platforms: PlatformChoice;
+  /** Whether also an image for one platform alone must be for one of these. */
+  isStrict: boolean;
   /** What the registry's user shows: Basic or Bearer; null: nothing. */
   authorization: Secret<string> | null;
 }
@@ -110,6 +118,7 @@ class ImageWalk {
     const manifest = readManifest(raw, { what, digest, descriptor });
     this.#add("manifest", digest);
     if (manifest.kind === "image") {
+      if (depth === 1) await this.#requirePlatform(manifest.blobs[0]!);
       for (const blob of manifest.blobs) if (isBrought(blob)) this.#add("blob", blob.digest);
       return;
     }
@@ -119,6 +128,19 @@ class ImageWalk {
       const child = await this.#repository.read(entry.digest);
       await this.#take(child, { digest: entry.digest, descriptor: entry, depth: depth + 1 });
     }
+  }
+
+  /** Of an image that no index speaks for, its settings tell what it is for. */
+  async #requirePlatform({ mediaType, digest }: Descriptor): Promise<void> {
+    const { platforms, isStrict, image } = this.#request;
+    if (platforms === null || !isStrict || !isSha256(digest) || !tellsPlatform(mediaType)) return;
+    const config = await this.#repository.readBlob(digest);
+    const what = formatImageReference(image);
+    if (digestOfManifest({ bytes: config }) !== digest) {
+      throw new DfError("checksum", `resolve ${what}: the registry's settings are not ${digest}`);
+    }
+    const platform = platformOfConfig(config);
+    if (!isChosen(platforms, platform)) throw noSuchPlatform(what, platforms, [platform!]);
   }
 
   #entriesOf(listed: readonly IndexEntry[], depth: number): IndexEntry[] {
@@ -175,28 +197,40 @@ class RepositoryReader {
 
   /** A manifest as the registry gives it; nothing of it is checked but its length. */
   read(reference: string): Promise<RawManifest> {
-    return this.isPrivate ? this.#readOwn(reference) : this.#readPublic(reference);
+    const { origin, image } = this.#request;
+    return this.#read(manifestUrl(origin, { repository: image.repository, reference }));
   }
 
-  async #readPublic(reference: string): Promise<RawManifest> {
+  /** An image's settings; their digest is not checked. */
+  async readBlob(digest: string): Promise<Uint8Array> {
+    const { origin, image } = this.#request;
+    const { bytes } = await this.#read(
+      origin + formatOciPath(image.repository, { kind: "blob", digest }),
+    );
+    return bytes;
+  }
+
+  #read(url: string): Promise<RawManifest> {
+    return this.isPrivate ? this.#readOwn(url) : this.#readPublic(url);
+  }
+
+  async #readPublic(url: string): Promise<RawManifest> {
     try {
-      return await this.#fetch(reference, {});
+      return await this.#fetch(url, {});
     } catch (error) {
       if (this.#login === null || !isRefusal(error)) throw error;
-      const own = await this.#readOwn(reference);
+      const own = await this.#readOwn(url);
       this.isPrivate = true;
       return own;
     }
   }
 
-  async #readOwn(reference: string): Promise<RawManifest> {
+  async #readOwn(url: string): Promise<RawManifest> {
     const authorization = await this.#login!.get(this.#signal);
-    return this.#fetch(reference, { authorization: authorization.reveal() });
+    return this.#fetch(url, { authorization: authorization.reveal() });
   }
 
-  #fetch(reference: string, own: Record<string, string>): Promise<RawManifest> {
-    const { origin, image } = this.#request;
-    const url = manifestUrl(origin, { repository: image.repository, reference });
+  #fetch(url: string, own: Record<string, string>): Promise<RawManifest> {
     const headers = { accept: MANIFEST_ACCEPT, ...own };
     const egress = this.#egress;
     return this.#gate.retrying(this.#signal, async () => {
@@ -210,7 +244,7 @@ class RepositoryReader {
         }
         const bytes = await wholeBody(answer.body(), MANIFEST_BYTES_MAX);
         if (bytes !== null) return { bytes, contentType: answer.headers["content-type"] ?? null };
-        throw new DfError("protocol", `read ${url}: a manifest of more than 4 MiB`);
+        throw new DfError("protocol", `read ${url}: more than 4 MiB`);
       } finally {
         client.close();
       }

@@ -35,19 +35,43 @@ function resolve(
   {
     platforms = [AMD64],
     authorization = null,
+    isStrict = false,
   }: {
     platforms?: PlatformChoice;
     authorization?: Secret<string> | null;
+    isStrict?: boolean;
   } = {},
 ): Promise<ResolvedImage> {
   const image = parseImageReference(name);
-  const request = { image, origin: `http://${image.registry}`, platforms, authorization };
+  const request = { image, origin: `http://${image.registry}`, platforms, authorization, isStrict };
   return resolveImage(request, egressFixture(), AbortSignal.timeout(20_000));
 }
 
 function digestsOf({ manifest, config, layers }: BuiltImage): string[] {
   return [manifest, config, ...layers].map(({ digest }) => digest);
 }
+
+test.if(hasRegistry)("an image for one platform alone is refused to who named another", () =>
+  Session.run("resolve", async (session) => {
+    const registry = await startRegistry(session);
+    const image = buildImage({ layers: [4096], platform: AMD64 });
+    const name = await pushImage(registry, { repository: "team/app" }, image);
+
+    const own = await resolve(name, { platforms: [ARM64, AMD64], isStrict: true });
+    const all = await resolve(name, { platforms: null });
+    const unnamed = await resolve(name, { platforms: [ARM64] });
+    const other = resolve(name, { platforms: [ARM64], isStrict: true });
+
+    await expect(other).rejects.toMatchObject({
+      code: "not-found",
+      message: `resolve ${name}: it is not there for linux/arm64`,
+      hint: "it is there for linux/amd64",
+    });
+    for (const { parts } of [own, all, unnamed]) {
+      expect(parts.map(({ digest }) => digest)).toEqual(digestsOf(image));
+    }
+  }),
+);
 
 test.if(hasRegistry)("an index brings the manifests of the platforms that were asked for", () =>
   Session.run("resolve", async (session) => {

@@ -42,6 +42,28 @@ async function guardedRegistry(session: Session) {
   return { tokens, registry, image, name };
 }
 
+test.if(hasRegistry)(
+  "an image for another machine is refused only when its platform was named",
+  () =>
+    Session.run("image-preheats", async (session) => {
+      const registry = await startRegistry(session);
+      const platform = { os: "linux", architecture: "s390x" };
+      const image = buildImage({ layers: [4096], platform });
+      const name = await pushImage(registry, { repository: "app" }, image);
+      const fixture = await configFixture(session);
+      await supernodeFixture(fixture, { address: "10.0.0.5:8002" });
+      const order = (change: object) =>
+        fixture.call("POST preheats/images", { body: { image: name, ...change } });
+
+      const unnamed = await order({});
+      const named = await order({ platforms: "linux/s390x" });
+      const other = await order({ platforms: "linux/arm64" });
+
+      expect([unnamed.status, named.status, other.status]).toEqual([200, 200, 404]);
+    expect(JSON.stringify(other.json)).toContain("it is not there for linux/arm64");
+    }),
+);
+
 test.if(hasRegistry)("two names of the same manifests are one job, other platforms another", () =>
   Session.run("image-preheats", async (session) => {
     const registry = await startRegistry(session);
@@ -67,7 +89,7 @@ test.if(hasRegistry)("two names of the same manifests are one job, other platfor
         ...{ headers, body: { image: `${registry.address}/app:v1`, platforms: "linux/amd64" } },
       });
     const before = await keyed();
-    await pushImage(registry, { repository: "app", tag: "v1" }, images[1]!);
+    await pushImage(registry, { repository: "app", tag: "v1" }, images[0]!);
     const after = await keyed();
 
     expect(first.json.urls).toHaveLength(1 + 3);

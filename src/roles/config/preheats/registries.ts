@@ -80,9 +80,10 @@ export class Registries {
    */
   async resolve({
     image: text,
-    platforms = formatPlatform(ownPlatform()),
+    platforms: named,
     authorization,
   }: Pick<ImagePreheatRequest, "image" | "platforms" | "authorization">): Promise<ImageToBring> {
+    const platforms = named ?? formatPlatform(ownPlatform());
     const { image, origin } = this.#find(text);
     const rules = await this.#followSettings();
     const manifest = { ...PLAIN_TASK, url: manifestUrl(origin, image) };
@@ -90,6 +91,8 @@ export class Registries {
     const resolved = await resolveImage(
       {
         ...{ image, origin, platforms: parsePlatforms(platforms)!.choice },
+        // Who names none takes the only one that there is.
+        isStrict: named !== undefined,
         authorization: authorization === undefined ? null : new Secret(authorization),
       },
       this.#egress,

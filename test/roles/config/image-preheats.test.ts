@@ -60,7 +60,7 @@ test.if(hasRegistry)(
       const other = await order({ platforms: "linux/arm64" });
 
       expect([unnamed.status, named.status, other.status]).toEqual([200, 200, 404]);
-    expect(JSON.stringify(other.json)).toContain("it is not there for linux/arm64");
+      expect(JSON.stringify(other.json)).toContain("it is not there for linux/arm64");
     }),
 );
 

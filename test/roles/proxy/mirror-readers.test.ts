@@ -6,48 +6,17 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
-import { waitUntil, Session } from "../../../bench/harness/session.ts";
-import { LocalClient } from "../../../src/net/local-client.ts";
+import { waitUntil } from "../../../bench/harness/session.ts";
 import { askRaw, mirrorFixture } from "../../fixtures/mirror-fixture.ts";
-import { scriptedRegistry, type ScriptedRegistry } from "../../fixtures/scripted-registry.ts";
+import { withMirrorProcess } from "../../fixtures/mirror-process.ts";
 import { Cleanups, randomBytes } from "../peer-fixture.ts";
 
 const MIB = 1 << 20;
-const MAIN = join(import.meta.dir, "../../../src/main.ts");
 
-interface PeerProcess {
-  registry: ScriptedRegistry;
-  client: LocalClient;
-  /** "127.0.0.1:40123" */
-  mirror: string;
-  /** Most memory that it had since it started, bytes. */
-  peakBytes: () => number;
-}
-
-/** A peer in a process of its own: its memory is nobody else's. */
-function withPeerProcess(work: (peer: PeerProcess) => Promise<void>): Promise<void> {
-  return Session.run("mirror-readers", async (session) => {
-    const registry = await scriptedRegistry();
-    session.defer(() => registry.stop());
-    const socket = join(session.folder, "peer.sock");
-    const child = session.start([
-      ...[process.execPath, MAIN, "peer", "--listen", "127.0.0.1:0", "--socket", socket],
-      ...["--data-dir", join(session.folder, "data"), "--proxy-listen", "127.0.0.1:0"],
-      ...["--registry-default", registry.host],
-    ]);
-    const client = new LocalClient(socket);
-    let mirror: string | undefined;
-    await waitUntil("start the peer", async () => {
-      mirror = (await client.status().catch(() => null))?.proxy?.listen;
-      return mirror !== undefined;
-    });
-    const peakBytes = (): number => {
-      const text = readFileSync(`/proc/${child.pid}/status`, "utf8");
-      return Number(/VmHWM:\s+(\d+) kB/.exec(text)![1]) * 1024;
-    };
-    await work({ registry, client, mirror: mirror!, peakBytes });
-  });
+/** Most memory that a process had since it started, bytes. */
+function peakBytes({ pid }: Bun.Subprocess): number {
+  const text = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/VmHWM:\s+(\d+) kB/.exec(text)![1]) * 1024;
 }
 
 /** Sends a request and reads no more than the head of its answer. */
@@ -63,11 +32,11 @@ async function stalledReader(mirror: string, path: string): Promise<Socket> {
 }
 
 test("a hundred engines read one blob, one of them slowly: all are served and memory stays flat", async () => {
-  await withPeerProcess(async ({ registry, mirror, peakBytes }) => {
+  await withMirrorProcess(async ({ child, registry, mirror }) => {
     const blob = randomBytes(32 * MIB);
     const path = `/v2/team/app/blobs/${registry.add(blob)}`;
     const warm = await askRaw(`http://${mirror}${path}`);
-    const before = peakBytes();
+    const before = peakBytes(child);
 
     const slow = await stalledReader(mirror, path);
     const lengths = await Promise.all(
@@ -80,16 +49,16 @@ test("a hundred engines read one blob, one of them slowly: all are served and me
     expect(warm.body.equals(blob)).toBe(true);
     expect(new Set(lengths)).toEqual(new Set([blob.length]));
     expect(registry.bodyBytes).toBe(blob.length);
-    expect((peakBytes() - before) / MIB).toBeLessThan(192);
+    expect((peakBytes(child) - before) / MIB).toBeLessThan(192);
   });
 }, 120_000);
 
 test("a hundred engines that stop reading hold no more than their share of memory", async () => {
-  await withPeerProcess(async ({ registry, mirror, peakBytes }) => {
+  await withMirrorProcess(async ({ child, registry, mirror }) => {
     const blob = randomBytes(32 * MIB);
     const path = `/v2/team/app/blobs/${registry.add(blob)}`;
     await askRaw(`http://${mirror}${path}`);
-    const before = peakBytes();
+    const before = peakBytes(child);
 
     const sockets = await Promise.all(
       Array.from({ length: 100 }, () => stalledReader(mirror, path)),
@@ -98,7 +67,7 @@ test("a hundred engines that stop reading hold no more than their share of memor
     const length = await countBody(`http://${mirror}${path}`);
 
     expect(length).toBe(blob.length);
-    expect((peakBytes() - before) / MIB).toBeLessThan(192);
+    expect((peakBytes(child) - before) / MIB).toBeLessThan(192);
     for (const socket of sockets) socket.destroy();
   });
 }, 120_000);

@@ -3,15 +3,12 @@
 import { afterEach, expect, test } from "bun:test";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { join } from "node:path";
-import { Session, waitUntil } from "../../../bench/harness/session.ts";
-import { LocalClient } from "../../../src/net/local-client.ts";
+import { waitUntil } from "../../../bench/harness/session.ts";
 import { mirrorFixture } from "../../fixtures/mirror-fixture.ts";
-import { scriptedRegistry } from "../../fixtures/scripted-registry.ts";
+import { withMirrorProcess } from "../../fixtures/mirror-process.ts";
 import { Cleanups, randomBytes } from "../peer-fixture.ts";
 
 const BLOB = randomBytes(32 << 20);
-const MAIN = join(import.meta.dir, "../../../src/main.ts");
 
 const cleanups = new Cleanups();
 afterEach(() => cleanups.run());
@@ -51,24 +48,10 @@ interface ReadPeer {
 
 /** A peer of which an engine reads slowly, in a process of its own. */
 function withReadPeer(work: (peer: ReadPeer) => Promise<void>): Promise<void> {
-  return Session.run("stopping", async (session) => {
-    const registry = await scriptedRegistry();
-    session.defer(() => registry.stop());
-    const socket = join(session.folder, "peer.sock");
-    const child = session.start([
-      ...[process.execPath, MAIN, "peer", "--listen", "127.0.0.1:0", "--socket", socket],
-      ...["--data-dir", join(session.folder, "data"), "--proxy-listen", "127.0.0.1:0"],
-      ...["--registry-default", registry.host],
-    ]);
-    const client = new LocalClient(socket);
-    let mirror: string | undefined;
-    await waitUntil("start the peer", async () => {
-      mirror = (await client.status().catch(() => null))?.proxy?.listen;
-      return mirror !== undefined;
-    });
-    const reader = await slowReader(mirror!, registry.add(BLOB));
+  return withMirrorProcess(async ({ session, child, registry, mirror }) => {
+    const reader = await slowReader(mirror, registry.add(BLOB));
     session.defer(() => void reader.leave());
-    await work({ child, mirror: mirror!, reader });
+    await work({ child, mirror, reader });
   });
 }
 
